@@ -1,0 +1,55 @@
+# Every target sets up .venv by itself and is quick when nothing changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check -q install
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-system soak check bench proto clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.base $(VENV)/.test
+
+demo: $(VENV)/.base ## Run the whole story on real data: KMS, keys, snapshot, rotations, restore
+	$(BIN)/keystore demo $(FILE)
+
+test: $(VENV)/.test ## Run the tests (Python and the package registries are enough)
+	$(BIN)/pytest -n 2 -m 'not system and not soak'
+
+test-system: $(VENV)/.dev ## Run the tests that need Debian packages or root; installs them
+	.ci/system-packages
+	$(BIN)/pytest -m system
+
+soak: $(VENV)/.test ## Run the long forms: a 1 GiB file through the whole life of its keys
+	$(BIN)/pytest -m soak -s --timeout 3600
+
+check: $(VENV)/.dev ## Lint, types, direction of imports, generated code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python proto/generate.py --check
+
+bench: $(VENV)/.dev ## Measure; prints figures, keeps nothing
+	$(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:cacheprovider -o addopts=
+
+proto: $(VENV)/.dev ## Generate proto/gen from proto/*.proto again
+	$(BIN)/python proto/generate.py
+
+clean: ## Remove the virtual environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -prune -exec rm -rf {} +

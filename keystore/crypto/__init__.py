@@ -1,0 +1,1 @@
+"""The only importers of an AEAD: page kernel, derivation, key wrap, secrets."""

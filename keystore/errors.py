@@ -1,0 +1,205 @@
+"""Every error that leaves the package, in one tree.
+
+A message says what was wrong, what is unchanged, and what to do next. Callers tell errors apart by type, never by text.
+No message carries key material or plaintext.
+
+    KeystoreError
+      InputError                    the caller's value cannot be used; nothing changed
+        KeyUriError, PageRangeError
+      KmsError                      the KMS did not do what was asked
+        KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
+        KmsInvalidError             an answer, and it is no: what uses the key must stop
+          KmsCredentialsError, KmsPermissionError, KeyNotFoundError, KeyDisabledError, KeyPendingDeletionError,
+          KeyDestroyedError, CiphertextError
+      KeyFileError                  the keystore file cannot be used; it is never replaced by a fresh one
+        KeyFileMissingError, KeyFileDamagedError, KeyFileStaleError
+      WrongKeyError                 the key at hand is not the one that sealed this; nothing was written
+      StoreError                    a page store
+        StoreMissingError, StoreExistsError, NotAStoreError, StoreLockedError, StoreClosedError, StoreForkedError,
+        StoreFullError, StoreIOError, CommitUnknownError, StoreDamagedError, StoreRolledBackError, StoreDivergedError
+      NodeError                     a node directory
+        NodeMissingError, NodeExistsError, NameTakenError, NameUnknownError
+      SnapshotError
+        SnapshotMissingError, SnapshotDamagedError
+"""
+
+
+class KeystoreError(Exception):
+    """Base of all errors of this package."""
+
+
+class InputError(KeystoreError, ValueError):
+    """A value from the caller cannot be used; nothing was changed."""
+
+
+class KeyUriError(InputError):
+    """A key URI cannot be parsed."""
+
+
+class PageRangeError(InputError):
+    """A page number is outside the store."""
+
+
+class KmsError(KeystoreError):
+    """A key management service did not do what was asked."""
+
+
+class KmsUnreachableError(KmsError):
+    """No answer, or an answer about the way there: refused, timed out, 5xx, throttled, blocked by address.
+
+    The key may be perfectly well. What runs goes on; a later try can help.
+    """
+
+
+class KmsInvalidError(KmsError):
+    """The KMS answered, and the answer is no. A later try helps only after somebody changed something."""
+
+
+class KmsCredentialsError(KmsInvalidError):
+    """The KMS does not accept the credentials."""
+
+
+class KmsPermissionError(KmsInvalidError):
+    """The credentials are good, and lack a permission that the message names."""
+
+
+class KeyNotFoundError(KmsInvalidError):
+    """The KMS has no such key or version."""
+
+
+class KeyDisabledError(KmsInvalidError):
+    """The key or version is disabled; enabling it again brings everything back."""
+
+
+class KeyPendingDeletionError(KmsInvalidError):
+    """The key or version is scheduled for deletion; it can still be recovered in the KMS."""
+
+
+class KeyDestroyedError(KmsInvalidError):
+    """The key or version is gone for good, and with it everything that only it could unwrap."""
+
+
+class CiphertextError(KmsInvalidError):
+    """The KMS did not accept the wrapped key: changed, made under another key, or bound to another context."""
+
+
+class KeyFileError(KeystoreError):
+    """The keystore file of a node cannot be used."""
+
+
+class KeyFileMissingError(KeyFileError):
+    """The keystore file is not there. Without it nothing opens; it is never made anew over existing data."""
+
+
+class KeyFileDamagedError(KeyFileError):
+    """The keystore file was changed or cut."""
+
+
+class KeyFileStaleError(KeyFileError):
+    """The keystore file is genuine but not the one that the anchors name: an older or foreign copy."""
+
+
+class WrongKeyError(KeystoreError):
+    """The key at hand is not the one that sealed the data; nothing was written."""
+
+
+class StoreError(KeystoreError):
+    """A page store."""
+
+
+class StoreMissingError(StoreError):
+    """The store file is not there; a missing file is never a fresh start."""
+
+
+class StoreExistsError(StoreError):
+    """A file is already where a new store was asked for."""
+
+
+class NotAStoreError(StoreError):
+    """The file is not a page store, or one of an unknown version."""
+
+
+class StoreLockedError(StoreError):
+    """Another process, or another object of this one, has the store open."""
+
+
+class StoreClosedError(StoreError):
+    """The store object was closed."""
+
+
+class StoreForkedError(StoreError):
+    """This process is a fork of the one that opened the store; it holds no key. Open the store again here."""
+
+
+class StoreFullError(StoreError):
+    """No space on the device. The commit did not happen; the store reads on and writes again once there is space."""
+
+
+class StoreIOError(StoreError):
+    """The operating system refused an operation; what was committed before is unchanged."""
+
+
+class CommitUnknownError(StoreError):
+    """A sync failed, so nobody knows whether the commit is durable. Open the store again to learn it."""
+
+
+class StoreDamagedError(StoreError):
+    """The store's bytes are not what was written.
+
+    Attributes:
+        store: name of the store.
+        part: what is damaged: ``page``, ``map node``, ``header``, ``commit record``, ``watermark``, ``file``, …
+        number: number of the page, node or sequence, or None.
+        found: what the check saw; for the message only.
+    """
+
+    def __init__(self, store: str, part: str, number: int | None, found: str) -> None:
+        self.store, self.part, self.number, self.found = store, part, number, found
+        where = part if number is None else f"{part} {number}"
+        super().__init__(
+            f"store {store}: {where} is damaged: {found}. Other parts stay readable and nothing was written. "
+            "Restore this store from a snapshot."
+        )
+
+    def __reduce__(self) -> tuple[type["StoreDamagedError"], tuple[str, str, int | None, str]]:
+        return type(self), (self.store, self.part, self.number, self.found)
+
+
+class StoreRolledBackError(StoreError):
+    """The store is a genuine but older state than one that was acknowledged."""
+
+
+class StoreDivergedError(StoreError):
+    """The store's history does not contain the state that the anchor names: another branch, or a stale anchor."""
+
+
+class NodeError(KeystoreError):
+    """A node directory."""
+
+
+class NodeMissingError(NodeError):
+    """The directory is not a node."""
+
+
+class NodeExistsError(NodeError):
+    """A node, or something else, is already there."""
+
+
+class NameTakenError(NodeError):
+    """A database or file of that name exists."""
+
+
+class NameUnknownError(NodeError):
+    """No database or file of that name exists."""
+
+
+class SnapshotError(KeystoreError):
+    """A snapshot."""
+
+
+class SnapshotMissingError(SnapshotError):
+    """No snapshot of that id at that place."""
+
+
+class SnapshotDamagedError(SnapshotError):
+    """A manifest or pack is not what was written; the target of the restore is untouched."""

@@ -1,0 +1,1 @@
+"""The key hierarchy and the keystore file."""

@@ -1,0 +1,1 @@
+"""Clients of key management services, one file each."""

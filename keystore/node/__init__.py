@@ -1,0 +1,1 @@
+"""A node directory and what is done to it."""

@@ -1,0 +1,1 @@
+"""The page store, and files on it."""

@@ -1,0 +1,1 @@
+"""Kept, restorable states of stores."""

@@ -1,0 +1,1 @@
+"""One local process that cloud clients take for AWS KMS, Azure Key Vault and Google Cloud KMS."""

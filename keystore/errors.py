@@ -5,12 +5,12 @@ No message carries key material or plaintext.
 
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
-        KeyUriError, PageRangeError
+        KeyUriError, KmsEndpointError, PageRangeError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
           KmsCredentialsError, KmsPermissionError, KeyNotFoundError, KeyDisabledError, KeyPendingDeletionError,
-          KeyDestroyedError, CiphertextError
+          KeyDestroyedError, KeyUnusableError, CiphertextError, PassphraseError
       KeyFileError                  the keystore file cannot be used; it is never replaced by a fresh one
         KeyFileMissingError, KeyFileDamagedError, KeyFileStaleError
       WrongKeyError                 the key at hand is not the one that sealed this; nothing was written
@@ -34,6 +34,10 @@ class InputError(KeystoreError, ValueError):
 
 class KeyUriError(InputError):
     """A key URI cannot be parsed."""
+
+
+class KmsEndpointError(InputError):
+    """The address of a KMS is missing, cannot be parsed, or would send secrets over a network in clear."""
 
 
 class PageRangeError(InputError):
@@ -81,6 +85,14 @@ class KeyDestroyedError(KmsInvalidError):
 
 class CiphertextError(KmsInvalidError):
     """The KMS did not accept the wrapped key: changed, made under another key, or bound to another context."""
+
+
+class KeyUnusableError(KmsInvalidError):
+    """The key is there and cannot wrap: made for another purpose, still without material, or a file that is no key."""
+
+
+class PassphraseError(KmsInvalidError):
+    """The passphrase is missing, or not the one that wrapped this."""
 
 
 class KeyFileError(KeystoreError):

@@ -36,7 +36,7 @@ from keystore.errors import (
     WrongKeyError,
 )
 from keystore.format.wrapped import WrappedKey
-from keystore.kms.protocol import SECRET_BYTES, KeyDescription
+from keystore.kms.protocol import SECRET_BYTES, KeyDescription, receive_secret, require_secret, require_wrapped
 from keystore.kms.uri import KeyUri
 
 KEY_FILE_BYTES = 32
@@ -99,15 +99,16 @@ class KeyFileKms:
         return KeyDescription("local", self._uri.text, "", "Enabled", usable=True)
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
-        _require_secret(secret)
+        require_secret(secret)
         with _read_key_file(Path(self._uri.key)) as key:
             sealed = wrap(key, secret.view(), _PURPOSE_FILE, encode_context(context))
         return WrappedKey("local", self._uri.text, "", sealed)
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
+        require_wrapped(wrapped, "local")
         with _read_key_file(Path(self._uri.key)) as key:
             try:
-                return _open(key, wrapped.ciphertext, _PURPOSE_FILE, context)
+                return _open(key, wrapped.ciphertext, self._uri.text, _PURPOSE_FILE, encode_context(context))
             except WrongKeyError:
                 raise CiphertextError(
                     f"{self._uri}: the key file is not the one that wrapped this key, or the wrapped key was "
@@ -130,13 +131,14 @@ class PassphraseKms:
         return KeyDescription("local", self._uri.text, "", "Enabled", usable=True)
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
-        _require_secret(secret)
+        require_secret(secret)
         head = _HEAD.pack(1, self._cost.operations, self._cost.memory_bytes, secrets.token_bytes(16))
         with self._stretch(head) as key:
             sealed = wrap(key, secret.view(), _PURPOSE_PASSPHRASE, head, encode_context(context))
         return WrappedKey("local", self._uri.text, "", head + sealed + _checksum(head + sealed))
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
+        require_wrapped(wrapped, "local")
         blob = wrapped.ciphertext
         body, checksum = blob[:-_CHECKSUM_BYTES], blob[-_CHECKSUM_BYTES:]
         if len(blob) != _PASSPHRASE_BLOB_BYTES or _checksum(body) != checksum:
@@ -144,7 +146,7 @@ class PassphraseKms:
         head, sealed = body[: _HEAD.size], body[_HEAD.size :]
         with self._stretch(head) as key:
             try:
-                return _open(key, sealed, _PURPOSE_PASSPHRASE, context, head)
+                return _open(key, sealed, self._uri.text, _PURPOSE_PASSPHRASE, head, encode_context(context))
             except WrongKeyError:
                 raise PassphraseError(
                     f"{self._uri}: wrong passphrase. Nothing was changed; try again with the one that was used then."
@@ -169,7 +171,7 @@ class PassphraseKms:
         if version != 1 or not low_enough:
             raise CiphertextError(
                 f"{self._uri}: the wrapped key asks for version {version}, {operations} passes and {memory_bytes} "
-                f"bytes of memory; version 1, {OPERATIONS_MAX} and {MEMORY_BYTES_MAX} are the most. Nothing was written."
+                f"bytes of memory; version 1, {OPERATIONS_MAX} and {MEMORY_BYTES_MAX} are the most. Nothing written."
             )
         try:
             return SecretKey(argon2id.kdf(32, bytes(self._given().view()), salt, operations, memory_bytes))
@@ -186,19 +188,15 @@ def _passphrase_from_environment() -> SecretKey:
     return SecretKey(os.fsencode(passphrase))
 
 
-def _open(key: SecretKey, sealed: bytes, purpose: str, context: Mapping[str, str], *more: bytes) -> SecretKey:
+def _open(key: SecretKey, sealed: bytes, key_id: str, purpose: str, *context: bytes) -> SecretKey:
     try:
-        opened = unwrap(key, sealed, purpose, *more, encode_context(context))
+        opened = unwrap(key, sealed, purpose, *context)
     except WrapDamagedError as error:
         raise CiphertextError(
-            f"the wrapped key was changed, cut, or is bound to another context: {error}. Nothing was written."
+            f"{key_id}: the wrapped key was changed, cut, or is bound to another context: {error}. Nothing was written."
         ) from None
     try:
-        if len(opened) != SECRET_BYTES:
-            raise CiphertextError(
-                f"the wrapped key holds {len(opened)} bytes, not {SECRET_BYTES}. Nothing was written."
-            )
-        return SecretKey(opened)
+        return receive_secret(opened, key_id)
     finally:
         opened[:] = bytes(len(opened))
 
@@ -239,11 +237,6 @@ def _read_checked(fd: int, path: Path) -> SecretKey:
         return SecretKey(memoryview(key)[:length])
     finally:
         key[:] = bytes(len(key))
-
-
-def _require_secret(secret: SecretKey) -> None:
-    if len(secret) != SECRET_BYTES:
-        raise InputError(f"a KMS wraps {SECRET_BYTES} bytes, not {len(secret)}; nothing was sent")
 
 
 def _checksum(blob: bytes) -> bytes:

@@ -15,12 +15,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keystore.crypto.secret import SecretKey
+from keystore.errors import CiphertextError, InputError
 from keystore.format.wrapped import WrappedKey
 
-__all__ = ["SECRET_BYTES", "KeyDescription", "Kms", "KmsConnector", "WrappedKey"]
+__all__ = [
+    "SECRET_BYTES",
+    "KeyDescription",
+    "Kms",
+    "KmsConnector",
+    "WrappedKey",
+    "receive_secret",
+    "require_secret",
+    "require_wrapped",
+]
 
 SECRET_BYTES = 32
 """Bytes of a secret; every KMS can wrap that many in one call."""
+
+CIPHERTEXT_BYTES_MAX = 6144
+"""LIMIT: bytes of a wrapped key; the most that AWS takes for Decrypt, and twelve times an RSA-4096 ciphertext."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +79,45 @@ class Kms(Protocol):
 
 KmsConnector = Callable[[str], Kms]
 """Gives the client for a key URI; the caller closes it."""
+
+
+def require_secret(secret: SecretKey) -> None:
+    """Refuse to send anything but a secret of `SECRET_BYTES` bytes.
+
+    Raises:
+        InputError: it has another length; nothing was sent.
+    """
+    if len(secret) != SECRET_BYTES:
+        raise InputError(f"a KMS wraps {SECRET_BYTES} bytes, not {len(secret)}; nothing was sent")
+
+
+def require_wrapped(wrapped: WrappedKey, provider: str) -> None:
+    """Refuse a wrapped key that cannot be this provider's.
+
+    Raises:
+        CiphertextError: it is another provider's, empty, or too long; nothing was sent.
+    """
+    if wrapped.provider != provider:
+        raise CiphertextError(
+            f"a key wrapped by {wrapped.provider!r} was given to {provider!r}. Nothing was sent; use the key URI "
+            f"that stands beside it: {wrapped.key_id}"
+        )
+    if not 0 < len(wrapped.ciphertext) <= CIPHERTEXT_BYTES_MAX:
+        raise CiphertextError(
+            f"{wrapped.key_id}: a wrapped key has 1 to {CIPHERTEXT_BYTES_MAX} bytes, not {len(wrapped.ciphertext)}. "
+            "Nothing was sent; bring back the file that holds it."
+        )
+
+
+def receive_secret(plaintext: bytes | bytearray | memoryview, key_id: str) -> SecretKey:
+    """Take what a KMS unwrapped.
+
+    Raises:
+        CiphertextError: it is not `SECRET_BYTES` long, so it is nothing that this package wrapped.
+    """
+    if len(plaintext) != SECRET_BYTES:
+        raise CiphertextError(
+            f"{key_id}: the KMS unwrapped {len(plaintext)} bytes, not {SECRET_BYTES}: this is not a wrapped master "
+            "key. Nothing was written; bring back the file that holds it."
+        )
+    return SecretKey(plaintext)

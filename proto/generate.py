@@ -10,13 +10,13 @@ import argparse
 import filecmp
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 import google_kms
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 from grpc_tools import protoc
 
 PROTO = Path(__file__).resolve().parent
@@ -72,7 +72,7 @@ def complete(file: FileDescriptorProto, out: Path) -> Iterator[Path]:
     typed.write_text("\n".join(stub_lines(file)) + "\n", encoding="utf-8")
     yield typed
     yield from (base.with_name(base.name + ending) for ending in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"))
-    for folder in [out / parent for parent in Path(file.name).parents if parent != Path(".")]:
+    for folder in [out / parent for parent in Path(file.name).parents if parent != Path()]:
         init = folder / "__init__.py"
         init.touch()
         yield init
@@ -96,8 +96,8 @@ def stub_lines(file: FileDescriptorProto) -> Iterator[str]:
             yield f"    {method.name}: grpc.{''.join(kind)}MultiCallable[{pair}]"
 
 
-def _message_files(file: FileDescriptorProto, methods: object) -> Iterator[str]:
-    for method in methods:  # type: ignore[attr-defined]
+def _message_files(file: FileDescriptorProto, methods: Iterable[MethodDescriptorProto]) -> Iterator[str]:
+    for method in methods:
         for name in (method.input_type, method.output_type):
             yield _python_name(file, name).partition(".")[0]
 

@@ -1,0 +1,2 @@
+# Typed stubs of the client classes; written by proto/generate.py.
+

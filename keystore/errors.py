@@ -12,13 +12,14 @@ No message carries key material or plaintext.
           KmsCredentialsError, KmsPermissionError, KeyNotFoundError, KeyDisabledError, KeyPendingDeletionError,
           KeyDestroyedError, KeyUnusableError, CiphertextError, PassphraseError
       KeyFileError                  the keystore file cannot be used; it is never replaced by a fresh one
-        KeyFileMissingError, KeyFileDamagedError, KeyFileStaleError
+        KeyFileMissingError, KeyFileDamagedError, KeyFileStaleError, KeyFileWriteError
       WrongKeyError                 the key at hand is not the one that sealed this; nothing was written
       StoreError                    a page store
         StoreMissingError, StoreExistsError, NotAStoreError, StoreLockedError, StoreClosedError, StoreForkedError,
         StoreFullError, StoreIOError, CommitUnknownError, StoreDamagedError, StoreRolledBackError, StoreDivergedError
       NodeError                     a node directory
-        NodeMissingError, NodeExistsError, NameTakenError, NameUnknownError
+        NodeMissingError, NodeExistsError, NodeLockedError, NodeClosedError, NodeIOError, NameTakenError,
+        NameUnknownError, AnchorsMissingError, AnchorsDamagedError
       SnapshotError
         SnapshotMissingError, SnapshotDamagedError
 """
@@ -111,6 +112,10 @@ class KeyFileStaleError(KeyFileError):
     """The keystore file is genuine but not the one that the anchors name: an older or foreign copy."""
 
 
+class KeyFileWriteError(KeyFileError):
+    """The next keystore file could not be written; the one in force is unchanged."""
+
+
 class WrongKeyError(KeystoreError):
     """The key at hand is not the one that sealed the data; nothing was written."""
 
@@ -197,12 +202,32 @@ class NodeExistsError(NodeError):
     """A node, or something else, is already there."""
 
 
+class NodeLockedError(NodeError):
+    """Another process, or another object of this one, has the node open."""
+
+
+class NodeClosedError(NodeError):
+    """The node object was closed, or can no longer know what is on disk; open the node again."""
+
+
+class NodeIOError(NodeError):
+    """The operating system refused an operation on the directory, or on a file to be imported or exported."""
+
+
 class NameTakenError(NodeError):
     """A database or file of that name exists."""
 
 
 class NameUnknownError(NodeError):
     """No database or file of that name exists."""
+
+
+class AnchorsMissingError(NodeError):
+    """The anchors file, or an anchor in it, is not there; so nobody knows how old the stores are."""
+
+
+class AnchorsDamagedError(NodeError):
+    """The anchors file was changed or cut; so nobody knows how old the stores are."""
 
 
 class SnapshotError(KeystoreError):

@@ -1,0 +1,257 @@
+"""The keystore file, bytes to values and back.
+
+Leaves to `keystore.keys`: the keys themselves, and sealing. Key bytes come in and go out as views of buffers that the
+caller wipes. All integers are unsigned and little-endian; a *field* is a length (u32), then that many bytes; *text* is
+a field in UTF-8.
+
+- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 1, suite u16 = 1,
+  head bytes u32, body bytes u32, file generation u64, node id 16, master generation u32, time written u64 (ns since
+  1970), master-key commitment 16; then the fields provider (text), key URI (text), key version (text), wrapped secret.
+- **K-2** The lengths in the head add up to the length of the file, and a head has at most 16384 bytes. What is longer,
+  shorter or unknown is refused.
+- **K-3** The checksum is compared first. It protects from nothing but accidents: it tells a damaged file from a wrong
+  key, without asking a KMS about what a damaged file says.
+- **K-4** The body is sealed under the master key with the whole head as associated data, under a fresh salt at every
+  writing.
+- **K-5** Body: node name (text), time of init u64, anchor key 32, count u32 of databases; each: id 16, name (text),
+  time u64, count u32 of data keys (generation u32, decrypt-only u8, time u64, key 32), count u32 of stores (id 16,
+  name (text), page size u32, time u64). Nothing follows.
+- **K-6** Names of databases are unique, and those of stores in their database; ids are unique in the file. The
+  generations of a database's data keys rise; all but the last are decrypt-only, and the last is not.
+- **K-7** Databases and stores stand in the order of their names, so that the same values give the same body.
+"""
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from keystore.format.cursor import Cursor, NotDecodableError, encode_field
+from keystore.format.layout import PAGE_SIZES_BYTES
+from keystore.format.wrapped import WrappedKey
+
+MAGIC: Final = b"CMKKEYFL"
+VERSION: Final = 1
+SUITE: Final = 1
+"""AES-256-GCM, HKDF-SHA256."""
+
+ID_BYTES: Final = 16
+KEY_BYTES: Final = 32
+COMMITMENT_BYTES: Final = 16
+CHECKSUM_BYTES: Final = 32
+
+FILE_BYTES_MAX: Final = 1 << 28
+"""LIMIT: bytes of a keystore file, some two million stores; a longer one is refused before it is read."""
+
+HEAD_BYTES_MAX: Final = 1 << 14
+"""LIMIT: bytes of a head; key URI (2048), wrapped key (6144) and key version fit twice."""
+
+_HEAD = struct.Struct("<8sHHIIQ16sIQ16s")
+_U32 = struct.Struct("<I")
+_DATA_KEY = struct.Struct("<IBQ")
+_STORE = struct.Struct("<IQ")
+_DATABASE_BYTES_MIN = ID_BYTES + 4 + 8 + 4 + 4
+_DATA_KEY_BYTES = _DATA_KEY.size + KEY_BYTES
+_STORE_BYTES_MIN = ID_BYTES + 4 + _STORE.size
+
+
+@dataclass(frozen=True)
+class Head:
+    """The clear part of a keystore file: what is needed to ask the KMS for the master key, and nothing secret."""
+
+    file_generation: int
+    node_id: bytes
+    master_generation: int
+    written_ns: int
+    commitment: bytes
+    wrapped: WrappedKey
+
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """A store in the catalogue of its database."""
+
+    store_id: bytes
+    name: str
+    page_size: int
+    created_ns: int
+
+
+@dataclass(frozen=True)
+class DataKeyRow:
+    generation: int
+    decrypt_only: bool
+    created_ns: int
+    key: memoryview
+
+
+@dataclass(frozen=True)
+class DatabaseRow:
+    database_id: bytes
+    name: str
+    created_ns: int
+    data_keys: Sequence[DataKeyRow]
+    stores: Sequence[StoreRecord]
+
+
+@dataclass(frozen=True)
+class Body:
+    node_name: str
+    created_ns: int
+    anchor_key: memoryview
+    databases: Sequence[DatabaseRow]
+
+
+@dataclass(frozen=True)
+class KeyFileParts:
+    """A keystore file taken apart; `head_bytes` is the associated data of `sealed_body`."""
+
+    head: Head
+    head_bytes: bytes
+    sealed_body: bytes
+
+
+def encode_head(head: Head, body_bytes: int) -> bytes:
+    """Return the head for a sealed body of `body_bytes` bytes (K-1)."""
+    wrapped = head.wrapped
+    fields = b"".join(
+        encode_field(field)
+        for field in (
+            wrapped.provider.encode(),
+            wrapped.key_id.encode(),
+            wrapped.key_version.encode(),
+            wrapped.ciphertext,
+        )
+    )
+    fixed = _HEAD.pack(
+        MAGIC,
+        VERSION,
+        SUITE,
+        _HEAD.size + len(fields),
+        body_bytes,
+        head.file_generation,
+        head.node_id,
+        head.master_generation,
+        head.written_ns,
+        head.commitment,
+    )
+    return fixed + fields
+
+
+def join(head_bytes: bytes, sealed_body: bytes) -> bytes:
+    """Return the whole file."""
+    content = head_bytes + sealed_body
+    return content + hashlib.sha256(content).digest()
+
+
+def split(data: bytes) -> KeyFileParts:
+    """Take a file apart, without any key.
+
+    Raises:
+        NotDecodableError: it is no keystore file, or was changed or cut (K-1 to K-3).
+    """
+    cursor = Cursor(data)
+    magic, version, suite, head_bytes, body_bytes, *fixed = cursor.unpack(_HEAD, "the head")
+    if magic != MAGIC:
+        raise NotDecodableError("it does not begin like a keystore file")
+    if hashlib.sha256(data[:-CHECKSUM_BYTES]).digest() != data[-CHECKSUM_BYTES:]:
+        raise NotDecodableError("its checksum does not match")
+    if (version, suite) != (VERSION, SUITE):
+        raise NotDecodableError(f"it has version {version}, suite {suite}; this program knows version 1, suite 1")
+    if head_bytes > HEAD_BYTES_MAX or head_bytes + body_bytes + CHECKSUM_BYTES != len(data):
+        raise NotDecodableError(f"it has {len(data)} bytes; its head says {head_bytes + body_bytes + CHECKSUM_BYTES}")
+    wrapped = WrappedKey(
+        cursor.text("the provider"), cursor.text("the key URI"), cursor.text("the key version"), cursor.field("the key")
+    )
+    if cursor.at != head_bytes:
+        raise NotDecodableError(f"its head has {cursor.at} bytes and says {head_bytes}")
+    file_generation, node_id, master_generation, written_ns, commitment = fixed
+    head = Head(file_generation, node_id, master_generation, written_ns, commitment, wrapped)
+    return KeyFileParts(head, data[:head_bytes], data[head_bytes : head_bytes + body_bytes])
+
+
+def encode_body(body: Body) -> bytearray:
+    """Return the body in clear (K-5, K-7); the caller wipes it."""
+    out = bytearray()
+    out += encode_field(body.node_name.encode())
+    out += body.created_ns.to_bytes(8, "little")
+    out += body.anchor_key
+    out += _U32.pack(len(body.databases))
+    for database in sorted(body.databases, key=lambda row: row.name):
+        _encode_database(out, database)
+    return out
+
+
+def _encode_database(out: bytearray, database: DatabaseRow) -> None:
+    out += database.database_id
+    out += encode_field(database.name.encode())
+    out += database.created_ns.to_bytes(8, "little")
+    out += _U32.pack(len(database.data_keys))
+    for row in database.data_keys:
+        out += _DATA_KEY.pack(row.generation, row.decrypt_only, row.created_ns)
+        out += row.key
+    out += _U32.pack(len(database.stores))
+    for store in sorted(database.stores, key=lambda record: record.name):
+        out += store.store_id
+        out += encode_field(store.name.encode())
+        out += _STORE.pack(store.page_size, store.created_ns)
+
+
+def decode_body(data: bytearray) -> Body:
+    """Return the values of a body; its keys are views of `data`, which the caller wipes.
+
+    Raises:
+        NotDecodableError: it breaks K-5, K-6 or K-7.
+    """
+    cursor = Cursor(data)
+    name = cursor.text("the node name")
+    created_ns = _u64(cursor, "the time of init")
+    anchor_key = cursor.view(KEY_BYTES, "the anchor key")
+    databases = [_decode_database(cursor) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
+    cursor.end()
+    _require_rising([database.name for database in databases], "names of databases")
+    ids = [database.database_id for database in databases]
+    ids += [store.store_id for database in databases for store in database.stores]
+    if len(set(ids)) != len(ids):
+        raise NotDecodableError("an id appears twice")
+    return Body(name, created_ns, anchor_key, databases)
+
+
+def _decode_database(cursor: Cursor) -> DatabaseRow:
+    database_id = cursor.take(ID_BYTES, "a database id")
+    name = cursor.text("a database name")
+    created_ns = _u64(cursor, "the time of a database")
+    keys = [_decode_data_key(cursor) for _ in range(cursor.count("data keys", _DATA_KEY_BYTES))]
+    stores = [_decode_store(cursor) for _ in range(cursor.count("stores", _STORE_BYTES_MIN))]
+    _require_rising([row.generation for row in keys], "generations of data keys")
+    if not keys or [row.decrypt_only for row in keys] != [True] * (len(keys) - 1) + [False]:
+        raise NotDecodableError("the last data key of a database, and no other, must be for writing")
+    _require_rising([store.name for store in stores], "names of stores")
+    return DatabaseRow(database_id, name, created_ns, keys, stores)
+
+
+def _decode_data_key(cursor: Cursor) -> DataKeyRow:
+    generation, decrypt_only, created_ns = cursor.unpack(_DATA_KEY, "a data key")
+    if generation == 0 or decrypt_only > 1:
+        raise NotDecodableError(f"a data key has generation {generation} and the mark {decrypt_only}")
+    return DataKeyRow(generation, bool(decrypt_only), created_ns, cursor.view(KEY_BYTES, "a data key"))
+
+
+def _decode_store(cursor: Cursor) -> StoreRecord:
+    store_id = cursor.take(ID_BYTES, "a store id")
+    name = cursor.text("a store name")
+    page_size, created_ns = cursor.unpack(_STORE, "a store")
+    if page_size not in PAGE_SIZES_BYTES:
+        raise NotDecodableError(f"a store has the page size {page_size}")
+    return StoreRecord(store_id, name, page_size, created_ns)
+
+
+def _u64(cursor: Cursor, what: str) -> int:
+    return int.from_bytes(cursor.take(8, what), "little")
+
+
+def _require_rising(values: Sequence[int] | Sequence[str], what: str) -> None:
+    if any(not before < after for before, after in pairwise(values)):  # type: ignore[operator]
+        raise NotDecodableError(f"the {what} do not rise")

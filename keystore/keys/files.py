@@ -1,0 +1,100 @@
+"""The file operations on which the durability of the small files rests: keystore file and anchors.
+
+One class, so that tests can put a crash at every one of them. Errors come out as `OSError`.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+
+class Files:
+    """The real file system."""
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        """Return the whole content, or its first ``bytes_max + 1`` bytes where it is longer."""
+        with path.open("rb") as file:
+            return file.read(bytes_max + 1)
+
+    def create(self, path: Path) -> int:
+        """Create a file for its owner only and return its descriptor; `FileExistsError` if something is there."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def open(self, path: Path) -> int:
+        """Return a descriptor of an existing file, for reading and writing."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+        """Write all of `data`; not durable before `sync`."""
+        done = 0
+        while done < len(data):
+            count = os.pwrite(fd, memoryview(data)[done:], offset + done)
+            if count == 0:
+                raise OSError(errno.EIO, "a write made no progress")
+            done += count
+
+    def sync(self, fd: int) -> None:
+        """Return once the file's content and length are durable."""
+        os.fsync(fd)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Put `old` in the place of `new`, at once; durable after `sync_directory`."""
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        path.unlink(missing_ok=True)
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory for its owner only, if it is not there."""
+        path.mkdir(mode=0o700, exist_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Return once the names in a directory are durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def write_beside(files: Files, path: Path, data: bytes) -> Path:
+    """Write `data` durably to a temporary file beside `path`, read it back, and return its path.
+
+    CRASH: leaves the temporary file, whole or not; whoever opens the directory next removes it.
+
+    Raises:
+        OSError: it could not be written, or reads back differently; the temporary file is removed.
+    """
+    temporary = temporary_path(path)
+    files.remove(temporary)
+    try:
+        fd = files.create(temporary)
+        try:
+            files.write(fd, 0, data)
+            files.sync(fd)
+        finally:
+            files.close(fd)
+        if files.read(temporary, len(data)) != data:
+            raise OSError(errno.EIO, "what was written reads back differently", str(temporary))
+    except OSError:
+        files.remove(temporary)
+        raise
+    return temporary
+
+
+def publish(files: Files, path: Path) -> None:
+    """Put the temporary file beside `path` in its place, durably.
+
+    CRASH: before the rename is durable, `path` is the former file or the new one, never a mixture.
+    """
+    files.rename(temporary_path(path), path)
+    files.sync_directory(path.parent)
+
+
+def temporary_path(path: Path) -> Path:
+    """Return where the next content of `path` is prepared."""
+    return path.with_name(path.name + ".new")

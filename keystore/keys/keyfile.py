@@ -1,0 +1,176 @@
+"""The keystore file: the one place where a node's data keys live, sealed under its master key.
+
+Leaves to `keystore.node`: when to write it, and the anchor that names the one in force. The layout, with the numbered
+rules, is in `keystore.format.keyfile`.
+
+Invariants:
+1. The file is replaced whole and at once (write beside, sync, read back, rename, sync the directory): at every moment
+   there is one that opens.
+2. A missing, damaged or foreign file is an error. Nothing here ever makes a new one where one should be.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from keystore.crypto.secret import SecretKey
+from keystore.crypto.wrap import OVERHEAD_BYTES, WrapDamagedError, unwrap, wrap
+from keystore.errors import KeyFileDamagedError, KeyFileError, KeyFileMissingError, KeyFileWriteError, WrongKeyError
+from keystore.format.cursor import NotDecodableError
+from keystore.format.keyfile import (
+    FILE_BYTES_MAX,
+    Body,
+    DatabaseRow,
+    DataKeyRow,
+    Head,
+    KeyFileParts,
+    decode_body,
+    encode_body,
+    encode_head,
+    join,
+    split,
+)
+from keystore.keys.files import Files, write_beside
+from keystore.keys.hierarchy import Database, DataKey, Keystore
+from keystore.keys.master import MasterKey, SecretWrapper, open_master
+
+_PURPOSE = "keystore file 1"
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """A keystore file as it is on disk, unopened.
+
+    Attributes:
+        head: the clear part: node id, generations, key URI, wrapped master key.
+        fingerprint: SHA-256 of the whole file, as the anchors record it.
+    """
+
+    parts: KeyFileParts
+    fingerprint: bytes
+
+    @property
+    def head(self) -> Head:
+        return self.parts.head
+
+
+def load(files: Files, path: Path) -> KeyFile:
+    """Read a keystore file; needs no key and no KMS.
+
+    Raises:
+        KeyFileMissingError: it is not there.
+        KeyFileDamagedError: it was changed or cut, or is something else.
+        KeyFileError: the operating system does not let it be read.
+    """
+    try:
+        data = files.read(path, FILE_BYTES_MAX)
+    except FileNotFoundError:
+        raise KeyFileMissingError(
+            f"the keystore file {path} is missing. Nothing was changed; bring it back from a copy: without it nothing "
+            "of this node opens."
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"the keystore file {path} cannot be read: {error.strerror}. Nothing was changed.") from None
+    if len(data) > FILE_BYTES_MAX:
+        raise _damaged(path, f"it has more than {FILE_BYTES_MAX} bytes")
+    try:
+        return KeyFile(split(data), hashlib.sha256(data).digest())
+    except NotDecodableError as error:
+        raise _damaged(path, str(error)) from None
+
+
+def unlock(keyfile: KeyFile, kms: SecretWrapper, path: Path) -> tuple[MasterKey, Keystore]:
+    """Have the KMS unwrap the master key, and open the body with it. The caller wipes both.
+
+    Raises:
+        KmsError: as the KMS refused.
+        WrongKeyError: the KMS unwrapped another secret than this file's.
+        KeyFileDamagedError: the body was changed.
+    """
+    head = keyfile.head
+    master = open_master(kms, head.wrapped, head.node_id, head.master_generation, head.commitment)
+    try:
+        return master, open_body(keyfile.parts, master.key, path)
+    except BaseException:
+        master.wipe()
+        raise
+
+
+def open_body(parts: KeyFileParts, master_key: SecretKey, path: Path) -> Keystore:
+    """Open the sealed body of a keystore file."""
+    try:
+        data = unwrap(master_key, parts.sealed_body, _PURPOSE, parts.head_bytes)
+    except (WrongKeyError, WrapDamagedError) as error:
+        raise _damaged(path, f"its body does not open under its master key: {error}") from None
+    try:
+        return _from_body(decode_body(data))
+    except NotDecodableError as error:
+        raise _damaged(path, f"its body is sealed well and says nonsense: {error}") from None
+    finally:
+        data[:] = bytes(len(data))
+
+
+def seal(keystore: Keystore, master: MasterKey, file_generation: int, now_ns: int) -> bytes:
+    """Return a whole keystore file (K-1 to K-7)."""
+    head = Head(file_generation, master.node_id, master.generation, now_ns, master.commitment, master.wrapped)
+    body = encode_body(_to_body(keystore))
+    try:
+        head_bytes = encode_head(head, len(body) + OVERHEAD_BYTES)
+        return join(head_bytes, wrap(master.key, body, _PURPOSE, head_bytes))
+    finally:
+        body[:] = bytes(len(body))
+
+
+def fingerprint(data: bytes) -> bytes:
+    """Return the fingerprint of a keystore file."""
+    return hashlib.sha256(data).digest()
+
+
+def prepare(files: Files, path: Path, data: bytes) -> None:
+    """Write the next keystore file beside the one in force, durably; `files.publish` puts it in force.
+
+    Raises:
+        KeyFileWriteError: no space, or the operating system refused; the file in force is unchanged.
+    """
+    if len(data) > FILE_BYTES_MAX:
+        raise KeyFileWriteError(f"the keystore file would have {len(data)} bytes, over {FILE_BYTES_MAX}; unchanged")
+    try:
+        write_beside(files, path, data)
+    except OSError as error:
+        raise KeyFileWriteError(
+            f"the next keystore file could not be written beside {path}: {error.strerror}. The one in force is "
+            "unchanged; make space or give write access, and try again."
+        ) from error
+
+
+def _damaged(path: Path, found: str) -> KeyFileDamagedError:
+    return KeyFileDamagedError(
+        f"the keystore file {path} is damaged: {found}. Nothing was changed; bring it back from a copy: without it "
+        "nothing of this node opens."
+    )
+
+
+def _to_body(keystore: Keystore) -> Body:
+    databases = [
+        DatabaseRow(
+            database.database_id,
+            database.name,
+            database.created_ns,
+            [DataKeyRow(k.generation, k.decrypt_only, k.created_ns, k.key.view()) for k in database.data_keys],
+            list(database.stores.values()),
+        )
+        for database in keystore.databases.values()
+    ]
+    return Body(keystore.node_name, keystore.created_ns, keystore.anchor_key.view(), databases)
+
+
+def _from_body(body: Body) -> Keystore:
+    databases = {row.name: _from_row(row) for row in body.databases}
+    return Keystore(body.node_name, body.created_ns, SecretKey(body.anchor_key), MappingProxyType(databases))
+
+
+def _from_row(row: DatabaseRow) -> Database:
+    data_keys = tuple(DataKey(k.generation, SecretKey(k.key), k.created_ns, k.decrypt_only) for k in row.data_keys)
+    stores = MappingProxyType({store.name: store for store in row.stores})
+    return Database(row.database_id, row.name, row.created_ns, data_keys, stores)

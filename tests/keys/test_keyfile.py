@@ -1,0 +1,243 @@
+"""The keystore file: what goes in comes out, and every changed byte is a typed error."""
+
+import hashlib
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keystore.crypto.secret import SecretKey
+from keystore.errors import (
+    KeyFileDamagedError,
+    KeyFileError,
+    KeyFileMissingError,
+    KeyFileWriteError,
+    KeystoreError,
+)
+from keystore.format.cursor import NotDecodableError
+from keystore.format.keyfile import StoreRecord, decode_body, encode_body, split
+from keystore.keys import keyfile
+from keystore.keys.files import Files, publish, temporary_path
+from keystore.keys.hierarchy import Database, DataKey, Keystore, generate_database, generate_id
+from keystore.keys.master import MasterKey, generate_master
+from keystore.kms.connect import connect
+from keystore.kms.local import create_key_file
+from keystore.kms.protocol import Kms
+
+NODE_ID = b"n" * 16
+NOW_NS = 1_700_000_000_000_000_000
+
+
+@pytest.fixture
+def kms(tmp_path: Path) -> Kms:
+    create_key_file(tmp_path / "cmk")
+    return connect(f"local://{tmp_path / 'cmk'}")
+
+
+@pytest.fixture
+def master(kms: Kms) -> MasterKey:
+    return generate_master(kms, NODE_ID, 3)
+
+
+def example() -> Keystore:
+    database = generate_database("payments", NOW_NS).with_new_generation(NOW_NS + 1)
+    for name in ("b/ledger", "a", "ü"):
+        database = database.with_store(StoreRecord(generate_id(), name, 16384, NOW_NS + 2))
+    keystore = Keystore.generate("node-1", NOW_NS).with_database(database)
+    return keystore.with_database(generate_database("audit", NOW_NS + 3))
+
+
+def write(path: Path, data: bytes) -> None:
+    keyfile.prepare(Files(), path, data)
+    publish(Files(), path)
+
+
+def test_what_goes_in_comes_out(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+    keystore = example()
+    write(tmp_path / "keystore", keyfile.seal(keystore, master, 7, NOW_NS))
+    loaded = keyfile.load(Files(), tmp_path / "keystore")
+    assert (loaded.head.node_id, loaded.head.master_generation, loaded.head.file_generation) == (NODE_ID, 3, 7)
+    assert loaded.head.wrapped == master.wrapped
+    assert loaded.head.wrapped.key_id == f"local://{tmp_path / 'cmk'}"
+    opened_master, opened = keyfile.unlock(loaded, kms, tmp_path / "keystore")
+    assert opened_master.key == master.key
+    assert opened == keystore
+
+
+def test_file_shows_no_key_and_no_name(master: MasterKey) -> None:
+    keystore = example()
+    data = keyfile.seal(keystore, master, 1, NOW_NS)
+    database = keystore.database("payments")
+    secrets = [bytes(keystore.anchor_key.view()), bytes(master.key.view())]
+    secrets += [bytes(data_key.key.view()) for data_key in database.data_keys]
+    for hidden in (*secrets, b"payments", b"ledger", b"node-1"):
+        assert hidden not in data
+
+
+def test_each_writing_is_sealed_anew(master: MasterKey) -> None:
+    keystore = example()
+    first, second = (split(keyfile.seal(keystore, master, 1, NOW_NS)).sealed_body for _ in range(2))
+    assert first[:32] != second[:32]
+
+
+def test_file_of_another_node_does_not_open(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+    """The KMS binds the context here; for one that does not, see test_master."""
+    other = generate_master(kms, b"o" * 16, 3)
+    mixed = MasterKey(NODE_ID, 3, master.key, other.wrapped, master.commitment)
+    write(tmp_path / "keystore", keyfile.seal(example(), mixed, 1, NOW_NS))
+    with pytest.raises(KeystoreError):
+        keyfile.unlock(keyfile.load(Files(), tmp_path / "keystore"), kms, tmp_path / "keystore")
+
+
+def test_body_under_another_master_key_is_damage(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+    """K-4: a head and a body that do not belong together."""
+    data = keyfile.seal(example(), master, 1, NOW_NS)
+    other = split(keyfile.seal(example(), generate_master(kms, NODE_ID, 3), 1, NOW_NS))
+    parts = split(data)
+    (tmp_path / "keystore").write_bytes(resum(parts.head_bytes + other.sealed_body))
+    with pytest.raises(KeyFileDamagedError, match="does not open"):
+        keyfile.unlock(keyfile.load(Files(), tmp_path / "keystore"), kms, tmp_path / "keystore")
+
+
+def resum(content: bytes) -> bytes:
+    """Return the file with a right checksum, as somebody would who knows the format."""
+    return content + hashlib.sha256(content).digest()
+
+
+def small(master: MasterKey) -> bytes:
+    return keyfile.seal(Keystore.generate("n", NOW_NS), master, 1, NOW_NS)
+
+
+def test_every_changed_byte_is_damage(tmp_path: Path, master: MasterKey) -> None:
+    """K-3: found before any KMS is asked."""
+    data = small(master)
+    path = tmp_path / "keystore"
+    for at in range(len(data)):
+        for mask in (0x01, 0x80, 0xFF):
+            path.write_bytes(data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :])
+            with pytest.raises(KeyFileDamagedError, match="damaged"):
+                keyfile.load(Files(), path)
+
+
+def test_every_changed_byte_with_a_right_checksum_is_an_error_too(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+    content = small(master)[:-32]
+    path = tmp_path / "keystore"
+    for at in range(len(content)):
+        path.write_bytes(resum(content[:at] + bytes([content[at] ^ 0x01]) + content[at + 1 :]))
+        with pytest.raises(KeystoreError):
+            keyfile.unlock(keyfile.load(Files(), path), kms, path)
+
+
+def test_every_cut_and_every_added_byte_is_damage(tmp_path: Path, master: MasterKey) -> None:
+    """K-2, also where the checksum is made right."""
+    data = small(master)
+    path = tmp_path / "keystore"
+    for length in range(len(data)):
+        cuts = [data[:length], resum(data[:length])]
+        for cut in [cut for cut in cuts if cut != data]:
+            path.write_bytes(cut)
+            with pytest.raises(KeyFileDamagedError):
+                keyfile.load(Files(), path)
+    for longer in (data + b"\0", resum(data[:-32] + b"\0"), data + data):
+        path.write_bytes(longer)
+        with pytest.raises(KeyFileDamagedError):
+            keyfile.load(Files(), path)
+
+
+def test_missing_file_is_never_a_fresh_start(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileMissingError, match="bring it back"):
+        keyfile.load(Files(), tmp_path / "keystore")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directory_in_its_place_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="cannot be read"):
+        keyfile.load(Files(), tmp_path)
+
+
+class FullDisk(Files):
+    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+        super().write(fd, offset, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+
+class ForgetfulDisk(Files):
+    """Writes something else than it was given, and says nothing."""
+
+    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+        super().write(fd, offset, data[:-1] + b"\0")
+
+
+@pytest.mark.parametrize(("disk", "reason"), [(FullDisk, "No space"), (ForgetfulDisk, "reads back differently")])
+def test_file_that_cannot_be_written_leaves_the_former(
+    tmp_path: Path, master: MasterKey, disk: type[Files], reason: str
+) -> None:
+    path = tmp_path / "keystore"
+    former = keyfile.seal(example(), master, 1, NOW_NS)
+    write(path, former)
+    with pytest.raises(KeyFileWriteError, match=reason):
+        keyfile.prepare(disk(), path, keyfile.seal(example(), master, 2, NOW_NS)[:-1] + b"\xff")
+    assert path.read_bytes() == former
+    assert not temporary_path(path).exists()
+
+
+names = st.text(st.characters(categories=["L", "N", "P"], exclude_characters="/."), min_size=1, max_size=20)
+
+
+@st.composite
+def keystores(draw: st.DrawFn) -> Keystore:
+    keystore = Keystore(
+        draw(names), draw(st.integers(0, 2**64 - 1)), SecretKey(draw(st.binary(min_size=32, max_size=32)))
+    )
+    for name in draw(st.lists(names, unique=True, max_size=4)):
+        generations = sorted(draw(st.sets(st.integers(1, 2**32 - 1), min_size=1, max_size=4)))
+        data_keys = tuple(
+            DataKey(generation, SecretKey.generate(), draw(st.integers(0, 2**64 - 1)), generation != generations[-1])
+            for generation in generations
+        )
+        database = Database(generate_id(), name, draw(st.integers(0, 2**64 - 1)), data_keys, MappingProxyType({}))
+        for store in draw(st.lists(names, unique=True, max_size=4)):
+            page_size = draw(st.sampled_from([4096, 8192, 16384, 32768, 65536]))
+            database = database.with_store(StoreRecord(generate_id(), store, page_size, 5))
+        keystore = keystore.with_database(database)
+    return keystore
+
+
+@given(keystores())
+def test_any_body_is_decoded_to_what_was_encoded(keystore: Keystore) -> None:
+    body = encode_body(keyfile._to_body(keystore))
+    assert keyfile._from_body(decode_body(body)) == keystore
+    assert encode_body(keyfile._to_body(keyfile._from_body(decode_body(body)))) == body
+
+
+@given(keystores(), st.data())
+def test_any_changed_body_is_refused_or_means_itself(keystore: Keystore, data: st.DataObject) -> None:
+    """Decoding is strict: whatever is accepted encodes to the same bytes again (K-5 to K-7)."""
+    body = encode_body(keyfile._to_body(keystore))
+    at = data.draw(st.integers(0, len(body) - 1))
+    body[at] ^= data.draw(st.integers(1, 255))
+    if data.draw(st.booleans()):
+        del body[data.draw(st.integers(0, len(body) - 1)) :]
+    try:
+        decoded = decode_body(body)
+    except NotDecodableError:
+        return
+    assert encode_body(decoded) == body
+
+
+def test_head_begins_as_the_format_says(master: MasterKey) -> None:
+    """K-1, with the offsets written out."""
+    data = small(master)
+    assert data[:8] == b"CMKKEYFL"
+    assert data[8:12] == b"\x01\0\x01\0"
+    head_bytes, body_bytes = (int.from_bytes(data[at : at + 4], "little") for at in (12, 16))
+    assert head_bytes + body_bytes + 32 == len(data)
+    assert int.from_bytes(data[20:28], "little") == 1
+    assert data[28:44] == NODE_ID
+    assert int.from_bytes(data[44:48], "little") == 3
+    assert int.from_bytes(data[48:56], "little") == NOW_NS
+    assert data[56:72] == master.commitment
+    assert data[72:81] == b"\x05\0\0\0local"
+    assert data[-32:] == hashlib.sha256(data[:-32]).digest()

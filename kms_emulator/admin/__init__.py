@@ -1,0 +1,1 @@
+"""The emulator's own controls, which no cloud has."""

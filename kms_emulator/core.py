@@ -1,0 +1,41 @@
+"""What one running emulator consists of, without any wire: registry, clock, call log, and the store behind them."""
+
+import time
+from collections.abc import Callable
+
+from kms_emulator.calls import CallLog
+from kms_emulator.clock import ClockSetting, VirtualClock
+from kms_emulator.model.registry import Registry
+from kms_emulator.model.store import MemoryStore, Store
+
+_CLOCK_SETTING = "clock"
+
+
+class Core:
+    """Registry, clock and call log over one store."""
+
+    def __init__(self, store: Store | None = None, host_ns: Callable[[], int] = time.time_ns) -> None:
+        self._store: Store = store or MemoryStore()
+        state = self._store.load()
+        saved = state.settings.get(_CLOCK_SETTING)
+        self.clock = VirtualClock(host_ns, ClockSetting.decode(saved) if saved else None)
+        self.registry = Registry(self._store, state)
+        self.calls = CallLog()
+
+    def now_ns(self) -> int:
+        """Return the virtual time, with everything done that was due by then."""
+        now_ns = self.clock.now_ns()
+        self.registry.elapse(now_ns)
+        return now_ns
+
+    def set_clock(self, setting: ClockSetting) -> int:
+        """Move the clock, durably; return the new time, with everything done that was due by then."""
+        self._store.put_setting(_CLOCK_SETTING, setting.encode())
+        self.clock.setting = setting
+        return self.now_ns()
+
+    def reset(self) -> None:
+        """Forget everything: keys, names, calls, and the clock's setting."""
+        self.registry.clear()
+        self.calls.clear()
+        self.clock.setting = ClockSetting()

@@ -1,0 +1,19 @@
+"""Encodes what a ciphertext is bound to, one to one.
+
+Invariant: two different contexts never encode to the same bytes, because every field carries its length. Joined without
+lengths, ``{'a': 'bc'}`` would open what ``{'ab': 'c'}`` sealed.
+"""
+
+import struct
+from collections.abc import Mapping
+
+
+def encode_fields(*fields: bytes) -> bytes:
+    """Return each field behind its length (u32, big-endian), in order."""
+    return b"".join(struct.pack(">I", len(item)) + item for item in fields)
+
+
+def encode_map(context: Mapping[str, str]) -> bytes:
+    """Return the canonical form of a map: count, then key and value of each entry, sorted by the key's UTF-8 bytes."""
+    entries = sorted((key.encode(), value.encode()) for key, value in context.items())
+    return struct.pack(">I", len(entries)) + b"".join(encode_fields(key, value) for key, value in entries)

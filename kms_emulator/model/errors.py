@@ -1,0 +1,59 @@
+"""What the model refuses, in one tree; each wire adapter turns it into its cloud's own error.
+
+ModelError
+  KeyMissingError, VersionMissingError, NameTakenError, FolderMissingError
+  KeyStateError         the key's state does not allow it
+  VersionStateError     the version's state does not allow it
+  CiphertextError       changed, cut, foreign, or bound to another context
+  LengthError           too many bytes for this key
+"""
+
+from kms_emulator.model.keys import Key, Version
+
+
+class ModelError(Exception):
+    """Base of what the model refuses; nothing was changed."""
+
+
+class KeyMissingError(ModelError):
+    """No key of that name, or none that the ciphertext names."""
+
+
+class VersionMissingError(ModelError):
+    """The key has no such version."""
+
+
+class FolderMissingError(ModelError):
+    """No folder of that name."""
+
+
+class NameTakenError(ModelError):
+    """The name is in use."""
+
+
+class KeyStateError(ModelError):
+    """The key's state does not allow it."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        super().__init__(f"key {key.name} is {key.state.value}")
+
+
+class VersionStateError(ModelError):
+    """The version's state does not allow it."""
+
+    def __init__(self, key: Key, version: Version) -> None:
+        self.key, self.version = key, version
+        super().__init__(f"version {version.number} of key {key.name} is {version.state.value}")
+
+
+class CiphertextError(ModelError):
+    """The ciphertext cannot be opened. One error for all causes: telling them apart would help a forger."""
+
+
+class LengthError(ModelError):
+    """More bytes than this key can take at once."""
+
+    def __init__(self, length_max: int) -> None:
+        self.length_max = length_max
+        super().__init__(f"at most {length_max} bytes can be encrypted with this key")

@@ -1,0 +1,263 @@
+"""All keys of one emulator: finds them, changes them through `lifecycle`, and does the cryptography their states allow.
+
+Leaves to others: what a cloud calls things (`wire`), what time it is (every method is told), who may call.
+
+Invariants:
+1. The store has a change before memory has it: what a caller was told survives a killed process.
+2. A destroyed version has no material, here or in the store.
+3. `elapse` runs before a caller looks at a key, so nobody sees a state whose time is over.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from kms_emulator.model import envelope, lifecycle
+from kms_emulator.model.errors import CiphertextError, KeyMissingError, NameTakenError
+from kms_emulator.model.keys import Alias, Folder, Key, KeyKind, Schedule, Version, VersionState
+from kms_emulator.model.material import Material, RsaPadding
+from kms_emulator.model.store import Store, StoredState
+
+ROTATIONS_PER_ELAPSE_MAX = 1000
+"""LIMIT: versions that one move of the clock may add to one key; a daily rotation over almost three years."""
+
+Entropy = Callable[[int], bytes]
+
+
+class Registry:
+    """Keys, aliases and folders of all realms."""
+
+    def __init__(self, store: Store, state: StoredState, entropy: Entropy = secrets.token_bytes) -> None:
+        """Begin with `state`, which the caller loaded from `store`."""
+        self._store, self._entropy = store, entropy
+        self._keys: dict[bytes, Key] = {key.uid: key for key in state.keys}
+        self._names = {(key.realm, key.name): key.uid for key in state.keys}
+        self._materials = dict(state.materials)
+        self._aliases = {(alias.realm, alias.name): alias for alias in state.aliases}
+        self._folders = {(folder.realm, folder.name): folder for folder in state.folders}
+        self._next_due_ns = self._find_next_due()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    # -- finding
+
+    def key(self, realm: str, name: str) -> Key:
+        """Return the key of that name; KeyMissingError if there is none."""
+        uid = self._names.get((realm, name))
+        if uid is None:
+            raise KeyMissingError(f"no key {name}")
+        return self._keys[uid]
+
+    def keys(self, realm: str, prefix: str = "") -> list[Key]:
+        """Return the keys of a realm whose names begin with `prefix`, by name."""
+        found = [key for key in self._keys.values() if key.realm == realm and key.name.startswith(prefix)]
+        return sorted(found, key=lambda key: key.name)
+
+    def named_in(self, realm: str, ciphertext: bytes) -> tuple[Key, Version]:
+        """Return the key and version that a ciphertext names.
+
+        Raises:
+            CiphertextError: it is not one of ours, or names a version that never was.
+            KeyMissingError: its key is gone, or belongs to another realm.
+        """
+        named = envelope.read_names(ciphertext)
+        key = self._keys.get(named.uid)
+        if key is None or key.realm != realm:
+            raise KeyMissingError("the ciphertext names a key that does not exist")
+        version = key.version(named.number)
+        if version is None:
+            raise CiphertextError("the ciphertext names a version that never was")
+        return key, version
+
+    def alias(self, realm: str, name: str) -> Alias | None:
+        """Return the alias of that name, or None."""
+        return self._aliases.get((realm, name))
+
+    def aliases(self, realm: str, prefix: str = "") -> list[Alias]:
+        """Return the aliases of a realm whose names begin with `prefix`, by name."""
+        found = [item for item in self._aliases.values() if item.realm == realm and item.name.startswith(prefix)]
+        return sorted(found, key=lambda item: item.name)
+
+    def by_uid(self, uid: bytes) -> Key:
+        """Return the key of that uid; KeyMissingError if there is none."""
+        if uid not in self._keys:
+            raise KeyMissingError("the key does not exist")
+        return self._keys[uid]
+
+    def folder(self, realm: str, name: str) -> Folder | None:
+        """Return the folder of that name, or None."""
+        return self._folders.get((realm, name))
+
+    def folders(self, realm: str, prefix: str = "") -> list[Folder]:
+        """Return the folders of a realm whose names begin with `prefix`, by name."""
+        found = [item for item in self._folders.values() if item.realm == realm and item.name.startswith(prefix)]
+        return sorted(found, key=lambda item: item.name)
+
+    # -- changing
+
+    def new_uid(self) -> bytes:
+        """Return 16 fresh random bytes for a key whose name contains its uid."""
+        return self._entropy(16)
+
+    def new_bytes(self, length: int) -> bytes:
+        """Return fresh random bytes for a caller who asked the service for some."""
+        return self._entropy(length)
+
+    def new_aes(self) -> Material:
+        """Return fresh AES-256 material."""
+        return Material.from_random(self._entropy(32))
+
+    def create(
+        self,
+        realm: str,
+        name: str,
+        kind: KeyKind,
+        now_ns: int,
+        *,
+        uid: bytes | None = None,
+        schedule: Schedule | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Key:
+        """Return a new key without a version, not yet stored: `add_version` or `put` does that.
+
+        Raises:
+            NameTakenError: also by a key whose deletion is scheduled.
+        """
+        if (realm, name) in self._names:
+            raise NameTakenError(f"a key {name} exists")
+        key = Key(uid or self.new_uid(), realm, name, kind, now_ns, now_ns)
+        return replace(key, schedule=schedule, attributes=attributes or {})
+
+    def add_version(
+        self,
+        key: Key,
+        material: Material,
+        now_ns: int,
+        *,
+        primary: bool = True,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Key:
+        """Append a version with `material` and store it."""
+        if material.kind is not key.kind:
+            raise ValueError(f"a key of kind {key.kind.value} cannot hold {material.kind.value} material")
+        version_id = self._entropy(16).hex()
+        changed = lifecycle.add_version(key, version_id, now_ns, primary=primary, attributes=attributes)
+        return self.put(changed, {len(changed.versions): material})
+
+    def put(self, key: Key, new: Mapping[int, Material] | None = None) -> Key:
+        """Store a key that `lifecycle` made, with the materials of its new versions; return it."""
+        new = new or {}
+        self._store.put_key(key, new)
+        self._keys[key.uid] = key
+        self._names[(key.realm, key.name)] = key.uid
+        self._materials.update({(key.uid, number): material for number, material in new.items()})
+        for version in key.versions:
+            if version.state is VersionState.DESTROYED:
+                self._materials.pop((key.uid, version.number), None)
+        due = lifecycle.next_due_ns(key)
+        if due is not None and (self._next_due_ns is None or due < self._next_due_ns):
+            self._next_due_ns = due
+        return key
+
+    def remove(self, key: Key) -> None:
+        """Remove a key, its materials and its aliases, for good."""
+        self._store.remove_key(key.uid)
+        del self._keys[key.uid]
+        del self._names[(key.realm, key.name)]
+        for version in key.versions:
+            self._materials.pop((key.uid, version.number), None)
+        self._aliases = {place: alias for place, alias in self._aliases.items() if alias.target != key.uid}
+
+    def put_alias(self, realm: str, name: str, target: Key, now_ns: int) -> Alias:
+        """Create an alias, or point it at another key."""
+        old = self._aliases.get((realm, name))
+        alias = Alias(realm, name, target.uid, old.created_ns if old else now_ns, now_ns)
+        self._store.put_alias(alias)
+        self._aliases[(realm, name)] = alias
+        return alias
+
+    def remove_alias(self, realm: str, name: str) -> None:
+        """Remove an alias that exists."""
+        self._store.remove_alias(realm, name)
+        del self._aliases[(realm, name)]
+
+    def create_folder(self, realm: str, name: str, now_ns: int) -> Folder:
+        """Create a folder; NameTakenError if it exists."""
+        if (realm, name) in self._folders:
+            raise NameTakenError(f"a folder {name} exists")
+        folder = Folder(realm, name, now_ns)
+        self._store.put_folder(folder)
+        self._folders[(realm, name)] = folder
+        return folder
+
+    def clear(self) -> None:
+        """Remove everything."""
+        self._store.clear()
+        self._keys, self._names, self._materials, self._next_due_ns = {}, {}, {}, None
+        self._aliases, self._folders = {}, {}
+
+    # -- time
+
+    def elapse(self, now_ns: int) -> None:
+        """Do what was due: deletions, destructions, rotations."""
+        if self._next_due_ns is None or self._next_due_ns > now_ns:
+            return
+        for key in list(self._keys.values()):
+            due = lifecycle.next_due_ns(key)
+            if due is not None and due <= now_ns:
+                self._elapse_key(key, now_ns)
+        self._next_due_ns = self._find_next_due()
+
+    def _elapse_key(self, key: Key, now_ns: int) -> None:
+        for schedule in self._due_rotations(key, now_ns):
+            changed = lifecycle.set_schedule(key, schedule, schedule.next_ns - schedule.period_ns)
+            key = self.add_version(changed, self.new_aes(), changed.updated_ns)
+        changed_key = lifecycle.elapse(key, now_ns)
+        if changed_key is None:
+            self.remove(key)
+        elif changed_key is not key:
+            self.put(changed_key)
+
+    def _due_rotations(self, key: Key, now_ns: int) -> Iterator[Schedule]:
+        """Yield the schedule after each rotation that is due; the last one skips what is beyond the limit."""
+        schedule = key.schedule
+        if schedule is None or not lifecycle.rotates(key):
+            return
+        period_ns = schedule.period_ns
+        due = (now_ns - schedule.next_ns) // period_ns + 1
+        for done in range(max(due - ROTATIONS_PER_ELAPSE_MAX, 0), due):
+            yield Schedule(period_ns, schedule.next_ns + (done + 1) * period_ns)
+
+    def _find_next_due(self) -> int | None:
+        dues = (lifecycle.next_due_ns(key) for key in self._keys.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    # -- cryptography
+
+    def seal(self, key: Key, number: int, plaintext: bytes, context: bytes) -> bytes:
+        """Encrypt under a usable version of a symmetric key; see `envelope`."""
+        lifecycle.check_usable(key, number)
+        named = envelope.Named(key.uid, number)
+        nonce = self._entropy(envelope.NONCE_BYTES)
+        return self._materials[(key.uid, number)].seal(named, plaintext, context, nonce)
+
+    def open(self, key: Key, number: int, ciphertext: bytes, context: bytes) -> bytes:
+        """Decrypt what `seal` made under this key and version, if that is usable."""
+        lifecycle.check_usable(key, number)
+        return self._materials[(key.uid, number)].open(ciphertext, context)
+
+    def rsa_encrypt(self, key: Key, number: int, plaintext: bytes, pad: RsaPadding) -> bytes:
+        """Encrypt under a usable version of an RSA key."""
+        lifecycle.check_usable(key, number)
+        return self._materials[(key.uid, number)].rsa_encrypt(plaintext, pad)
+
+    def rsa_decrypt(self, key: Key, number: int, ciphertext: bytes, pad: RsaPadding) -> bytes:
+        """Decrypt with a usable version of an RSA key."""
+        lifecycle.check_usable(key, number)
+        return self._materials[(key.uid, number)].rsa_decrypt(ciphertext, pad)
+
+    def rsa_public(self, key: Key, number: int) -> tuple[int, int]:
+        """Return modulus and exponent of a version that still has its material."""
+        numbers = self._materials[(key.uid, number)].public_numbers()
+        return numbers.n, numbers.e

@@ -1,0 +1,78 @@
+"""Where the registry keeps what must survive: an interface, and the store that keeps nothing.
+
+Each method that writes is atomic, and durable when it returns. It is read once, at the start.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kms_emulator.model.keys import Alias, Folder, Key
+from kms_emulator.model.material import Material
+
+
+@dataclass
+class StoredState:
+    """All that a store holds."""
+
+    keys: list[Key] = field(default_factory=list)
+    materials: dict[tuple[bytes, int], Material] = field(default_factory=dict)
+    aliases: list[Alias] = field(default_factory=list)
+    folders: list[Folder] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """What the registry needs of a store."""
+
+    def load(self) -> StoredState:
+        """Return everything."""
+
+    def put_key(self, key: Key, new: Mapping[int, Material]) -> None:
+        """Write a key with its new materials, and erase the materials of its destroyed versions."""
+
+    def remove_key(self, uid: bytes) -> None:
+        """Remove a key, its materials and its aliases."""
+
+    def put_alias(self, alias: Alias) -> None:
+        """Write an alias."""
+
+    def remove_alias(self, realm: str, name: str) -> None:
+        """Remove an alias."""
+
+    def put_folder(self, folder: Folder) -> None:
+        """Write a folder."""
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Write what is neither key nor name, such as the clock's setting."""
+
+    def clear(self) -> None:
+        """Remove everything."""
+
+
+class MemoryStore:
+    """Keeps nothing: the registry's own memory is the state, and ends with the process."""
+
+    def load(self) -> StoredState:
+        return StoredState()
+
+    def put_key(self, key: Key, new: Mapping[int, Material]) -> None:
+        pass
+
+    def remove_key(self, uid: bytes) -> None:
+        pass
+
+    def put_alias(self, alias: Alias) -> None:
+        pass
+
+    def remove_alias(self, realm: str, name: str) -> None:
+        pass
+
+    def put_folder(self, folder: Folder) -> None:
+        pass
+
+    def put_setting(self, name: str, value: str) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass

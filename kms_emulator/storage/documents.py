@@ -1,0 +1,52 @@
+"""Turns keys, aliases and folders into JSON documents and back. No key material passes through here."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from kms_emulator.model.keys import Alias, Folder, Key, KeyKind, KeyState, Schedule, Version, VersionState
+
+
+def encode_key(key: Key) -> str:
+    """Return the document of a key."""
+    document = asdict(key)
+    document.update(uid=key.uid.hex(), kind=key.kind.value, state=key.state.value)
+    for version in document["versions"]:
+        version["state"] = version["state"].value
+    return json.dumps(document, sort_keys=True)
+
+
+def decode_key(text: str) -> Key:
+    """Return the key of a document; ValueError, KeyError or TypeError if it is not one."""
+    document: dict[str, Any] = json.loads(text)
+    document["uid"] = bytes.fromhex(document["uid"])
+    document["kind"], document["state"] = KeyKind(document["kind"]), KeyState(document["state"])
+    if document["schedule"] is not None:
+        document["schedule"] = Schedule(**document["schedule"])
+    document["versions"] = tuple(_decode_version(version) for version in document["versions"])
+    return Key(**document)
+
+
+def encode_alias(alias: Alias) -> str:
+    """Return the document of an alias."""
+    return json.dumps(asdict(alias) | {"target": alias.target.hex()}, sort_keys=True)
+
+
+def decode_alias(text: str) -> Alias:
+    """Return the alias of a document."""
+    document = json.loads(text)
+    return Alias(**document | {"target": bytes.fromhex(document["target"])})
+
+
+def encode_folder(folder: Folder) -> str:
+    """Return the document of a folder."""
+    return json.dumps(asdict(folder), sort_keys=True)
+
+
+def decode_folder(text: str) -> Folder:
+    """Return the folder of a document."""
+    return Folder(**json.loads(text))
+
+
+def _decode_version(document: dict[str, Any]) -> Version:
+    return Version(**document | {"state": VersionState(document["state"])})

@@ -1,0 +1,13 @@
+"""What can be wrong with a data directory."""
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; nothing in it was changed."""
+
+
+class DataDirInUseError(DataDirError):
+    """Another process has the data directory open."""
+
+
+class DataDirDamagedError(DataDirError):
+    """The database in the data directory is not one of ours, or of a newer version, or damaged."""

@@ -1,0 +1,195 @@
+"""The store in one SQLite file: an acknowledged change survives kill -9 and power loss.
+
+WAL with synchronous=FULL: each change is one transaction with one sync of the log. Destroyed material is overwritten
+(`secure_delete`) and the log is folded in at once, so that the file does not keep it. The file holds key material in
+the clear, for its owner only (mode 0600): this is an emulator.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kms_emulator.model.keys import Alias, Folder, Key, VersionState
+from kms_emulator.model.material import Material
+from kms_emulator.model.store import StoredState
+from kms_emulator.storage import documents
+from kms_emulator.storage.errors import DataDirDamagedError, DataDirError
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x4B4D5345  # "KMSE"
+_SCHEMA = """
+CREATE TABLE keys (uid BLOB PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE materials (
+  uid BLOB NOT NULL REFERENCES keys (uid) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  secret BLOB NOT NULL,
+  PRIMARY KEY (uid, number)
+) WITHOUT ROWID;
+CREATE TABLE aliases (
+  realm TEXT NOT NULL,
+  name TEXT NOT NULL,
+  target BLOB NOT NULL REFERENCES keys (uid) ON DELETE CASCADE,
+  document TEXT NOT NULL,
+  PRIMARY KEY (realm, name)
+) WITHOUT ROWID;
+CREATE TABLE folders (
+  realm TEXT NOT NULL,
+  name TEXT NOT NULL,
+  document TEXT NOT NULL,
+  PRIMARY KEY (realm, name)
+) WITHOUT ROWID;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class SqliteStore:
+    """One SQLite file.
+
+    Raises:
+        DataDirError: from every method, when the file cannot be opened, read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or create it; the caller holds the lock of its directory."""
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        with self._explained():
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._prepare(self._db)
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            db.execute(f"PRAGMA {pragma}")
+        application, schema = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _IDENTITY)
+        if (application, schema) == (APPLICATION_ID, SCHEMA_VERSION):
+            return
+        if (application, schema) != (0, 0) or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise DataDirDamagedError(
+                f"{self._path} is not a key database of this version; it is unchanged. Name another data directory."
+            )
+        identity = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
+        db.executescript(f"BEGIN;{_SCHEMA}{identity}COMMIT;")
+
+    def load(self) -> StoredState:
+        """Return everything."""
+        with self._explained():
+            keys = [documents.decode_key(text) for (text,) in self._rows("SELECT document FROM keys")]
+            kinds = {key.uid: key.kind for key in keys}
+            materials = {
+                (uid, number): Material(kinds[uid], secret)
+                for uid, number, secret in self._rows("SELECT uid, number, secret FROM materials")
+            }
+            aliases = [documents.decode_alias(text) for (text,) in self._rows("SELECT document FROM aliases")]
+            folders = [documents.decode_folder(text) for (text,) in self._rows("SELECT document FROM folders")]
+            settings = dict(self._rows("SELECT name, value FROM settings"))
+            self._check_complete(keys, materials)
+            return StoredState(keys, materials, aliases, folders, settings)
+
+    def put_key(self, key: Key, new: Mapping[int, Material]) -> None:
+        """Write a key with its new materials, and erase the materials of its destroyed versions."""
+        gone = [version.number for version in key.versions if version.state is VersionState.DESTROYED]
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO keys VALUES (?, ?) ON CONFLICT (uid) DO UPDATE SET document = excluded.document",
+                (key.uid, documents.encode_key(key)),
+            )
+            rows = [(key.uid, number, material.to_stored()) for number, material in new.items()]
+            db.executemany("INSERT INTO materials VALUES (?, ?, ?)", rows)
+            erased = db.executemany(
+                "DELETE FROM materials WHERE uid = ? AND number = ?", [(key.uid, number) for number in gone]
+            ).rowcount
+        if erased > 0:
+            self._fold_log()
+
+    def remove_key(self, uid: bytes) -> None:
+        """Remove a key, its materials and its aliases."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM keys WHERE uid = ?", (uid,))
+        self._fold_log()
+
+    def put_alias(self, alias: Alias) -> None:
+        """Write an alias."""
+        row = (alias.realm, alias.name, alias.target, documents.encode_alias(alias))
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?, ?)", row)
+
+    def remove_alias(self, realm: str, name: str) -> None:
+        """Remove an alias."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM aliases WHERE realm = ? AND name = ?", (realm, name))
+
+    def put_folder(self, folder: Folder) -> None:
+        """Write a folder."""
+        row = (folder.realm, folder.name, documents.encode_folder(folder))
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", row)
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Write a setting."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def clear(self) -> None:
+        """Remove everything."""
+        with self._transaction() as db:
+            for table in ("aliases", "materials", "keys", "folders", "settings"):
+                db.execute(f"DELETE FROM {table}")
+        self._fold_log()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _fold_log(self) -> None:
+        with self._explained():
+            self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def _rows(self, query: str) -> list[Any]:
+        return self._connection().execute(query).fetchall()
+
+    def _check_complete(self, keys: list[Key], materials: Mapping[tuple[bytes, int], Material]) -> None:
+        for key in keys:
+            for version in key.versions:
+                held = (key.uid, version.number) in materials
+                if held is (version.state is VersionState.DESTROYED):
+                    raise DataDirDamagedError(
+                        f"{self._path}: version {version.number} of key {key.name} and its material do not agree; "
+                        "nothing was changed. Restore the directory from a copy, or name another."
+                    )
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise DataDirError(f"{self._path} was closed")
+        return self._db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._explained():
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            kind = DataDirError if isinstance(error, sqlite3.OperationalError) else DataDirDamagedError
+            raise kind(f"{self._path}: {error}; the change did not happen") from error
+        except OSError as error:
+            raise DataDirError(f"{self._path} cannot be opened: {error.strerror}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataDirDamagedError(f"{self._path} holds a document that cannot be read: {error!r}") from error
+
+
+_IDENTITY = ("application_id", "user_version")

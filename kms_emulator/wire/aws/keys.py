@@ -1,0 +1,196 @@
+"""AWS operations on whole keys: create, describe, list, switch, delete, rotate."""
+
+import hashlib
+
+from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
+
+from kms_emulator.model import lifecycle
+from kms_emulator.model.keys import Key, KeyKind, KeyState, Version
+from kms_emulator.wire.aws import names
+from kms_emulator.wire.aws.errors import aws_error, validation
+from kms_emulator.wire.aws.lookup import find_key, region
+from kms_emulator.wire.call import Call
+from kms_emulator.wire.paging import page
+from kms_emulator.wire.times import DAY_NS, timestamp
+
+ALGORITHM = "SYMMETRIC_DEFAULT"
+WINDOW_DAYS_MIN, WINDOW_DAYS_MAX = 7, 30
+ROTATIONS_ON_DEMAND_MAX = 25
+"""LIMIT: on-demand rotations of one key (AWS KMS developer guide, "Resource quotas")."""
+
+DESCRIPTION_CHARACTERS_MAX = 8192
+LIST_LIMIT_MAX = 1000
+LIST_LIMIT_DEFAULT = 100
+_STATES = {
+    KeyState.ENABLED: "Enabled",
+    KeyState.DISABLED: "Disabled",
+    KeyState.DELETION_SCHEDULED: "PendingDeletion",
+}
+
+
+def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
+    """Create a symmetric key with its first material."""
+    place = region(request.region)
+    if request.key_usage not in ("", "ENCRYPT_DECRYPT"):
+        raise aws_error("UnsupportedOperationException", f"KeyUsage {request.key_usage} is not emulated.")
+    if request.key_spec not in ("", ALGORITHM):
+        raise aws_error("UnsupportedOperationException", f"KeySpec {request.key_spec} is not emulated.")
+    attributes = {"description": _description(request.description)}
+    attributes |= {f"tag:{tag.tag_key}": tag.tag_value for tag in request.tags}
+    uid = _uuid4(call.registry.new_uid())
+    unnamed = call.registry.create(
+        names.REALM,
+        names.key_name(place, names.identifier(uid)),
+        KeyKind.AES_256,
+        call.now_ns,
+        uid=uid,
+        attributes=attributes,
+    )
+    key = call.registry.add_version(unnamed, call.registry.new_aes(), call.now_ns)
+    call.key = names.key_arn(key)
+    return pb.CreateKeyResponse(key_metadata=metadata(key))
+
+
+def describe_key(call: Call, request: pb.DescribeKeyRequest) -> pb.DescribeKeyResponse:
+    """Return a key's metadata, in any state."""
+    return pb.DescribeKeyResponse(key_metadata=metadata(find_key(call, request.region, request.key_id)))
+
+
+def list_keys(call: Call, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
+    """List the keys of a region."""
+    keys = call.registry.keys(names.REALM, f"{region(request.region)}/")
+    found, marker = page(keys, names.key_id, request.marker, limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX))
+    entries = [pb.KeyListEntry(key_id=names.key_id(key), key_arn=names.key_arn(key)) for key in found]
+    return pb.ListKeysResponse(keys=entries, next_marker=marker, truncated=bool(marker))
+
+
+def update_key_description(call: Call, request: pb.UpdateKeyDescriptionRequest) -> pb.UpdateKeyDescriptionResponse:
+    """Replace a key's description."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    attributes = {**key.attributes, "description": _description(request.description)}
+    call.registry.put(lifecycle.describe(key, attributes, call.now_ns))
+    return pb.UpdateKeyDescriptionResponse()
+
+
+def enable_key(call: Call, request: pb.EnableKeyRequest) -> pb.EnableKeyResponse:
+    """Enable a key."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    call.registry.put(lifecycle.enable(key, call.now_ns))
+    return pb.EnableKeyResponse()
+
+
+def disable_key(call: Call, request: pb.DisableKeyRequest) -> pb.DisableKeyResponse:
+    """Disable a key: no cryptography until it is enabled."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    call.registry.put(lifecycle.disable(key, call.now_ns))
+    return pb.DisableKeyResponse()
+
+
+def schedule_key_deletion(call: Call, request: pb.ScheduleKeyDeletionRequest) -> pb.ScheduleKeyDeletionResponse:
+    """Let a key be gone after 7 to 30 days."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    days = request.pending_window_in_days or WINDOW_DAYS_MAX
+    if days < WINDOW_DAYS_MIN:
+        raise validation("pendingWindowInDays", f"have value greater than or equal to {WINDOW_DAYS_MIN}")
+    if days > WINDOW_DAYS_MAX:
+        raise validation("pendingWindowInDays", f"have value less than or equal to {WINDOW_DAYS_MAX}")
+    changed = call.registry.put(lifecycle.schedule_deletion(key, days * DAY_NS, call.now_ns))
+    return pb.ScheduleKeyDeletionResponse(
+        key_id=names.key_arn(changed),
+        deletion_date=timestamp(changed.delete_at_ns or 0),
+        key_state=_STATES[changed.state],
+        pending_window_in_days=days,
+    )
+
+
+def cancel_key_deletion(call: Call, request: pb.CancelKeyDeletionRequest) -> pb.CancelKeyDeletionResponse:
+    """Take a scheduled deletion back; the key is disabled afterwards."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    changed = call.registry.put(lifecycle.cancel_deletion(key, KeyState.DISABLED, call.now_ns))
+    return pb.CancelKeyDeletionResponse(key_id=names.key_arn(changed))
+
+
+def rotate_key_on_demand(call: Call, request: pb.RotateKeyOnDemandRequest) -> pb.RotateKeyOnDemandResponse:
+    """Give a key new material; the old stays for what it encrypted. Id and ARN do not change."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    lifecycle.check_usable(key, len(key.versions))
+    if len(key.versions) > ROTATIONS_ON_DEMAND_MAX:
+        text = f"{names.key_arn(key)} has reached the limit of {ROTATIONS_ON_DEMAND_MAX} on-demand rotations."
+        raise aws_error("LimitExceededException", text)
+    changed = call.registry.add_version(key, call.registry.new_aes(), call.now_ns)
+    call.key_version = material_id(changed, changed.versions[-1])
+    return pb.RotateKeyOnDemandResponse(key_id=names.key_id(changed))
+
+
+def list_key_rotations(call: Call, request: pb.ListKeyRotationsRequest) -> pb.ListKeyRotationsResponse:
+    """List a key's rotations, newest first; with ALL_KEY_MATERIAL also the first material."""
+    key = find_key(call, request.region, request.key_id, aliases=False)
+    included = request.include_key_material or "ROTATIONS_ONLY"
+    if included not in ("ROTATIONS_ONLY", "ALL_KEY_MATERIAL"):
+        raise validation("includeKeyMaterial", "satisfy enum value set: [ALL_KEY_MATERIAL, ROTATIONS_ONLY]")
+    wanted = key.versions if included == "ALL_KEY_MATERIAL" else key.versions[1:]
+    count = limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
+    found, marker = page(
+        wanted[::-1], lambda version: f"{len(key.versions) - version.number:08}", request.marker, count
+    )
+    entries = [_rotation(key, version) for version in found]
+    return pb.ListKeyRotationsResponse(rotations=entries, next_marker=marker, truncated=bool(marker))
+
+
+def metadata(key: Key) -> pb.KeyMetadata:
+    """Return AWS's description of a key."""
+    found = pb.KeyMetadata(
+        aws_account_id=names.ACCOUNT_ID,
+        key_id=names.key_id(key),
+        arn=names.key_arn(key),
+        creation_date=timestamp(key.created_ns),
+        enabled=key.state is KeyState.ENABLED,
+        description=key.attributes.get("description", ""),
+        key_usage="ENCRYPT_DECRYPT",
+        key_state=_STATES[key.state],
+        origin="AWS_KMS",
+        key_manager="CUSTOMER",
+        key_spec=ALGORITHM,
+        encryption_algorithms=[ALGORITHM],
+        current_key_material_id=material_id(key, key.versions[-1]),
+    )
+    if key.delete_at_ns is not None and key.deletion_window_ns is not None:
+        found.deletion_date.CopyFrom(timestamp(key.delete_at_ns))
+        found.pending_deletion_window_in_days = key.deletion_window_ns // DAY_NS
+    return found
+
+
+def material_id(key: Key, version: Version) -> str:
+    """Return the id of a key's material: 64 hexadecimal digits that say nothing about it."""
+    return hashlib.sha256(key.uid + bytes.fromhex(version.id)).hexdigest()
+
+
+def limit(requested: int, default: int, largest: int) -> int:
+    """Return the page length of a list."""
+    if not 0 <= requested <= largest:
+        raise validation("limit", f"have value between 1 and {largest}")
+    return requested or default
+
+
+def _rotation(key: Key, version: Version) -> pb.RotationsListEntry:
+    first = version.number == 1
+    entry = pb.RotationsListEntry(
+        key_id=names.key_id(key),
+        key_material_id=material_id(key, version),
+        key_material_state="CURRENT" if version is key.versions[-1] else "NON_CURRENT",
+        rotation_type="" if first else "ON_DEMAND",
+    )
+    if not first:
+        entry.rotation_date.CopyFrom(timestamp(version.created_ns))
+    return entry
+
+
+def _description(text: str) -> str:
+    if len(text) > DESCRIPTION_CHARACTERS_MAX:
+        raise validation("description", f"have length less than or equal to {DESCRIPTION_CHARACTERS_MAX}")
+    return text
+
+
+def _uuid4(random: bytes) -> bytes:
+    """Set version and variant, so that the id is a UUID of the random kind (RFC 9562)."""
+    return random[:6] + bytes([random[6] & 0x0F | 0x40, random[7], random[8] & 0x3F | 0x80]) + random[9:]

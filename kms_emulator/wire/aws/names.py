@@ -1,0 +1,52 @@
+"""Regions, key ids, ARNs and aliases. In the registry a key is named ``REGION/ID``, an alias ``REGION/alias/NAME``."""
+
+import re
+import uuid
+
+from kms_emulator.model.keys import Alias, Key
+
+REALM = "aws"
+ACCOUNT_ID = "111122223333"
+"""The account of all keys: the one that AWS's documentation uses in examples."""
+
+DEFAULT_REGION = "us-east-1"
+REGION_PATTERN = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+ALIAS_PATTERN = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
+KEY_ID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ARN_PATTERN = re.compile(r"arn:aws:kms:(?P<region>[^:]*):(?P<account>[^:]*):(?P<kind>key|alias)/(?P<id>.+)")
+
+
+def key_id(key: Key) -> str:
+    """Return the key's id."""
+    return identifier(key.uid)
+
+
+def identifier(uid: bytes) -> str:
+    """Return a uid written as a UUID."""
+    return str(uuid.UUID(bytes=uid))
+
+
+def region_of(name: str) -> str:
+    """Return the region of a name in the registry."""
+    return name.partition("/")[0]
+
+
+def key_name(region: str, resource: str) -> str:
+    """Return the registry's name of a key id or alias."""
+    return f"{region}/{resource}"
+
+
+def key_arn(key: Key) -> str:
+    """Return the key's ARN."""
+    return arn(region_of(key.name), f"key/{key_id(key)}")
+
+
+def alias_arn(alias: Alias) -> str:
+    """Return the alias's ARN."""
+    region, _, name = alias.name.partition("/")
+    return arn(region, name)
+
+
+def arn(region: str, resource: str) -> str:
+    """Return the ARN of a resource of the one account."""
+    return f"arn:aws:kms:{region}:{ACCOUNT_ID}:{resource}"

@@ -1,0 +1,117 @@
+"""What Azure says about keys: bundles, items, attributes; and the attributes that a caller sets."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
+
+from kms_emulator.model.keys import Key, Version, VersionState
+from kms_emulator.wire.azure import names
+from kms_emulator.wire.azure.errors import bad_parameter
+from kms_emulator.wire.call import Call
+from kms_emulator.wire.times import DAY_NS, timestamp, timestamp_ns
+
+RECOVERABLE_DAYS = 90
+KEY_OPERATIONS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
+_UPDATED, _NOT_BEFORE, _EXPIRES, _TAGS, _OPERATIONS = "updated_ns", "nbf_ns", "exp_ns", "tags", "key_ops"
+
+
+def stored_attributes(
+    old: Mapping[str, str],
+    attributes: pb.KeyAttributes,
+    key_ops: Sequence[str],
+    tags: Mapping[str, str],
+    now_ns: int,
+) -> dict[str, str]:
+    """Return what a version keeps after a request; what the request does not set stays as in `old`."""
+    unknown = sorted(set(key_ops) - set(KEY_OPERATIONS))
+    if unknown:
+        raise bad_parameter(f"Property key_ops has invalid value {', '.join(unknown)}")
+    changed = {**old, _UPDATED: str(now_ns)}
+    for field, name in (("nbf", _NOT_BEFORE), ("exp", _EXPIRES)):
+        if attributes.HasField(field):  # type: ignore[arg-type]
+            changed[name] = str(timestamp_ns(getattr(attributes, field)))
+    if key_ops:
+        changed[_OPERATIONS] = json.dumps(list(key_ops))
+    if tags:
+        changed[_TAGS] = json.dumps(dict(tags), sort_keys=True)
+    return changed
+
+
+def operations_of(version: Version) -> list[str]:
+    """Return what the version may be used for."""
+    stored = version.attributes.get(_OPERATIONS)
+    return list(KEY_OPERATIONS) if stored is None else [str(name) for name in json.loads(stored)]
+
+
+def not_before_ns(version: Version) -> int | None:
+    """Return when the version becomes valid, if that is limited."""
+    return _stored_time(version, _NOT_BEFORE)
+
+
+def expires_ns(version: Version) -> int | None:
+    """Return when the version stops being valid, if that is limited."""
+    return _stored_time(version, _EXPIRES)
+
+
+def bundle(call: Call, key: Key, version: Version) -> pb.KeyBundle:
+    """Return the public half of a version, with its attributes."""
+    return pb.KeyBundle(key=web_key(call, key, version), attributes=attributes_of(version), tags=tags_of(version))
+
+
+def deleted_bundle(call: Call, key: Key) -> pb.DeletedKeyBundle:
+    """Return the bundle of a deleted key."""
+    version = key.versions[-1]
+    deleted, purge = deletion_times(key)
+    return pb.DeletedKeyBundle(
+        key=web_key(call, key, version),
+        attributes=attributes_of(version),
+        tags=tags_of(version),
+        recovery_id=names.recovery_id(key),
+        deleted_date=deleted,
+        scheduled_purge_date=purge,
+    )
+
+
+def deletion_times(key: Key) -> tuple[Timestamp, Timestamp]:
+    """Return when a deleted key was deleted and when it will be purged."""
+    purge_ns = key.delete_at_ns or 0
+    return timestamp(purge_ns - (key.deletion_window_ns or RECOVERABLE_DAYS * DAY_NS)), timestamp(purge_ns)
+
+
+def web_key(call: Call, key: Key, version: Version) -> pb.JsonWebKey:
+    """Return the public half of a version."""
+    modulus, exponent = call.registry.rsa_public(key, version.number)
+    return pb.JsonWebKey(
+        kid=names.kid(key, version),
+        kty="RSA",
+        key_ops=operations_of(version),
+        n=modulus.to_bytes((modulus.bit_length() + 7) // 8, "big"),
+        e=exponent.to_bytes((exponent.bit_length() + 7) // 8, "big"),
+    )
+
+
+def attributes_of(version: Version) -> pb.KeyAttributes:
+    """Return a version's attributes."""
+    found = pb.KeyAttributes(
+        enabled=version.state is VersionState.ENABLED,
+        created=timestamp(version.created_ns),
+        updated=timestamp(_stored_time(version, _UPDATED) or version.created_ns),
+        recovery_level="Recoverable+Purgeable",
+        recoverable_days=RECOVERABLE_DAYS,
+    )
+    for target, time_ns in ((found.nbf, not_before_ns(version)), (found.exp, expires_ns(version))):
+        if time_ns is not None:
+            target.CopyFrom(timestamp(time_ns))
+    return found
+
+
+def tags_of(version: Version) -> dict[str, str]:
+    """Return a version's tags."""
+    return {str(name): str(value) for name, value in json.loads(version.attributes.get(_TAGS, "{}")).items()}
+
+
+def _stored_time(version: Version, name: str) -> int | None:
+    stored = version.attributes.get(name)
+    return None if stored is None else int(stored)

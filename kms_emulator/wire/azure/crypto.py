@@ -1,0 +1,70 @@
+"""Azure operations that use a key: RSA-OAEP, nothing bound to it, and anybody with the public half can wrap.
+
+Outside its validity (`nbf`, `exp`) a version still unwraps and decrypts, so that old data stays readable.
+"""
+
+from collections.abc import Callable
+
+from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
+
+from kms_emulator.model.keys import Key, Version, VersionState
+from kms_emulator.model.material import RsaPadding
+from kms_emulator.wire.azure.bundles import expires_ns, not_before_ns, operations_of
+from kms_emulator.wire.azure.errors import bad_parameter, disabled, forbidden
+from kms_emulator.wire.azure.lookup import find_version
+from kms_emulator.wire.azure.names import kid
+from kms_emulator.wire.call import Call
+
+VALUE_BYTES_MAX = 512
+"""LIMIT: an RSA-4096 ciphertext; no value of any operation is longer."""
+
+_PADDINGS = {"RSA-OAEP-256": RsaPadding.OAEP_SHA256, "RSA-OAEP": RsaPadding.OAEP_SHA1}
+Run = Callable[[Call, pb.KeyOperationRequest], pb.KeyOperationResult]
+
+
+def forward(operation: str) -> Run:
+    """Return the handler of an operation that encrypts: ``encrypt`` or ``wrapKey``."""
+
+    def run(call: Call, request: pb.KeyOperationRequest) -> pb.KeyOperationResult:
+        key, version, pad = _prepare(call, request, operation)
+        _check_validity(call, version, operation)
+        call.plaintext_bytes = len(request.value)
+        value = call.registry.rsa_encrypt(key, version.number, request.value, pad)
+        call.ciphertext_bytes = len(value)
+        return pb.KeyOperationResult(kid=kid(key, version), value=value)
+
+    return run
+
+
+def backward(operation: str) -> Run:
+    """Return the handler of an operation that decrypts: ``decrypt`` or ``unwrapKey``."""
+
+    def run(call: Call, request: pb.KeyOperationRequest) -> pb.KeyOperationResult:
+        call.ciphertext_bytes = len(request.value)
+        key, version, pad = _prepare(call, request, operation)
+        value = call.registry.rsa_decrypt(key, version.number, request.value, pad)
+        call.plaintext_bytes = len(value)
+        return pb.KeyOperationResult(kid=kid(key, version), value=value)
+
+    return run
+
+
+def _prepare(call: Call, request: pb.KeyOperationRequest, operation: str) -> tuple[Key, Version, RsaPadding]:
+    key, version = find_version(call, request.vault, request.name, request.version)
+    if version.state is not VersionState.ENABLED:
+        raise disabled(operation)
+    if operation not in operations_of(version):
+        raise forbidden(f"Operation {operation} is not permitted on this key.")
+    if request.alg not in _PADDINGS:
+        raise bad_parameter(f"Algorithm '{request.alg}' is not emulated; RSA-OAEP-256 and RSA-OAEP are.")
+    if not 1 <= len(request.value) <= VALUE_BYTES_MAX:
+        raise bad_parameter("Property value has an invalid length.")
+    return key, version, _PADDINGS[request.alg]
+
+
+def _check_validity(call: Call, version: Version, operation: str) -> None:
+    begins, ends = not_before_ns(version), expires_ns(version)
+    if begins is not None and call.now_ns < begins:
+        raise forbidden(f"Operation {operation} is not allowed on a key that is not yet valid.", "KeyNotYetValid")
+    if ends is not None and call.now_ns >= ends:
+        raise forbidden(f"Operation {operation} is not allowed on an expired key.", "KeyExpired")

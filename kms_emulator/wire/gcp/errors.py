@@ -1,0 +1,78 @@
+"""Google's errors: canonical codes, which are gRPC's, with details where a client could act on them."""
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from keystore_api.google_rpc.v1 import status_pb2
+
+from kms_emulator.model.errors import (
+    CiphertextError,
+    KeyMissingError,
+    ModelError,
+    NameTakenError,
+    VersionMissingError,
+    VersionStateError,
+)
+from kms_emulator.model.keys import Key, Version, VersionState
+from kms_emulator.wire.call import Call, CloudError
+from kms_emulator.wire.gcp.names import version_name
+
+STATE_NAMES = {
+    VersionState.ENABLED: "ENABLED",
+    VersionState.DISABLED: "DISABLED",
+    VersionState.DESTROY_SCHEDULED: "DESTROY_SCHEDULED",
+    VersionState.DESTROYED: "DESTROYED",
+}
+_DETAIL_TYPE = "type.googleapis.com/google.rpc.PreconditionFailure"
+
+
+def google_error(status: grpc.StatusCode, message: str) -> CloudError:
+    """Return an error of that code."""
+    return CloudError(status.name, message, status)
+
+
+def invalid(message: str) -> CloudError:
+    """Return INVALID_ARGUMENT."""
+    return google_error(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def not_found(kind: str, name: str) -> CloudError:
+    """Return NOT_FOUND."""
+    return google_error(grpc.StatusCode.NOT_FOUND, f"{kind} {name} not found.")
+
+
+def already_exists(kind: str, name: str) -> CloudError:
+    """Return ALREADY_EXISTS."""
+    return google_error(grpc.StatusCode.ALREADY_EXISTS, f"{kind} {name} already exists.")
+
+
+def not_emulated(what: str) -> CloudError:
+    """Return UNIMPLEMENTED, for what Google's service has and this one does not."""
+    return google_error(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not emulated.")
+
+
+def wrong_state(key: Key, version: Version, expected: str = "enabled") -> CloudError:
+    """Return FAILED_PRECONDITION with a violation whose type names the state, such as KEY_DISABLED."""
+    name, state = version_name(key, version), STATE_NAMES[version.state]
+    message = f"{name} is not {expected}, current state is: {state}."
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    kind = f"KEY_{state}"
+    violation = status_pb2.PreconditionFailure.Violation(type=kind, subject=name)
+    detail = status_pb2.PreconditionFailure(violations=[violation]).SerializeToString()
+    number: int = status.value[0]
+    details = status_pb2.Status(code=number, message=message, details=[Any(type_url=_DETAIL_TYPE, value=detail)])
+    return CloudError(status.name, message, status, kind, details.SerializeToString())
+
+
+def translate(error: ModelError, call: Call) -> CloudError:
+    """Return Google's words for what the model refused."""
+    if isinstance(error, VersionStateError):
+        return wrong_state(error.key, error.version)
+    if isinstance(error, CiphertextError):
+        return invalid("Decryption failed: the ciphertext is invalid.")
+    if isinstance(error, KeyMissingError):
+        return not_found("CryptoKey", call.key)
+    if isinstance(error, VersionMissingError):
+        return not_found("CryptoKeyVersion", call.key)
+    if isinstance(error, NameTakenError):
+        return already_exists("CryptoKey", call.key)
+    return invalid(str(error))

@@ -1,0 +1,150 @@
+"""Google's resources from the model's values, and what a key keeps of the resource it was created with.
+
+A key keeps the caller's whole CryptoKey message, serialized, less what only answers carry: so a field that this emulator
+does not know comes back as it was sent.
+"""
+
+import base64
+from typing import NamedTuple
+
+from keystore_api.google_kms.v1 import resources_pb2 as pb
+
+from kms_emulator.model.keys import Folder, Key, Schedule, Version, VersionState
+from kms_emulator.wire.gcp.errors import invalid, not_emulated
+from kms_emulator.wire.gcp.names import version_name
+from kms_emulator.wire.times import DAY_NS, SECOND_NS, duration, duration_ns, timestamp, timestamp_ns
+
+Level = pb.ProtectionLevel
+Algorithm = pb.CryptoKeyVersion.CryptoKeyVersionAlgorithm
+Purpose = pb.CryptoKey.CryptoKeyPurpose
+
+SETTINGS = "settings"
+DESTROY_WINDOW_DEFAULT_NS = 30 * DAY_NS
+DESTROY_WINDOW_MIN_NS, DESTROY_WINDOW_MAX_NS = DAY_NS, 120 * DAY_NS
+ROTATION_PERIOD_MIN_NS, ROTATION_PERIOD_MAX_NS = DAY_NS, 876_000 * 3600 * SECOND_NS
+_LEVEL, _ALGORITHM = "protection_level", "algorithm"
+_STATES = {
+    VersionState.ENABLED: pb.CryptoKeyVersion.ENABLED,
+    VersionState.DISABLED: pb.CryptoKeyVersion.DISABLED,
+    VersionState.DESTROY_SCHEDULED: pb.CryptoKeyVersion.DESTROY_SCHEDULED,
+    VersionState.DESTROYED: pb.CryptoKeyVersion.DESTROYED,
+}
+
+
+class Template(NamedTuple):
+    """What new versions of a key are made as."""
+
+    level: "Level.ValueType"
+    algorithm: "Algorithm.ValueType"
+
+
+def ring(folder: Folder) -> pb.KeyRing:
+    """Return the resource of a key ring."""
+    return pb.KeyRing(name=folder.name, create_time=timestamp(folder.created_ns))
+
+
+def crypto_key(key: Key) -> pb.CryptoKey:
+    """Return the resource of a key, with its primary version."""
+    found = settings_of(key)
+    found.name = key.name
+    found.create_time.CopyFrom(timestamp(key.created_ns))
+    if key.schedule is not None:
+        found.rotation_period.CopyFrom(duration(key.schedule.period_ns))
+        found.next_rotation_time.CopyFrom(timestamp(key.schedule.next_ns))
+    if key.primary is not None:
+        found.primary.CopyFrom(crypto_key_version(key, key.versions[key.primary - 1]))
+    return found
+
+
+def crypto_key_version(key: Key, version: Version) -> pb.CryptoKeyVersion:
+    """Return the resource of a version."""
+    template = template_of(key, version)
+    found = pb.CryptoKeyVersion(
+        name=version_name(key, version),
+        state=_STATES[version.state],
+        protection_level=template.level,
+        algorithm=template.algorithm,
+        create_time=timestamp(version.created_ns),
+        generate_time=timestamp(version.created_ns),
+    )
+    if version.destroy_at_ns is not None:
+        found.destroy_time.CopyFrom(timestamp(version.destroy_at_ns))
+    if version.destroyed_ns is not None:
+        found.destroy_event_time.CopyFrom(timestamp(version.destroyed_ns))
+    return found
+
+
+def settings_of(key: Key) -> pb.CryptoKey:
+    """Return the caller's part of the resource."""
+    return pb.CryptoKey.FromString(base64.b64decode(key.attributes[SETTINGS]))
+
+
+def store_settings(settings: pb.CryptoKey) -> dict[str, str]:
+    """Return the attributes that keep the caller's part of the resource."""
+    kept = pb.CryptoKey()
+    kept.CopyFrom(settings)
+    for field in ("name", "primary", "create_time", "next_rotation_time", "rotation_period"):
+        kept.ClearField(field)  # type: ignore[arg-type]
+    return {SETTINGS: base64.b64encode(kept.SerializeToString(deterministic=True)).decode()}
+
+
+def complete(settings: pb.CryptoKey) -> pb.CryptoKey:
+    """Return the settings of a new key with Google's defaults, or refuse what is not emulated."""
+    found = pb.CryptoKey()
+    found.CopyFrom(settings)
+    if found.purpose == Purpose.CRYPTO_KEY_PURPOSE_UNSPECIFIED:
+        raise invalid("The purpose of the CryptoKey must be specified.")
+    if found.purpose != Purpose.ENCRYPT_DECRYPT:
+        raise not_emulated(f"The purpose {Purpose.Name(found.purpose)}")
+    template = found.version_template
+    template.protection_level = template.protection_level or Level.SOFTWARE
+    template.algorithm = template.algorithm or Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION
+    check_template(found)
+    if not found.HasField("destroy_scheduled_duration"):
+        found.destroy_scheduled_duration.CopyFrom(duration(DESTROY_WINDOW_DEFAULT_NS))
+    if not DESTROY_WINDOW_MIN_NS <= destroy_window_ns(found) <= DESTROY_WINDOW_MAX_NS:
+        raise invalid("destroy_scheduled_duration must be between 24 hours and 120 days.")
+    return found
+
+
+def check_template(settings: pb.CryptoKey) -> None:
+    """Refuse what new versions cannot be made as."""
+    template = settings.version_template
+    if template.protection_level not in (Level.SOFTWARE, Level.HSM):
+        raise not_emulated(f"The protection level {Level.Name(template.protection_level)}")
+    if template.algorithm != Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION:
+        name = Algorithm.Name(template.algorithm)
+        raise invalid(f"The algorithm {name} is not supported for the purpose ENCRYPT_DECRYPT.")
+
+
+def schedule_of(settings: pb.CryptoKey, now_ns: int) -> Schedule | None:
+    """Return the automatic rotation that a resource asks for."""
+    has_period, has_next = settings.HasField("rotation_period"), settings.HasField("next_rotation_time")
+    if not has_period and not has_next:
+        return None
+    if not (has_period and has_next):
+        raise invalid("rotation_period and next_rotation_time must be set together.")
+    period_ns, next_ns = duration_ns(settings.rotation_period), timestamp_ns(settings.next_rotation_time)
+    if not ROTATION_PERIOD_MIN_NS <= period_ns <= ROTATION_PERIOD_MAX_NS:
+        raise invalid("rotation_period must be at least 24 hours and at most 876,000 hours.")
+    if next_ns <= now_ns:
+        raise invalid("next_rotation_time must be in the future.")
+    return Schedule(period_ns, next_ns)
+
+
+def destroy_window_ns(settings: pb.CryptoKey) -> int:
+    """Return how long a version of the key stays restorable."""
+    return duration_ns(settings.destroy_scheduled_duration)
+
+
+def template_attributes(settings: pb.CryptoKey) -> dict[str, str]:
+    """Return what a new version remembers of the template it was made from."""
+    template = settings.version_template
+    return {_LEVEL: str(int(template.protection_level)), _ALGORITHM: str(int(template.algorithm))}
+
+
+def template_of(key: Key, version: Version) -> Template:
+    """Return what a version was made as; one made by automatic rotation follows the key's template."""
+    stored = version.attributes or template_attributes(settings_of(key))
+    level, algorithm = int(stored[_LEVEL]), int(stored[_ALGORITHM])
+    return Template(Level.ValueType(level), Algorithm.ValueType(algorithm))

@@ -1,0 +1,99 @@
+"""Serves an adapter through gRPC generic handlers, writes the call log, and turns errors into status and metadata."""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from kms_emulator.calls import CallRecord
+from kms_emulator.core import Core
+from kms_emulator.model.errors import ModelError
+from kms_emulator.wire.call import Adapter, Call, CloudError, Operation
+
+ERROR_CODE_KEY = "x-kms-error-code"
+"""Trailing metadata: the cloud's own error code."""
+
+INNER_CODE_KEY = "x-kms-inner-error-code"
+"""Trailing metadata: the finer code, where the cloud sends one."""
+
+DETAILS_KEY = "grpc-status-details-bin"
+"""Trailing metadata: google.rpc.Status, as Google's clients read it."""
+
+INTERNAL_CODE = "InternalError"
+"""Outcome of a call that met a fault of the emulator itself."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_log = logging.getLogger(__name__)
+
+
+def generic_handler(adapter: Adapter, core: Core) -> grpc.GenericRpcHandler:
+    """Return the handler of all of an adapter's operations."""
+    methods = {
+        name: grpc.unary_unary_rpc_method_handler(
+            _runner(adapter, name, operation, core),
+            request_deserializer=operation.request.FromString,
+            response_serializer=_serialize,
+        )
+        for name, operation in adapter.operations.items()
+    }
+    return grpc.method_handlers_generic_handler(adapter.service, methods)
+
+
+def _serialize(answer: Message) -> bytes:
+    return answer.SerializeToString()
+
+
+def _runner(
+    adapter: Adapter, name: str, operation: Operation[Any], core: Core
+) -> Callable[[Message, Context], Awaitable[Message]]:
+    async def run(request: Message, context: Context) -> Message:
+        call = Call(core.registry, core.now_ns)
+        outcome = INTERNAL_CODE
+        try:
+            answer = operation.run(call, request)
+            found = await answer if inspect.isawaitable(answer) else answer
+            outcome = "OK"
+            return found
+        except CloudError as error:
+            outcome = error.code
+            await abort(context, error)
+        except ModelError as error:
+            refused = adapter.translate(error, call)
+            outcome = refused.code
+            await abort(context, refused)
+        except Exception:
+            # The text could hold part of a request: the client gets none of it, the log only where it came from.
+            _log.exception("%s %s failed inside the emulator", adapter.provider, name)
+            message = "the emulator failed; its log says where. Nothing was changed, unless by what came before."
+            await abort(context, CloudError(INTERNAL_CODE, message, grpc.StatusCode.INTERNAL))
+        finally:
+            core.calls.add(_record(adapter, name, call, outcome))
+
+    return run
+
+
+async def abort(context: Context, error: CloudError) -> NoReturn:
+    """End the call with the error; raises what grpc makes of that."""
+    trailing: list[tuple[str, str | bytes]] = [(ERROR_CODE_KEY, error.code)]
+    if error.inner_code:
+        trailing.append((INNER_CODE_KEY, error.inner_code))
+    if error.details:
+        trailing.append((DETAILS_KEY, error.details))
+    await context.abort(error.status, error.message, tuple(trailing))
+
+
+def _record(adapter: Adapter, name: str, call: Call, outcome: str) -> CallRecord:
+    return CallRecord(
+        time_ns=call.now_ns,
+        provider=adapter.provider,
+        operation=name,
+        key=call.key,
+        key_version=call.key_version,
+        outcome=outcome,
+        plaintext_bytes=call.plaintext_bytes,
+        ciphertext_bytes=call.ciphertext_bytes,
+    )

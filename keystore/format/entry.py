@@ -1,0 +1,64 @@
+"""Entries: what a parent knows of a block (F-4, F-11), one at a time as 40 bytes or many as a numpy array.
+
+An entry in memory is its 40 encoded bytes: hashable, comparable, and unique to one version of one block, because no
+nonce is ever used twice. Caches use it as their key and need no invalidation.
+"""
+
+import struct
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from keystore.format import layout
+
+U8Array = npt.NDArray[np.uint8]
+U64Array = npt.NDArray[np.uint64]
+EntryArray = npt.NDArray[np.void]
+"""Structured array of `ENTRY`."""
+
+ENTRY: Final = np.dtype([("slot", "<u8"), ("session", "<u4"), ("nonce", "u1", (12,)), ("tag", "u1", (16,))])
+"""One entry; 40 bytes, no padding."""
+
+HOLE: Final = bytes(layout.ENTRY_BYTES)
+"""The entry of a block that was never written."""
+
+AAD_BYTES: Final = 40
+
+_SLOT = struct.Struct("<Q")
+_SESSION = struct.Struct("<I")
+_AAD = struct.Struct("<8sBBBB4x16sQ")
+
+
+def entry_slot(entry: bytes) -> int:
+    return int(_SLOT.unpack_from(entry, 0)[0])
+
+
+def entry_session(entry: bytes) -> int:
+    return int(_SESSION.unpack_from(entry, 8)[0])
+
+
+def entry_nonce(entry: bytes) -> bytes:
+    return entry[12:24]
+
+
+def entry_tag(entry: bytes) -> bytes:
+    return entry[24:40]
+
+
+def entries_from_bytes(data: Any) -> EntryArray:
+    """View `data` (a multiple of 40 bytes) as entries, without a copy."""
+    return np.frombuffer(data, dtype=ENTRY)
+
+
+def encode_aad(tree: int, level: int, origin: bytes, number: int) -> bytes:
+    """Return the associated data of one block (F-11)."""
+    return _AAD.pack(layout.MAGIC, layout.VERSION, layout.SUITE, tree, level, origin, number)
+
+
+def encode_aads(tree: int, level: int, origin: bytes, numbers: U64Array) -> U8Array:
+    """Return the associated data of many blocks: shape (n, 40), uint8."""
+    rows = np.empty((len(numbers), AAD_BYTES), dtype=np.uint8)
+    rows[:] = np.frombuffer(encode_aad(tree, level, origin, 0), dtype=np.uint8)
+    rows[:, 32:40] = numbers.astype("<u8").view(np.uint8).reshape(-1, 8)
+    return rows

@@ -1,0 +1,52 @@
+"""Constants and geometry of a page store file (docs/FORMAT.md, sections 2 and 4)."""
+
+MAGIC = b"CMKPAGES"
+VERSION = 1
+SUITE = 1
+"""AES-256-GCM, HKDF-SHA256."""
+
+BLOCK_BYTES = 4096
+"""Size of a header copy and of the first part of a record; places of records are counted in it."""
+HEADER_OFFSETS = (0, 4096)
+WATERMARK_OFFSET = 8192
+WATERMARK_BYTES = 512
+RESERVED_BYTES = 12288
+
+PAGE_SIZES_BYTES = (4096, 8192, 16384, 32768, 65536)
+
+ENTRY_BYTES = 40
+SESSION_ROW_BYTES = 80
+
+TREE_PAGES = 16
+TREE_SESSIONS = 17
+TREE_SLOTS = 18
+TREE_NAMES = {TREE_PAGES: "map node", TREE_SESSIONS: "session table", TREE_SLOTS: "slot map"}
+
+PAGES_MAX = 1 << 40
+"""LIMIT: pages of one store, 4 PiB of the smallest pages; keeps every product of numbers below 2^63."""
+
+
+def first_slot(page_size: int) -> int:
+    """Return the number of the first slot: the reserved bytes, rounded up."""
+    return -(-RESERVED_BYTES // page_size)
+
+
+def fanout(page_size: int) -> int:
+    """Return how many entries a node holds."""
+    return page_size // ENTRY_BYTES
+
+
+def height(blocks: int, page_size: int) -> int:
+    """Return the level of the root of a tree with `blocks` blocks of level 0 (0 for one block or none)."""
+    level, reach = 0, 1
+    while reach < blocks:
+        level, reach = level + 1, reach * fanout(page_size)
+    return level
+
+
+def sessions_per_block(page_size: int) -> int:
+    return page_size // SESSION_ROW_BYTES
+
+
+def slots_per_block(page_size: int) -> int:
+    return page_size * 8

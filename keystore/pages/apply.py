@@ -1,0 +1,58 @@
+"""What a commit record changes in memory: the same steps for a commit that just became durable and for one replayed.
+
+`find_replaced` reads and may fail; `apply_record` reads nothing and cannot.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from keystore.format import layout
+from keystore.format.entry import HOLE, EntryArray, entry_session, entry_slot
+from keystore.format.record import CHANGE, RecordBody
+from keystore.pages.state import StoreState
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What the coming commit takes out of the map."""
+
+    slots: list[int]
+    sessions: Counter[int]
+    cut: EntryArray
+    """Changes to holes for the pages that lie beyond the new end."""
+
+
+def find_replaced(state: StoreState, page_nos: list[int], page_count: int) -> Replaced:
+    """Look up what pages `page_nos`, and all pages from `page_count` on, are now.
+
+    Raises:
+        StoreDamagedError: a node of the map cannot be read; nothing changed.
+    """
+    old = [state.pages.entry(page_no) for page_no in page_nos]
+    beyond = dict(state.pages.existing(page_count)) if page_count < state.page_count else {}
+    cut = np.zeros(len(beyond), dtype=CHANGE)
+    cut["page"] = np.fromiter(beyond, dtype=np.uint64, count=len(beyond))
+    gone = [entry for entry in (*old, *beyond.values()) if entry != HOLE]
+    slots = [entry_slot(entry) for entry in gone]
+    state.space.slots.load_for(slots)
+    return Replaced(slots, Counter(entry_session(entry) for entry in gone), cut)
+
+
+def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes, replaced: Replaced) -> None:
+    """Make a durable record the present state. Its slots are marked already."""
+    state.space.slots.kill(replaced.slots)
+    for number, count in replaced.sessions.items():
+        state.sessions.count(number, -count)
+    entries = body.changes["entry"]
+    numbers, counts = np.unique(entries["session"][entries["slot"] != 0], return_counts=True)
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        state.sessions.count(number, count)
+    state.pages.apply(replaced.cut)
+    state.pages.apply(body.changes)
+    state.sequence, state.last_tag, state.time_ns = sequence, tag, body.time_ns
+    state.page_count, state.byte_length = body.page_count, body.byte_length
+    state.next_place, state.later_place = body.next_place, body.later_place
+    state.records += 1
+    state.record_bytes += layout.BLOCK_BYTES + body.changes.nbytes

@@ -1,0 +1,96 @@
+"""Plaintext pages in memory: one bounded arena of frames, kept out of core dumps, wiped on close.
+
+An entry names one version of one page, so a frame never goes stale; the least recently used one makes room.
+"""
+
+import contextlib
+import mmap
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+
+class Arena:
+    """At most `capacity_bytes` of opened pages (at least one page). Threads may share it."""
+
+    def __init__(self, page_size: int, capacity_bytes: int) -> None:
+        frames = max(1, capacity_bytes // page_size)
+        self._page_size = page_size
+        self._memory = mmap.mmap(-1, frames * page_size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError, AttributeError):
+            self._memory.madvise(mmap.MADV_DONTDUMP)
+        self._view = memoryview(self._memory)
+        self._frames: OrderedDict[bytes, int] = OrderedDict()
+        self._pinned: dict[int, int] = {}
+        self._free = list(range(frames - 1, -1, -1))
+        self._lock = Lock()
+
+    def read_into(self, entry: bytes, buffer: memoryview) -> bool:
+        """Copy the page of `entry` into `buffer` if it is here."""
+        with self._lock:
+            frame = self._frames.get(entry)
+            if frame is None:
+                return False
+            self._frames.move_to_end(entry)
+            buffer[:] = self._frame(frame)
+            return True
+
+    def put(self, entry: bytes, page: bytes | bytearray | memoryview) -> None:
+        """Keep a page, if a frame can be had."""
+        with self._lock:
+            self._put(entry, page)
+
+    @contextmanager
+    def view(self, entry: bytes, page: bytes) -> Iterator[memoryview]:
+        """Lend a read-only view of the page, in its frame while that is pinned, else of `page` itself."""
+        with self._lock:
+            frame = self._frames.get(entry)
+            if frame is None:
+                frame = self._put(entry, page)
+            if frame is not None:
+                self._pinned[frame] = self._pinned.get(frame, 0) + 1
+        view = memoryview(page) if frame is None else self._frame(frame).toreadonly()
+        try:
+            yield view
+        finally:
+            view.release()
+            if frame is not None:
+                with self._lock:
+                    self._pinned[frame] -= 1
+                    if not self._pinned[frame]:
+                        del self._pinned[frame]
+
+    def wipe(self) -> None:
+        """Overwrite every frame with zeros and forget what they held."""
+        with self._lock:
+            self._frames.clear()
+            self._free = [] if self._pinned else list(range(len(self._memory) // self._page_size))
+            zeros = bytes(self._page_size)
+            for frame in range(len(self._memory) // self._page_size):
+                self._frame(frame)[:] = zeros
+
+    def after_fork_in_child(self) -> None:
+        """Another thread may have held the lock at the fork; its copy here would stay locked for ever."""
+        self._lock = Lock()
+
+    def _frame(self, frame: int) -> memoryview:
+        return self._view[frame * self._page_size : (frame + 1) * self._page_size]
+
+    def _put(self, entry: bytes, page: bytes | bytearray | memoryview) -> int | None:
+        frame = self._frames.get(entry)
+        if frame is None:
+            frame = self._free.pop() if self._free else self._evict()
+            if frame is None:
+                return None
+            self._frame(frame)[:] = page
+            self._frames[entry] = frame
+        self._frames.move_to_end(entry)
+        return frame
+
+    def _evict(self) -> int | None:
+        for entry, frame in self._frames.items():
+            if frame not in self._pinned:
+                del self._frames[entry]
+                return frame
+        return None

@@ -1,0 +1,113 @@
+"""The file of a page store on a real file system, with a lock that dies with its owner."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+from keystore.errors import StoreExistsError, StoreLockedError, StoreMissingError
+from keystore.pages.protocols import Buffer
+
+
+class OsBlockFile:
+    """A `BlockFile` over one file descriptor, exclusively locked (flock) from opening to close."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self._fd, self.path = fd, path
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> Self:
+        """Create an empty file, readable by its owner only.
+
+        Raises:
+            StoreExistsError: something is at `path`; it is unchanged.
+        """
+        path = Path(path)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise StoreExistsError(f"{path} exists and is unchanged; choose another place for the new store") from None
+        return cls._locked(fd, path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open an existing file.
+
+        Raises:
+            StoreMissingError: nothing is at `path`.
+            StoreLockedError: it is open elsewhere; the message names the process where the system tells it.
+        """
+        path = Path(path)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except (FileNotFoundError, IsADirectoryError):
+            raise StoreMissingError(
+                f"store {path} is missing. A missing file is never a fresh start: restore it from a snapshot"
+            ) from None
+        return cls._locked(fd, path)
+
+    @classmethod
+    def _locked(cls, fd: int, path: Path) -> Self:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = lock_owner(fd)
+            os.close(fd)
+            raise StoreLockedError(
+                f"store {path} is open in {owner}; nothing was changed. Close it there, or wait until it ends"
+            ) from None
+        return cls(fd, path)
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        done = 0
+        while done < len(buffer):
+            count = os.preadv(self._fd, [buffer[done:]], offset + done)
+            if count == 0:
+                raise EOFError(f"the file ends at {offset + done}, inside {len(buffer)} bytes from {offset}")
+            done += count
+
+    def write(self, offset: int, data: Buffer) -> None:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            count = os.pwrite(self._fd, view[done:], offset + done)
+            if count == 0:
+                raise OSError(errno.EIO, "a write made no progress", str(self.path))
+            done += count
+
+    def extend(self, size: int) -> None:
+        now = self.size()
+        if size > now:
+            os.posix_fallocate(self._fd, now, size - now)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)
+
+    def evict(self, offset: int, length: int) -> None:
+        os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def lock_owner(fd: int) -> str:
+    """Say which process holds the flock on the file of `fd`, as far as the system tells."""
+    stat = os.fstat(fd)
+    wanted = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
+    try:
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == wanted:
+                return "this process" if int(fields[4]) == os.getpid() else f"process {fields[4]}"
+    except OSError:
+        pass
+    return "another process"

@@ -1,0 +1,196 @@
+"""Folds what was committed into the trees and writes a header (docs/FORMAT.md, section 7).
+
+Invariants:
+1. Nothing that a header on the disk reaches is overwritten; all new blocks are synced before the header is written.
+2. The anchor on the disk is never behind the header (F-18).
+3. Until the header is written an error changes nothing; from then on the store is poisoned by its caller.
+"""
+
+from dataclasses import dataclass, field
+
+from keystore.format import block, layout
+from keystore.format.entry import HOLE, entry_session, entry_slot
+from keystore.format.header import HeaderBody
+from keystore.format.session_table import encode_table
+from keystore.pages import log
+from keystore.pages.blocks import SlotWriter
+from keystore.pages.sealed import seal_whole
+from keystore.pages.sessions import Session
+from keystore.pages.state import StoreState
+from keystore.pages.tree import Tree
+
+
+@dataclass
+class _Fold:
+    """One checkpoint under way: where its blocks go, and what must be taken back if it fails."""
+
+    state: StoreState
+    session: Session
+    writer: SlotWriter
+    counted: list[tuple[int, int]] = field(default_factory=list)
+    planned: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def count(self, number: int, change: int) -> None:
+        self.state.sessions.count(number, change)
+        self.counted.append((number, change))
+
+    def take_back(self) -> None:
+        for number, change in self.counted:
+            self.state.sessions.count(number, -change)
+
+    def put(self, tree: int, level: int, number: int, content: bytes, slot: int, *, counted: bool) -> bytes:
+        entry, ciphertext = self.state.blocks.seal(tree, level, number, content, self.session, slot)
+        self.writer.put(slot, ciphertext)
+        if counted:
+            self.count(self.session.record.number, 1)
+        return entry
+
+    def replaced(self, entry: bytes) -> None:
+        self.state.space.slots.kill([entry_slot(entry)])
+        self.count(entry_session(entry), -1)
+
+    # -- pages --------------------------------------------------------------------------------------------------------
+
+    def fold_pages(self) -> Tree:
+        def write(level: int, number: int, content: bytes) -> bytes:
+            slot = self.state.space.take_for_checkpoint(1)[0]
+            return self.put(layout.TREE_PAGES, level, number, content, slot, counted=True)
+
+        pages = self.state.pages
+        return pages.tree.fold(pages.recent, self.state.page_count, write, self.replaced)
+
+    # -- session table ------------------------------------------------------------------------------------------------
+
+    def plan_sessions(self) -> tuple[list[int], list[int]]:
+        """Take slots for the new table and kill those of the old; return the sessions in it and the slots."""
+        state, old = self.state, self.state.sessions_tree
+        numbers = [record.number for record, _ in state.sessions.rows()]
+        blocks = -(-len(numbers) // layout.sessions_per_block(state.page_size))
+        for level in range(old.height + 1):
+            state.space.slots.kill([entry_slot(entry) for _, entry in old.nodes(level)])
+        nodes, level_blocks = 0, blocks
+        while level_blocks > 1:
+            level_blocks = -(-level_blocks // layout.fanout(state.page_size))
+            nodes += level_blocks
+        return numbers, state.space.take_for_checkpoint(blocks + nodes)
+
+    def write_sessions(self, numbers: list[int], slots: list[int]) -> Tree:
+        state = self.state
+        free = iter(slots)
+
+        def write(level: int, number: int, content: bytes) -> bytes:
+            return self.put(layout.TREE_SESSIONS, level, number, content, next(free), counted=False)
+
+        kept = set(numbers)
+        rows = [row for row in state.sessions.all_rows() if row[0].number in kept]
+        contents = list(encode_table(rows, state.page_size))
+        entries = {number: write(0, number, content) for number, content in enumerate(contents)}
+        empty = Tree(state.blocks, layout.TREE_SESSIONS, HOLE, 0)
+        return empty.fold(entries, len(contents), write, self.replaced)
+
+    # -- slot map -----------------------------------------------------------------------------------------------------
+
+    def plan_slots(self) -> int:
+        """Take a slot for every block of the slot map that changes, and for the nodes above; return the block count.
+
+        Taking a slot changes the map, so this goes on until no block without a slot is dirty. It ends: a block gets
+        one slot, and the map has finitely many blocks.
+        """
+        state, tree = self.state, self.state.slots_tree
+        while True:
+            blocks = -(-state.space.slots.slot_count // layout.slots_per_block(state.page_size))
+            wanted = self._slot_nodes(blocks) - self.planned.keys()
+            if not wanted:
+                return blocks
+            for (level, number), slot in zip(sorted(wanted), state.space.take_for_checkpoint(len(wanted)), strict=True):
+                self.planned[level, number] = slot
+                self.count(self.session.record.number, 1)
+                old = tree.entry(level, number)
+                if old != HOLE:
+                    self.replaced(old)
+
+    def _slot_nodes(self, blocks: int) -> set[tuple[int, int]]:
+        fanout = layout.fanout(self.state.page_size)
+        height = layout.height(blocks, self.state.page_size)
+        wanted = {(0, number) for number in self.state.space.slots.dirty}
+        wanted |= {(level, 0) for level in range(self.state.slots_tree.height + 1, height + 1)}
+        for number in self.state.space.slots.dirty:
+            wanted |= {(level, number // fanout**level) for level in range(1, height + 1)}
+        return wanted
+
+    def write_slots(self, blocks: int) -> Tree:
+        def write(level: int, number: int, content: bytes) -> bytes:
+            slot = self.planned[level, number]
+            return self.put(layout.TREE_SLOTS, level, number, content, slot, counted=False)
+
+        slots = self.state.space.slots
+        changes = {number: write(0, number, slots.block_bytes(number)) for number in sorted(slots.dirty)}
+        return self.state.slots_tree.fold(changes, blocks, write, lambda _: None)
+
+
+def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool = False) -> None:
+    """Write a checkpoint of the latest commit under `session`.
+
+    Raises:
+        StoreFullError, StoreIOError, StoreDamagedError: nothing changed; the store goes on.
+        CommitUnknownError: the header or a sync failed; the store is poisoned, and every commit is safe.
+    """
+    fold = _Fold(state, session, SlotWriter(state.file, state.page_size))
+    places, log_slots = (state.next_place, state.later_place), set(state.log_slots)
+    slots = state.space.slots
+    dirty = set(slots.dirty)
+    slots.begin()
+    try:
+        if fresh_places:
+            log.announce_fresh_places(state)
+        log.drop_passed_slots(state)
+        pages = fold.fold_pages()
+        numbers, table_slots = fold.plan_sessions()
+        blocks = fold.plan_slots()
+        sessions_tree = fold.write_sessions(numbers, table_slots)
+        slots_tree = fold.write_slots(blocks)
+        fold.writer.flush()
+        state.file.sync()
+        state.store_anchor(sync=True)
+    except BaseException:
+        slots.rollback()
+        slots.dirty = dirty
+        fold.take_back()
+        state.next_place, state.later_place = places
+        state.log_slots = log_slots
+        raise
+    slots.accept()
+    with state.file.or_poison("a header"):
+        _write_header(state, session, pages, sessions_tree, slots_tree, len(numbers))
+    state.pages.fold(pages)
+    state.sessions_tree, state.slots_tree = sessions_tree, slots_tree
+    slots.dirty.clear()
+    slots.header_durable(pinned=state.pins > 0)
+    state.records = state.record_bytes = 0
+
+
+def _write_header(
+    state: StoreState, session: Session, pages: Tree, sessions_tree: Tree, slots_tree: Tree, session_count: int
+) -> None:
+    state.checkpoint += 1
+    state.time_ns = state.now_ns()
+    slots = state.space.slots
+    body = HeaderBody(
+        state.time_ns,
+        state.page_count,
+        state.byte_length,
+        slots.slot_count,
+        state.next_place,
+        state.later_place,
+        state.last_tag,
+        session.record.number,
+        session_count,
+        slots.used_count,
+        pages.root,
+        sessions_tree.root,
+        slots_tree.root,
+    )
+    sealed = seal_whole(state.prelude(block.HEADER, session, state.sequence), body.encode(), session)
+    offset = layout.HEADER_OFFSETS[state.checkpoint % len(layout.HEADER_OFFSETS)]
+    state.file.write(offset, sealed.ljust(layout.BLOCK_BYTES, b"\0"))
+    state.file.sync()

@@ -1,0 +1,200 @@
+"""One commit: seal, write, record, sync, apply (docs/FORMAT.md, section 6).
+
+Invariants:
+1. Until the record is being written every error, a signal's too, leaves store and file as they were (F-16).
+2. One record is in flight: this runs under the store's lock and returns after its sync (F-15).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from keystore.crypto.kernel import KERNEL, TAG_BYTES
+from keystore.errors import InputError, PageRangeError
+from keystore.format import layout
+from keystore.format.entry import encode_aads
+from keystore.format.record import CHANGE, PAGES_SYNCED, RecordBody, SessionRecord
+from keystore.pages import log
+from keystore.pages.apply import Replaced, apply_record, find_replaced
+from keystore.pages.protocols import Buffer
+from keystore.pages.sealed import tag_of
+from keystore.pages.sessions import Session
+from keystore.pages.state import StoreState
+
+COMMIT_PAGES_MAX = 1 << 18
+"""LIMIT: pages of one commit; a quarter of what one session may seal, and a record of 12.6 MB."""
+SYNC_FIRST_BYTES = 8 << 20
+"""LIMIT: bytes of pages that share a sync with their record; recovery opens at most these again."""
+BATCH_BYTES = 1 << 20
+"""Bytes sealed in one call of the kernel."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A commit as asked for, checked: what to seal, what becomes a hole, and the new ends."""
+
+    pages: list[tuple[int, Buffer]]
+    holes: list[int]
+    page_count: int
+    byte_length: int
+
+
+def check_change(
+    state: StoreState, pages: Mapping[int, Buffer | None], page_count: int | None, byte_length: int | None
+) -> Change:
+    """Check a commit before anything is touched.
+
+    Raises:
+        PageRangeError: a page number is negative, beyond the limit, or beyond the new `page_count`.
+        InputError: a page has not exactly `page_size` bytes, or there are too many.
+    """
+    end = max(pages, default=-1) + 1
+    count = max(state.page_count, end) if page_count is None else page_count
+    length = state.byte_length if byte_length is None else byte_length
+    if min(pages, default=0) < 0 or not 0 <= count <= layout.PAGES_MAX or end > count:
+        low, high = min(pages, default=0), max(pages, default=0)
+        raise PageRangeError(
+            f"store {state.name}: pages {low} to {high} in a store of {count} pages (at most {layout.PAGES_MAX}); "
+            "nothing was changed"
+        )
+    if len(pages) > COMMIT_PAGES_MAX or not 0 <= length < 1 << 63:
+        raise InputError(f"store {state.name}: {len(pages)} pages in one commit; at most {COMMIT_PAGES_MAX}")
+    for page_no, data in pages.items():
+        if data is not None and memoryview(data).nbytes != state.page_size:
+            raise InputError(
+                f"store {state.name}: page {page_no} has {memoryview(data).nbytes} bytes; this store's pages have "
+                f"{state.page_size}. Nothing was changed"
+            )
+    ordered = sorted(pages)
+    sealed = [(page_no, data) for page_no in ordered if (data := pages[page_no]) is not None]
+    return Change(sealed, [page_no for page_no in ordered if pages[page_no] is None], count, length)
+
+
+def commit(state: StoreState, change: Change) -> int:
+    """Make `change` durable and return its sequence.
+
+    Raises:
+        StoreFullError, StoreIOError, StoreDamagedError: nothing changed.
+        CommitUnknownError: the record may or may not be durable; the store is poisoned.
+    """
+
+    def write_pages(session: Session) -> npt.NDArray[np.void]:
+        return np.concatenate([_write_pages(state, session, change.pages), holes])
+
+    holes = np.zeros(len(change.holes), dtype=CHANGE)
+    holes["page"] = change.holes
+    page_nos = [page_no for page_no, _ in change.pages] + change.holes
+    session = state.sessions.for_seals(len(change.pages) + 2)
+    flags = PAGES_SYNCED if len(change.pages) * state.page_size > SYNC_FIRST_BYTES else 0
+    return _commit(state, session, page_nos, change, flags, (), write_pages)
+
+
+def adopt(
+    state: StoreState,
+    change: Change,
+    sessions: Sequence[SessionRecord],
+    entries: npt.NDArray[np.void],
+    ciphertext: memoryview,
+) -> int:
+    """Commit pages that were sealed elsewhere, ciphertext unchanged: `entries` is an array of `CHANGE`, its sessions
+    numbers of this store; `ciphertext` holds the pages in the same order. The caller has opened each."""
+
+    def write_pages(_: Session) -> npt.NDArray[np.void]:
+        slots = state.space.take(len(entries))
+        _write_slots(state, slots, ciphertext)
+        placed = entries.copy()
+        placed["entry"]["slot"] = slots
+        return placed
+
+    session = state.sessions.for_seals(2)
+    return _commit(state, session, entries["page"].tolist(), change, PAGES_SYNCED, tuple(sessions), write_pages)
+
+
+def _commit(
+    state: StoreState,
+    session: Session,
+    page_nos: list[int],
+    change: Change,
+    flags: int,
+    sessions: tuple[SessionRecord, ...],
+    write_pages: Callable[[Session], npt.NDArray[np.void]],
+) -> int:
+    slots, log_slots = state.space.slots, set(state.log_slots)
+    slots.begin()
+    try:
+        replaced: Replaced = find_replaced(state, page_nos, change.page_count)
+        changes = write_pages(session)
+        body = RecordBody(
+            time_ns=state.now_ns(),
+            page_count=change.page_count,
+            byte_length=change.byte_length,
+            next_place=state.later_place,
+            later_place=log.new_place(state),
+            previous_tag=state.last_tag,
+            session=session.record.number,
+            flags=flags,
+            sessions=sessions,
+            changes=changes,
+        )
+        encoded = body.encode()
+        runs = log.take_runs(state, len(encoded))
+        record = log.seal_record(state, encoded, session, runs)
+        if flags & PAGES_SYNCED:
+            state.file.sync()
+    except BaseException:
+        slots.rollback()
+        state.log_slots = log_slots
+        raise
+    with state.file.or_poison("a commit record"):
+        log.write_record(state, state.next_place, record, runs)
+        state.file.sync()
+        apply_record(state, state.sequence + 1, body, tag_of(record), replaced)
+        slots.accept()
+        log.write_watermark(state, session)
+        state.store_anchor(sync=False)
+    return state.sequence
+
+
+def _write_pages(state: StoreState, session: Session, pages: list[tuple[int, Buffer]]) -> npt.NDArray[np.void]:
+    """Seal `pages` into free slots and write them; return their changes."""
+    changes = np.zeros(len(pages), dtype=CHANGE)
+    if not pages:
+        return changes
+    changes["page"] = [page_no for page_no, _ in pages]
+    slots = state.space.take(len(pages))
+    entries = changes["entry"]
+    entries["slot"] = slots
+    entries["session"] = session.record.number
+    nonces = session.nonces(len(pages))
+    entries["nonce"] = nonces
+    tags = np.empty((len(pages), TAG_BYTES), dtype=np.uint8)
+    aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, changes["page"])
+    step = max(1, BATCH_BYTES // state.page_size)
+    out = bytearray(min(step, len(pages)) * state.page_size + TAG_BYTES)
+    for at in range(0, len(pages), step):
+        part = slice(at, min(at + step, len(pages)))
+        plaintext = _gather(pages[part])
+        try:
+            KERNEL.seal_pages(session.page_key, plaintext, state.page_size, nonces[part], aads[part], out, tags[part])
+        finally:
+            if isinstance(plaintext, bytearray) and part.stop - part.start > 1:
+                plaintext[:] = bytes(len(plaintext))
+        _write_slots(state, slots[part], memoryview(out)[: (part.stop - part.start) * state.page_size])
+    entries["tag"] = tags
+    return changes
+
+
+def _gather(pages: list[tuple[int, Buffer]]) -> Buffer:
+    if len(pages) == 1:
+        return memoryview(pages[0][1]).cast("B")
+    return bytearray().join(pages_data for _, pages_data in pages)
+
+
+def _write_slots(state: StoreState, slots: list[int], data: memoryview) -> None:
+    at = 0
+    for slot, count in log.adjacent_runs(slots):
+        length = count * state.page_size
+        state.file.write(slot * state.page_size, data[at : at + length])
+        at += length

@@ -1,0 +1,94 @@
+"""Stands between a store and its file: turns the system's errors into typed ones, and stops after an unknown outcome.
+
+Invariant: after a sync that failed, or an error while a record or header was being written, nothing more is written
+through this object. What the disk has is then unknown (F-2, F-16), and only a new opening can tell.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
+from keystore.pages.protocols import BlockFile, Buffer
+
+
+class GuardedFile:
+    """A `BlockFile` whose errors are `StoreError` (and `EOFError` for reads past the end)."""
+
+    def __init__(self, name: str, file: BlockFile) -> None:
+        self._name, self._file = name, file
+        self.poison: str | None = None
+
+    def size(self) -> int:
+        return self._file.size()
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        try:
+            self._file.read(offset, buffer)
+        except OverflowError:
+            raise EOFError(f"no file reaches {offset}") from None
+        except OSError as error:
+            raise StoreIOError(
+                f"store {self._name}: reading {len(buffer)} bytes at {offset} failed ({error.strerror}). Nothing was "
+                "changed; see the system log, then try again"
+            ) from error
+
+    def write(self, offset: int, data: Buffer) -> None:
+        self._check()
+        try:
+            self._file.write(offset, data)
+        except OSError as error:
+            raise self._refusal(error, "a write") from error
+
+    def extend(self, size: int) -> None:
+        self._check()
+        try:
+            self._file.extend(size)
+        except OSError as error:
+            raise self._refusal(error, "growing the file") from error
+
+    def sync(self) -> None:
+        self._check()
+        try:
+            self._file.sync()
+        except OSError as error:
+            self.poison = f"a sync failed ({error.strerror})"
+            raise self._unknown() from error
+
+    def evict(self, offset: int, length: int) -> None:
+        self._file.evict(offset, length)
+
+    def close(self) -> None:
+        self._file.close()
+
+    @contextmanager
+    def or_poison(self, what: str) -> Iterator[None]:
+        """Any exception in this block, a signal's too, leaves the outcome unknown."""
+        try:
+            yield
+        except BaseException as error:
+            self.poison = self.poison or f"writing {what} was cut off ({type(error).__name__})"
+            if isinstance(error, StoreError):
+                raise self._unknown() from error
+            raise
+
+    def _check(self) -> None:
+        if self.poison is not None:
+            raise self._unknown()
+
+    def _unknown(self) -> CommitUnknownError:
+        return CommitUnknownError(
+            f"store {self._name}: {self.poison}, so it is unknown whether the last commit is durable; all earlier ones "
+            "are. Close the store and open it again to learn it"
+        )
+
+    def _refusal(self, error: OSError, what: str) -> StoreError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return StoreFullError(
+                f"store {self._name}: the device is full ({error.strerror}); nothing was changed and the store stays "
+                "readable. Make space, then try again"
+            )
+        return StoreIOError(
+            f"store {self._name}: {what} failed ({error.strerror}); nothing was changed. See the system log, then try "
+            "again"
+        )

@@ -1,0 +1,84 @@
+"""Writes commit records and the watermark, and announces where the next records will stand (docs/FORMAT.md, section 6).
+
+Invariant: a place is announced once. After an opening, fresh places are announced, so that a record that was rejected
+stands where nobody will look again.
+"""
+
+from keystore.format import block, layout
+from keystore.pages.sealed import overflow_bytes, seal_whole
+from keystore.pages.sessions import Session
+from keystore.pages.state import StoreState
+
+
+def new_place(state: StoreState, *, for_checkpoint: bool = False) -> int:
+    """Take the place after `later_place` if its slot has room, else the first place of a new slot."""
+    per_slot = state.page_size // layout.BLOCK_BYTES
+    following = state.later_place + 1
+    if state.later_place and following % per_slot:
+        return following
+    take = state.space.take_for_checkpoint if for_checkpoint else state.space.take
+    slot = take(1)[0]
+    state.log_slots.add(slot)
+    return slot * per_slot
+
+
+def announce_fresh_places(state: StoreState) -> None:
+    """Give up the announced places and announce two in a slot that held no record of this chain."""
+    state.next_place = state.later_place = 0
+    state.next_place = new_place(state, for_checkpoint=True)
+    state.later_place = state.next_place
+    state.later_place = new_place(state, for_checkpoint=True)
+
+
+def drop_passed_slots(state: StoreState) -> None:
+    """Kill the slots of records that a coming header will have folded in."""
+    per_slot = state.page_size // layout.BLOCK_BYTES
+    coming = {state.next_place // per_slot, state.later_place // per_slot}
+    passed = state.log_slots - coming
+    state.space.slots.kill(sorted(passed))
+    state.log_slots &= coming
+
+
+def take_runs(state: StoreState, body_bytes: int) -> list[tuple[int, int]]:
+    """Take slots for what of a record does not fit in its first block; runs of adjacent slots."""
+    if not overflow_bytes(body_bytes, 0):
+        return []
+    needed = -(-overflow_bytes(body_bytes, block.RUNS_MAX) // state.page_size)
+    slots = state.space.take(needed)
+    if len(adjacent_runs(slots)) > block.RUNS_MAX:
+        state.space.slots.untake(slots)
+        slots = state.space.take_adjacent(needed)
+    state.log_slots.update(slots)
+    return adjacent_runs(slots)
+
+
+def adjacent_runs(slots: list[int]) -> list[tuple[int, int]]:
+    """Group ascending neighbours: ``[5, 6, 7, 2] -> [(5, 3), (2, 1)]``."""
+    runs: list[tuple[int, int]] = []
+    for slot in slots:
+        if runs and slot == sum(runs[-1]):
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((slot, 1))
+    return runs
+
+
+def seal_record(state: StoreState, body: bytes, session: Session, runs: list[tuple[int, int]]) -> bytes:
+    """Return the whole record, its first 4096 bytes and then what goes into the runs."""
+    return seal_whole(state.prelude(block.RECORD, session, state.sequence + 1), body, session, runs)
+
+
+def write_record(state: StoreState, place: int, record: bytes, runs: list[tuple[int, int]]) -> None:
+    """Write a sealed record to its place and its runs; not durable before the next sync."""
+    at = layout.BLOCK_BYTES
+    for slot, count in runs:
+        part = record[at : at + count * state.page_size]
+        state.file.write(slot * state.page_size, part)
+        at += len(part)
+    state.file.write(place * layout.BLOCK_BYTES, record[: layout.BLOCK_BYTES].ljust(layout.BLOCK_BYTES, b"\0"))
+
+
+def write_watermark(state: StoreState, session: Session) -> None:
+    """Write down that the present sequence was acknowledged; no sync."""
+    sealed = seal_whole(state.prelude(block.WATERMARK, session, state.sequence), state.last_tag, session)
+    state.file.write(layout.WATERMARK_OFFSET, sealed.ljust(layout.WATERMARK_BYTES, b"\0"))

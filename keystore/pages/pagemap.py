@@ -1,0 +1,62 @@
+"""The page map of an open store: the tree of the last checkpoint, and over it what was committed since."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
+from keystore.pages.tree import Tree
+
+
+class PageMap:
+    """Page number to entry, as of the latest commit."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.recent: dict[int, bytes] = {}
+
+    def entry(self, page_no: int) -> bytes:
+        """Return the entry of a page, `HOLE` if it was never written."""
+        recent = self.recent.get(page_no)
+        return self.tree.entry(0, page_no) if recent is None else recent
+
+    def existing(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield page number and entry of every page from `start` on that is not a hole; not in order."""
+        for page_no, entry in self.recent.items():
+            if page_no >= start and entry != HOLE:
+                yield page_no, entry
+        for first, entries in self.tree.leaves(start):
+            for at in np.flatnonzero(entries["slot"]):
+                page_no = first + int(at)
+                if page_no not in self.recent:
+                    yield page_no, entries[at].tobytes()
+
+    def batches(self, page_count: int) -> Iterator[tuple[npt.NDArray[np.uint64], EntryArray]]:
+        """Yield page numbers and entries of all pages that are not holes, ascending, a leaf at a time.
+
+        Only right after a checkpoint, when nothing is recent.
+        """
+        assert not self.recent
+        for first, entries in self.tree.leaves():
+            present = np.flatnonzero(entries["slot"])
+            present = present[present + first < page_count]
+            if len(present):
+                yield (present + first).astype(np.uint64), entries[present]
+
+    def apply(self, changes: EntryArray) -> None:
+        """Take over the changes of one commit (an array of `record.CHANGE`)."""
+        pages = changes["page"].tolist()
+        rows = np.ascontiguousarray(changes["entry"]).tobytes()
+        for at, page_no in enumerate(pages):
+            self.recent[page_no] = rows[at * 40 : at * 40 + 40]
+
+    def fold(self, tree: Tree) -> None:
+        """`tree` holds everything recent now."""
+        self.tree = tree
+        self.recent = {}
+
+
+def as_entries(entries: list[bytes]) -> EntryArray:
+    """Return encoded entries as one array."""
+    return entries_from_bytes(b"".join(entries))

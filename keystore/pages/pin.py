@@ -1,0 +1,70 @@
+"""A pinned state of a store: kept whole, and readable as it stands on the disk, while the store goes on."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from keystore.errors import StoreDamagedError
+from keystore.format.entry import EntryArray, U64Array
+from keystore.format.record import SessionRecord
+from keystore.pages.guarded import GuardedFile
+from keystore.pages.pagemap import PageMap
+from keystore.pages.reading import Batch, UnreadableError, read_batch
+
+
+class Pin:
+    """Made by `PageStore.pin`; a context manager. Slots it reaches are not used again before it is released."""
+
+    def __init__(
+        self,
+        file: GuardedFile,
+        pages: PageMap,
+        *,
+        store_name: str,
+        store_id: bytes,
+        page_size: int,
+        page_count: int,
+        byte_length: int,
+        sequence: int,
+        time_ns: int,
+        sessions: list[SessionRecord],
+        release: Callable[[], None],
+    ) -> None:
+        self._file, self._pages, self._release = file, pages, release
+        self._sessions = sessions
+        self.store_name, self.store_id, self.page_size = store_name, store_id, page_size
+        self.page_count, self.byte_length = page_count, byte_length
+        self.sequence, self.time_ns = sequence, time_ns
+
+    def sessions(self) -> list[SessionRecord]:
+        """Return the sessions that its pages name."""
+        return list(self._sessions)
+
+    def sealed(self, pages_per_batch: int = 256) -> Iterator[Batch]:
+        """Yield all pages that are not holes, ascending, as ciphertext: nothing is opened.
+
+        Raises:
+            StoreDamagedError: a node of the map is damaged, or the file ends before a page.
+        """
+        for page_nos, entries in self._pages.batches(self.page_count):
+            for at in range(0, len(page_nos), pages_per_batch):
+                yield self._read(page_nos[at : at + pages_per_batch], entries[at : at + pages_per_batch])
+
+    def _read(self, page_nos: U64Array, entries: EntryArray) -> Batch:
+        try:
+            return read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries))
+        except UnreadableError as error:
+            raise StoreDamagedError(self.store_name, "page", int(page_nos[error.index]), str(error)) from None
+
+    def release(self) -> None:
+        """Let the store use the slots again; may be called twice."""
+        release, self._release = self._release, lambda: None
+        release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.release()

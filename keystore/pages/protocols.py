@@ -1,0 +1,73 @@
+"""What a page store needs from outside: a file, data keys, and an anchor. Small, so that tests can replace each."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from keystore.crypto.secret import SecretKey
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+class BlockFile(Protocol):
+    """The only way to the disk. Errors of the operating system come out as `OSError`."""
+
+    def size(self) -> int:
+        """Return the length in bytes."""
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` from `offset`.
+
+        Raises:
+            EOFError: the file ends before the buffer is full.
+        """
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Write all of `data`, inside the present length; not durable before `sync`."""
+
+    def extend(self, size: int) -> None:
+        """Make the file `size` bytes long, with the space allocated; the new bytes read as zeros."""
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes."""
+
+    def sync(self) -> None:
+        """Return once everything written is durable (fdatasync)."""
+
+    def evict(self, offset: int, length: int) -> None:
+        """Drop what the page cache holds of these bytes, if it is clean: the next read comes from the disk."""
+
+    def close(self) -> None:
+        """Close the file and give up its lock."""
+
+
+class DataKeys(Protocol):
+    """The data keys of one database."""
+
+    def current(self) -> tuple[int, SecretKey]:
+        """Return generation and key for new sessions."""
+
+    def by_generation(self, generation: int) -> SecretKey:
+        """Return the key of a generation.
+
+        Raises:
+            KeyError: the generation is not known here.
+        """
+
+
+@dataclass(frozen=True)
+class AnchorState:
+    """A state that a store has acknowledged: the number of a commit and the tag of its record."""
+
+    epoch: int
+    sequence: int
+    tag: bytes
+
+
+class Anchor(Protocol):
+    """Remembers, outside the store, how far it had come (F-18)."""
+
+    def load(self) -> AnchorState | None:
+        """Return the state last stored, or None if none ever was."""
+
+    def store(self, state: AnchorState, *, sync: bool) -> None:
+        """Put `state` in place of the former; durable on return if `sync`."""

@@ -1,0 +1,100 @@
+"""Opens pages in batches: adjacent slots in one read, one call of the kernel for each session."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from keystore.crypto.kernel import KERNEL, TagMismatchError
+from keystore.format import layout
+from keystore.format.entry import EntryArray, U64Array, encode_aads
+from keystore.pages.guarded import GuardedFile
+from keystore.pages.sessions import SessionTable
+
+READ_BYTES = 1 << 20
+"""Bytes of pages opened in one step."""
+
+
+class UnreadableError(Exception):
+    """A page could not be opened; `index` is its place in the batch, the text says why."""
+
+    def __init__(self, index: int, found: str) -> None:
+        self.index = index
+        super().__init__(found)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pages as they stand in the file, in the order of `page_nos`; `entries` is an array of `entry.ENTRY`."""
+
+    page_nos: U64Array
+    entries: EntryArray
+    ciphertext: memoryview
+
+
+def read_batch(file: GuardedFile, page_size: int, page_nos: U64Array, entries: EntryArray) -> Batch:
+    """Read the pages from their slots.
+
+    Raises:
+        UnreadableError: the file ends before a slot.
+    """
+    ciphertext = memoryview(bytearray(len(entries) * page_size))
+    slots = entries["slot"].astype(np.int64)
+    order = np.argsort(slots, kind="stable")
+    in_order = bool(np.all(order == np.arange(len(order))))
+    breaks = np.flatnonzero(np.diff(slots[order]) != 1) + 1
+    for run in np.split(order, breaks) if len(order) else ():
+        first, length = int(run[0]), len(run) * page_size
+        offset = int(entries["slot"][first]) * page_size
+        if in_order:
+            _read(file, offset, ciphertext[first * page_size : first * page_size + length], first)
+            continue
+        part = memoryview(bytearray(length))
+        _read(file, offset, part, first)
+        for at, index in enumerate(run.tolist()):
+            ciphertext[index * page_size : (index + 1) * page_size] = part[at * page_size : (at + 1) * page_size]
+    return Batch(page_nos, entries, ciphertext)
+
+
+def _read(file: GuardedFile, offset: int, buffer: memoryview, index: int) -> None:
+    try:
+        file.read(offset, buffer)
+    except EOFError:
+        raise UnreadableError(index, "the file ends before its slot") from None
+
+
+def open_batch(sessions: SessionTable, page_size: int, batch: Batch) -> bytearray:
+    """Open the pages of a batch; the result has them in the batch's order. The caller wipes it where that matters.
+
+    Raises:
+        UnreadableError: with the first page that did not open; nothing is returned.
+        WrongKeyError: the data key of a session is missing or another one.
+    """
+    out = bytearray(len(batch.entries) * page_size)
+    numbers = batch.entries["session"]
+    for number in np.unique(numbers).tolist():
+        chosen = np.flatnonzero(numbers == number)
+        try:
+            session = sessions.get(number)
+        except KeyError:
+            raise UnreadableError(int(chosen[0]), f"it names session {number}, which is unknown") from None
+        whole = len(chosen) == len(numbers)
+        entries = batch.entries if whole else batch.entries[chosen]
+        aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, batch.page_nos[chosen])
+        source = batch.ciphertext if whole else _gather(batch.ciphertext, chosen, page_size)
+        target = out if whole else bytearray(len(chosen) * page_size)
+        nonces, tags = np.ascontiguousarray(entries["nonce"]), np.ascontiguousarray(entries["tag"])
+        try:
+            KERNEL.open_pages(session.page_key, source, page_size, nonces, aads, tags, target)
+        except TagMismatchError as error:
+            out[:] = bytes(len(out))
+            index = int(chosen[error.index])
+            raise UnreadableError(index, f"the tag of slot {batch.entries['slot'][index]} does not match") from None
+        if not whole:
+            for at, index in enumerate(chosen.tolist()):
+                out[index * page_size : (index + 1) * page_size] = target[at * page_size : (at + 1) * page_size]
+    return out
+
+
+def _gather(ciphertext: memoryview, chosen: npt.NDArray[np.intp], page_size: int) -> bytearray:
+    return bytearray().join(ciphertext[index * page_size : (index + 1) * page_size] for index in chosen.tolist())

@@ -1,0 +1,160 @@
+"""Opens a store file: recovers it to the newest state it proves (docs/FORMAT.md, section 8).
+
+CRASH: recovery writes only a checkpoint, under the next epoch; cut off at any point it starts again from the same
+header and chain, because nothing those reach is overwritten.
+"""
+
+from keystore.errors import StoreDamagedError, StoreDivergedError, StoreRolledBackError
+from keystore.format import layout
+from keystore.format.entry import HOLE, entry_session
+from keystore.format.session_table import decode_block
+from keystore.pages import log
+from keystore.pages.apply import apply_record, find_replaced
+from keystore.pages.blocks import Blocks
+from keystore.pages.chain import Link, Scan, Scanner
+from keystore.pages.checkpoint import write_checkpoint
+from keystore.pages.guarded import GuardedFile
+from keystore.pages.pagemap import PageMap
+from keystore.pages.protocols import Anchor, AnchorState, DataKeys
+from keystore.pages.sessions import SessionTable
+from keystore.pages.slots import SlotMap
+from keystore.pages.space import Space
+from keystore.pages.state import StoreState
+from keystore.pages.tree import Tree
+
+
+def recover(
+    name: str, file: GuardedFile, keys: DataKeys, anchor: Anchor | None, store_id: bytes | None
+) -> tuple[StoreState, list[str]]:
+    """Bring the file to its newest proven state and return it, with notes on what was mended (F-20).
+
+    Raises:
+        NotAStoreError, WrongKeyError, StoreDamagedError, StoreRolledBackError, StoreDivergedError: nothing was written.
+        StoreFullError, StoreIOError, CommitUnknownError: every commit is as it was; opening can be tried again.
+    """
+    scan = _scan_twice(name, file, keys, store_id)
+    anchored = anchor.load() if anchor is not None else None
+    if anchored is not None:
+        _compare_anchor(name, scan, anchored)
+    sessions = SessionTable(name, scan.header.store_id, keys)
+    try:
+        state = _load(name, file, anchor, scan, sessions)
+        for link in scan.links:
+            _replay(state, link)
+        state.epoch = max(scan.header.epoch, anchored.epoch if anchored else 0) + 1
+        session = sessions.begin()
+        write_checkpoint(state, session, fresh_places=True)
+        log.write_watermark(state, session)
+    except BaseException:
+        sessions.wipe()
+        raise
+    return state, scan.notes
+
+
+def _scan_twice(name: str, file: GuardedFile, keys: DataKeys, store_id: bytes | None) -> Scan:
+    """Steps 1 to 6: what the page cache shows, then what the disk has."""
+    scanner = Scanner(name, file, SessionTable(name, store_id or bytes(16), keys))
+    try:
+        touched = scanner.scan(store_id).touched
+        file.sync()
+        for offset, length in touched:
+            file.evict(offset, length)
+        return scanner.scan(store_id)
+    finally:
+        scanner.wipe()
+
+
+def _compare_anchor(name: str, scan: Scan, anchored: AnchorState) -> None:
+    """Step 7."""
+    if anchored.sequence > scan.sequence:
+        raise StoreRolledBackError(
+            f"store {name} was rolled back: it ends at commit {scan.sequence}, and commit {anchored.sequence} was "
+            "acknowledged. Nothing was written. Put the newer file back, or restore a snapshot"
+        )
+    known = scan.tag_at(anchored.sequence)
+    if known is None:
+        raise StoreDivergedError(
+            f"store {name} is at commit {scan.sequence}, and its anchor only at {anchored.sequence}: the anchors are "
+            "an older copy. Nothing was written. Put the anchors back that belong to this store, or restore a snapshot"
+        )
+    if known != anchored.tag:
+        raise StoreDivergedError(
+            f"store {name} has another commit {anchored.sequence} than the one acknowledged: it is another branch of "
+            "the store's history. Nothing was written. Put the right file back, or restore a snapshot"
+        )
+
+
+def _load(name: str, file: GuardedFile, anchor: Anchor | None, scan: Scan, sessions: SessionTable) -> StoreState:
+    header, body = scan.header, scan.body
+    page_size = header.page_size
+    sessions.load_prelude(header, body.session)
+    blocks = Blocks(name, file, page_size, sessions)
+    table = Tree(blocks, layout.TREE_SESSIONS, body.sessions_root, _table_height(body.session_count, page_size))
+    _load_sessions(name, table, body.session, body.session_count, page_size)
+    map_blocks = -(-body.slot_count // layout.slots_per_block(page_size))
+    slots_tree = Tree(blocks, layout.TREE_SLOTS, body.slots_root, layout.height(map_blocks, page_size))
+    pages = Tree(blocks, layout.TREE_PAGES, body.pages_root, layout.height(body.page_count, page_size))
+
+    def load_block(block: int) -> bytes | None:
+        tree = state.slots_tree
+        entry = tree.entry(0, block)
+        return None if entry == HOLE else blocks.read(layout.TREE_SLOTS, 0, block, entry)
+
+    slots = SlotMap(page_size, file.size() // page_size, body.slots_used, load_block)
+    per_slot = page_size // layout.BLOCK_BYTES
+    state = StoreState(
+        name=name,
+        store_id=header.store_id,
+        page_size=page_size,
+        file=file,
+        anchor=anchor,
+        sessions=sessions,
+        blocks=blocks,
+        pages=PageMap(pages),
+        slots_tree=slots_tree,
+        sessions_tree=table,
+        space=Space(name, file, page_size, slots),
+        epoch=header.epoch,
+        sequence=header.sequence,
+        checkpoint=header.checkpoint,
+        last_tag=body.last_tag,
+        page_count=body.page_count,
+        byte_length=body.byte_length,
+        time_ns=body.time_ns,
+        next_place=body.next_place,
+        later_place=body.later_place,
+        log_slots={body.next_place // per_slot, body.later_place // per_slot},
+    )
+    return state
+
+
+def _table_height(rows: int, page_size: int) -> int:
+    return layout.height(-(-rows // layout.sessions_per_block(page_size)), page_size)
+
+
+def _load_sessions(name: str, table: Tree, header_session: int, count: int, page_size: int) -> None:
+    per_block = layout.sessions_per_block(page_size)
+    for number in range(-(-count // per_block)):
+        entry = table.entry(0, number)
+        if entry == HOLE or entry_session(entry) != header_session:
+            raise StoreDamagedError(name, "session table", number, "it is not sealed under the header's session")
+        content = table.blocks.read(layout.TREE_SESSIONS, 0, number, entry)
+        for record, references in decode_block(content, min(per_block, count - number * per_block)):
+            table.blocks.sessions.load(record, references)
+
+
+def _replay(state: StoreState, link: Link) -> None:
+    """Step 8, for one record."""
+    prelude, body = link.prelude, link.body
+    state.sessions.load_prelude(prelude, body.session)
+    for record in body.sessions:
+        state.sessions.load(record)
+    per_slot = state.page_size // layout.BLOCK_BYTES
+    log_slots = {slot for first, count in link.runs for slot in range(first, first + count)}
+    log_slots |= {body.later_place // per_slot} - state.log_slots
+    state.log_slots |= log_slots
+    page_nos = body.changes["page"].tolist()
+    replaced = find_replaced(state, page_nos, body.page_count)
+    new = body.changes["entry"]["slot"]
+    state.space.slots.mark(sorted(log_slots) + new[new != 0].tolist())
+    apply_record(state, prelude.sequence, body, link.tag, replaced)

@@ -1,0 +1,191 @@
+"""Sessions of a store: their keys, their limits, and how many entries name each (docs/FORMAT.md, section 3).
+
+Invariants:
+1. A (key, nonce) pair is used once: a session's salt is fresh at every opening, its counter never goes back, and the
+   counter lives in this object alone, so a copy of the file begins with other keys (F-7, F-8).
+2. A key is used only after its commitment was compared (F-10).
+"""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keystore.crypto.derive import commitments_equal, derive_committed
+from keystore.crypto.kernel import KERNEL
+from keystore.crypto.secret import SecretKey
+from keystore.errors import WrongKeyError
+from keystore.format import layout
+from keystore.format.block import Prelude
+from keystore.format.entry import U8Array
+from keystore.format.record import SessionRecord
+from keystore.pages.protocols import DataKeys
+
+SEALS_MAX = 1 << 20
+"""LIMIT: seals of one session. 2^20 pages of 64 KiB are 2^32 AES blocks: a distinguishing advantage below 2^-64."""
+SESSION_S_MAX = 3600.0
+"""LIMIT: seconds of one session; bounds what two copies of one running machine share."""
+PURPOSE = "page store session 1"
+
+
+@dataclass
+class Session:
+    """One session with its keys."""
+
+    record: SessionRecord
+    page_key: SecretKey
+    metadata_key: SecretKey
+    references: int = 0
+    seals: int = 0
+    started_s: float = field(default_factory=time.monotonic)
+
+    def nonces(self, count: int) -> U8Array:
+        """Take `count` fresh nonces: shape (count, 12).
+
+        SAFETY: 8 bytes from the operating system at every call, then the counter, which is never taken back.
+        """
+        rows = np.empty((count, 12), dtype=np.uint8)
+        rows[:, :8] = np.frombuffer(secrets.token_bytes(8), dtype=np.uint8)
+        counters = np.arange(self.seals, self.seals + count, dtype="<u4")
+        rows[:, 8:] = counters.view(np.uint8).reshape(count, 4)
+        self.seals += count
+        return rows
+
+    def nonce(self) -> bytes:
+        return self.nonces(1).tobytes()
+
+    def close(self) -> None:
+        """Wipe the keys."""
+        for key in (self.page_key, self.metadata_key):
+            KERNEL.forget(key)
+            key.wipe()
+
+
+class SessionTable:
+    """All sessions of one open store, by number; keys are derived when first asked for."""
+
+    def __init__(self, store_name: str, store_id: bytes, keys: DataKeys) -> None:
+        self._name, self._store_id, self._keys = store_name, store_id, keys
+        self._rows: dict[int, SessionRecord] = {}
+        self._references: dict[int, int] = {}
+        self._open: dict[int, Session] = {}
+        self.current: Session | None = None
+        self.next_number = 1
+
+    def begin(self) -> Session:
+        """Begin a session under the current data key, with a fresh salt, and make it the current one."""
+        generation, data_key = self._keys.current()
+        salt = secrets.token_bytes(32)
+        number = self.next_number
+        session = self._derive(SessionRecord(number, generation, self._store_id, salt, bytes(16)), data_key)
+        self._insert(session.record)
+        self._open[number] = session
+        self.current = session
+        return session
+
+    def for_seals(self, count: int) -> Session:
+        """Return the current session, or a new one if `count` more seals, or the time, would pass its limit."""
+        now = self.current
+        if now is None or now.record.generation != self._keys.current()[0]:
+            return self.begin()
+        if now.seals and (now.seals + count > SEALS_MAX or time.monotonic() - now.started_s > SESSION_S_MAX):
+            return self.begin()
+        return now
+
+    def adopt(self, origin: SessionRecord) -> SessionRecord:
+        """Give a session that came from elsewhere a number of this store; its keys and origin stay.
+
+        The same session gets the same number every time.
+        """
+        for known in self._rows.values():
+            if (known.salt, known.origin) == (origin.salt, origin.origin):
+                return known
+        record = SessionRecord(self.next_number, origin.generation, origin.origin, origin.salt, origin.commitment)
+        self._insert(record)
+        return record
+
+    def load(self, record: SessionRecord, references: int = 0) -> None:
+        """Take over a session read from the file; one that is known keeps its count."""
+        self._rows[record.number] = record
+        self._references[record.number] = references or self._references.get(record.number, 0)
+        self.next_number = max(self.next_number, record.number + 1)
+
+    def load_prelude(self, prelude: Prelude, number: int) -> None:
+        """Take over the session that a sealed block describes in the clear."""
+        self.load(self.record_of(prelude, number))
+
+    @staticmethod
+    def record_of(prelude: Prelude, number: int = 0) -> SessionRecord:
+        """Return what the clear part of a sealed block says of its session."""
+        return SessionRecord(number, prelude.generation, prelude.store_id, prelude.salt, prelude.commitment)
+
+    def get(self, number: int) -> Session:
+        """Return a session with its keys.
+
+        Raises:
+            KeyError: no entry of this number.
+            WrongKeyError: the data key is unknown here or is another one.
+        """
+        session = self._open.get(number)
+        if session is None:
+            session = self.derive(self._rows[number])
+            self._open[number] = session
+        return session
+
+    def derive(self, record: SessionRecord) -> Session:
+        """Derive the keys of `record` and check its commitment."""
+        try:
+            data_key = self._keys.by_generation(record.generation)
+        except KeyError:
+            raise WrongKeyError(
+                f"store {self._name}: sealed under data key generation {record.generation}, which this keystore does "
+                "not have. Nothing was written; open it with the keystore file that belongs to it"
+            ) from None
+        session = self._derive(record, data_key)
+        if not commitments_equal(session.record.commitment, record.commitment):
+            session.close()
+            raise WrongKeyError(
+                f"store {self._name}: data key generation {record.generation} is not the one that sealed it. "
+                "Nothing was written; open it with the keystore file that belongs to it"
+            )
+        return session
+
+    @staticmethod
+    def _derive(record: SessionRecord, data_key: SecretKey) -> Session:
+        context = (record.origin, record.generation.to_bytes(4, "little"), bytes([layout.SUITE]))
+        (page_key, metadata_key), commitment = derive_committed(data_key, record.salt, PURPOSE, *context, keys=2)
+        known = SessionRecord(record.number, record.generation, record.origin, record.salt, commitment)
+        return Session(known, page_key, metadata_key)
+
+    def _insert(self, record: SessionRecord) -> None:
+        self._rows[record.number] = record
+        self._references[record.number] = 0
+        self.next_number = record.number + 1
+
+    def count(self, number: int, change: int) -> None:
+        """Note that `change` more (or fewer) entries name session `number`."""
+        self._references[number] += change
+
+    def rows(self) -> list[tuple[SessionRecord, int]]:
+        """Return the sessions that entries name, and the current one, with their counts; ascending.
+
+        The others stay in memory until close, for readers of older states (F-13).
+        """
+        now = self.current.record.number if self.current else 0
+        return [
+            (self._rows[number], self._references[number])
+            for number in sorted(self._rows)
+            if self._references[number] or number == now
+        ]
+
+    def all_rows(self) -> list[tuple[SessionRecord, int]]:
+        """Return every session with its count, also those that lost their last entry in this checkpoint; ascending."""
+        return [(self._rows[number], self._references[number]) for number in sorted(self._rows)]
+
+    def wipe(self) -> None:
+        """Wipe every key."""
+        for session in self._open.values():
+            session.close()
+        self._open.clear()
+        self.current = None

@@ -1,0 +1,203 @@
+"""Which slots are in use, which are held back, and which are free (F-17).
+
+Leaves to others: reading and writing the blocks of the slot map (a callback loads them), and growing the file.
+
+Invariants:
+1. `used` is exactly what the next header will reach: pages, nodes, session table, slot map, places of coming records.
+2. A slot that was killed stays held until two more headers are durable, and while any pin lives; then it is free.
+3. `begin` and `rollback` bracket a change: after a rollback every bit is as it was.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from keystore.format import layout
+from keystore.format.entry import U8Array
+
+Bits = dict[int, U8Array]
+"""Bitmaps of one kind, by block of the slot map; a block that is absent has no bit set."""
+
+SEARCH_BYTES = 512
+"""How much of a bitmap one step of a search looks at: 4096 slots."""
+
+_BIT = np.array([1 << bit for bit in range(8)], dtype=np.uint8)
+
+
+class SlotMap:
+    """The slots of one store, as of its latest commit."""
+
+    def __init__(self, page_size: int, slot_count: int, used_count: int, load: Callable[[int], bytes | None]) -> None:
+        """`load(block)` returns a block of the slot map as the header reaches it, or None for a hole."""
+        self._page_size = page_size
+        self._per_block = layout.slots_per_block(page_size)
+        self._load = load
+        self._used: Bits = {}
+        self._busy: Bits = {}
+        self._held: list[Bits] = [{}, {}]
+        self._pinned: Bits = {}
+        self._cursor = layout.first_slot(page_size)
+        self._undo: list[tuple[bool, tuple[int, ...]]] | None = None
+        self.slot_count = slot_count
+        self.used_count = used_count
+        self.busy_count = used_count
+        self.dirty: set[int] = set()
+
+    @property
+    def free_count(self) -> int:
+        """Slots that could be taken now without growing the file."""
+        return self.slot_count - layout.first_slot(self._page_size) - self.busy_count
+
+    # -- changes ------------------------------------------------------------------------------------------------------
+
+    def take(self, count: int) -> list[int] | None:
+        """Take `count` free slots, adjacent where possible, or None (and nothing taken) if there are not as many."""
+        if count > self.free_count:
+            return None
+        taken: list[int] = []
+        at, end, wrapped = self._cursor, self.slot_count, False
+        while len(taken) < count:
+            if at >= end:
+                if wrapped:
+                    break
+                at, end, wrapped = layout.first_slot(self._page_size), self._cursor, True
+                continue
+            found, at = self._search(at, end, count - len(taken))
+            taken += found
+        self._cursor = taken[-1] + 1 if taken else self._cursor
+        self.mark(taken)
+        return taken
+
+    def mark(self, slots: Iterable[int]) -> None:
+        """Set the bits of `slots`, which must be free: they are in use from now on."""
+        slots = tuple(slots)
+        for slot in slots:
+            block, byte, bit = self._place(slot)
+            self._block(block)[byte] |= bit
+            self._busy[block][byte] |= bit
+            self.dirty.add(block)
+        self.used_count += len(slots)
+        self.busy_count += len(slots)
+        if self._undo is not None:
+            self._undo.append((True, slots))
+
+    def untake(self, slots: list[int]) -> None:
+        """Give back the slots of the latest `take`, which nothing names yet."""
+        if self._undo is None or self._undo.pop() != (True, tuple(slots)):
+            raise AssertionError("only the latest take can be given back")
+        self._clear(slots)
+
+    def kill(self, slots: Iterable[int]) -> None:
+        """Note that nothing of the coming state names `slots` any more; they are held, not free."""
+        slots = tuple(slots)
+        for slot in slots:
+            block, byte, bit = self._place(slot)
+            self._block(block)[byte] &= ~bit
+            self._hold_block(self._held[0], block)[byte] |= bit
+            self.dirty.add(block)
+        self.used_count -= len(slots)
+        if self._undo is not None:
+            self._undo.append((False, slots))
+
+    def load_for(self, slots: Iterable[int]) -> None:
+        """Read the blocks of the map that `kill` of these slots will touch, so that it cannot fail."""
+        for block in {slot // self._per_block for slot in slots}:
+            self._block(block)
+
+    def begin(self) -> None:
+        """Start to remember changes, for `rollback`."""
+        self._undo = []
+
+    def accept(self) -> None:
+        self._undo = None
+
+    def rollback(self) -> None:
+        """Take back every change since `begin`. Slots taken meanwhile are free at once: nothing durable names them."""
+        changes, self._undo = self._undo or [], None
+        for taken, slots in reversed(changes):
+            if taken:
+                self._clear(slots)
+                continue
+            for slot in slots:
+                block, byte, bit = self._place(slot)
+                self._used[block][byte] |= bit
+                self._held[0][block][byte] &= ~bit
+            self.used_count += len(slots)
+
+    def header_durable(self, *, pinned: bool) -> None:
+        """A new header is durable in place of the oldest: free what only that one reached, unless pins hold it."""
+        expired = self._held[1]
+        self._held = [{}, self._held[0]]
+        if pinned:
+            for block, bits in expired.items():
+                self._hold_block(self._pinned, block)[:] |= bits
+        else:
+            self._free(expired)
+
+    def release_pinned(self) -> None:
+        """The last pin is gone: free what was held for pins alone."""
+        expired, self._pinned = self._pinned, {}
+        self._free(expired)
+
+    def search_from(self, slot: int) -> None:
+        """Start the next search at `slot`."""
+        self._cursor = slot
+
+    def grow(self, slot_count: int) -> None:
+        """The file now has `slot_count` slots."""
+        self.slot_count = slot_count
+
+    # -- content ------------------------------------------------------------------------------------------------------
+
+    def block_bytes(self, block: int) -> bytes:
+        """Return a block of the slot map as the next header should reach it."""
+        return self._block(block).tobytes()
+
+    def is_used(self, slot: int) -> bool:
+        block, byte, bit = self._place(slot)
+        return bool(self._block(block)[byte] & bit)
+
+    # -- private ------------------------------------------------------------------------------------------------------
+
+    def _place(self, slot: int) -> tuple[int, int, np.uint8]:
+        block, within = divmod(slot, self._per_block)
+        return block, within >> 3, _BIT[within & 7]
+
+    def _block(self, block: int) -> U8Array:
+        bits = self._used.get(block)
+        if bits is None:
+            content = self._load(block)
+            bits = np.frombuffer(content or bytes(self._page_size), dtype=np.uint8).copy()
+            self._used[block] = bits
+            self._busy[block] = bits.copy()
+        return bits
+
+    def _clear(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            block, byte, bit = self._place(slot)
+            self._used[block][byte] &= ~bit
+            self._busy[block][byte] &= ~bit
+            self.used_count -= 1
+            self.busy_count -= 1
+
+    def _hold_block(self, bits: Bits, block: int) -> U8Array:
+        if block not in bits:
+            bits[block] = np.zeros(self._page_size, dtype=np.uint8)
+        return bits[block]
+
+    def _free(self, expired: Bits) -> None:
+        for block, bits in expired.items():
+            self._busy[block] &= ~bits
+            self.busy_count -= int(np.bitwise_count(bits).sum())
+
+    def _search(self, start: int, end: int, wanted: int) -> tuple[list[int], int]:
+        """Look for free slots from `start` in one window; return them and where to go on."""
+        block, within = divmod(start, self._per_block)
+        base = within & ~7
+        stop = min(end - block * self._per_block, self._per_block, base + 8 * SEARCH_BYTES)
+        self._block(block)
+        window = self._busy[block][base >> 3 : (stop + 7) >> 3]
+        free = np.flatnonzero(np.unpackbits(window, bitorder="little") == 0) + base
+        free = free[(free >= within) & (free < stop)][:wanted]
+        first = block * self._per_block
+        return [first + int(slot) for slot in free], first + stop

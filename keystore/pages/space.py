@@ -1,0 +1,59 @@
+"""Finds room in the file: takes slots, and grows the file when there are none (F-6).
+
+Invariant: growth is synced on its own before a slot of it is used, so a commit never depends on the file's length.
+"""
+
+from keystore.errors import StoreFullError
+from keystore.pages.guarded import GuardedFile
+from keystore.pages.slots import SlotMap
+
+GROW_BYTES_MIN = 1 << 20
+GROW_BYTES_MAX = 64 << 20
+"""LIMIT: one step of growth is an eighth of the file, between these two."""
+RESERVE_SLOTS = 64
+"""LIMIT: slots that only a checkpoint may take, so that a store on a full disk can still be cut and closed."""
+
+
+class Space:
+    """Room for one store."""
+
+    def __init__(self, name: str, file: GuardedFile, page_size: int, slots: SlotMap) -> None:
+        self._name, self._file, self._page_size, self.slots = name, file, page_size, slots
+
+    def take(self, count: int, *, reserve: int = RESERVE_SLOTS) -> list[int]:
+        """Take `count` slots and leave `reserve` free.
+
+        Raises:
+            StoreFullError: the device has no space for them; nothing was taken.
+        """
+        missing = count + reserve - self.slots.free_count
+        if missing > 0:
+            self._grow(missing)
+        taken = self.slots.take(count)
+        if taken is None or len(taken) < count:
+            raise StoreFullError(f"store {self._name}: no room for {count} pages; nothing was changed. Open it again")
+        return taken
+
+    def take_for_checkpoint(self, count: int) -> list[int]:
+        """Take `count` slots; the reserve is for this."""
+        return self.take(count, reserve=0)
+
+    def take_adjacent(self, count: int) -> list[int]:
+        """Take `count` neighbours from newly grown file."""
+        before = self.slots.slot_count
+        self._grow(count + RESERVE_SLOTS)
+        self.slots.search_from(before)
+        return self.take(count)
+
+    def _grow(self, missing: int) -> None:
+        size = self._file.size()
+        step = min(max(size // 8, GROW_BYTES_MIN), GROW_BYTES_MAX)
+        wanted = max(missing, -(-step // self._page_size))
+        now = size // self._page_size
+        try:
+            self._file.extend((now + wanted) * self._page_size)
+        except StoreFullError:
+            wanted = missing
+            self._file.extend((now + missing) * self._page_size)
+        self._file.sync()
+        self.slots.grow(now + wanted)

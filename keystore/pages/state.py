@@ -1,0 +1,72 @@
+"""The state of one open store, shared by commit, checkpoint, recovery and reading. Knows no rule of its own."""
+
+import time
+from dataclasses import dataclass, field
+
+from keystore.format.block import Prelude
+from keystore.pages.blocks import Blocks
+from keystore.pages.guarded import GuardedFile
+from keystore.pages.pagemap import PageMap
+from keystore.pages.protocols import Anchor, AnchorState
+from keystore.pages.sessions import Session, SessionTable
+from keystore.pages.space import Space
+from keystore.pages.tree import Tree
+
+
+@dataclass
+class StoreState:
+    """Everything that changes while a store is open; guarded by the store's lock."""
+
+    name: str
+    store_id: bytes
+    page_size: int
+    file: GuardedFile
+    anchor: Anchor | None
+    sessions: SessionTable
+    blocks: Blocks
+    pages: PageMap
+    slots_tree: Tree
+    sessions_tree: Tree
+    space: Space
+    epoch: int
+    sequence: int
+    checkpoint: int
+    last_tag: bytes
+    page_count: int = 0
+    byte_length: int = 0
+    time_ns: int = 0
+    next_place: int = 0
+    later_place: int = 0
+    log_slots: set[int] = field(default_factory=set)
+    records: int = 0
+    record_bytes: int = 0
+    pins: int = 0
+
+    def prelude(self, kind: int, session: Session, sequence: int) -> Prelude:
+        """Return the clear part of a new block; lengths and nonce are filled in when it is sealed."""
+        record = session.record
+        return Prelude(
+            kind,
+            self.page_size,
+            0,
+            self.store_id,
+            self.epoch,
+            sequence,
+            record.generation,
+            0,
+            self.checkpoint,
+            record.salt,
+            record.commitment,
+            bytes(12),
+        )
+
+    def now_ns(self) -> int:
+        """Return the time for the next record: the system's, never earlier than the last one."""
+        return max(time.time_ns(), self.time_ns + 1)
+
+    def anchor_state(self) -> AnchorState:
+        return AnchorState(self.epoch, self.sequence, self.last_tag)
+
+    def store_anchor(self, *, sync: bool) -> None:
+        if self.anchor is not None:
+            self.anchor.store(self.anchor_state(), sync=sync)

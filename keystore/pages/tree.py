@@ -1,0 +1,132 @@
+"""One tree of a store: looks entries up, walks them, and folds changes into new nodes (copy on write).
+
+Leaves to others: where new nodes go (`write`), and what becomes of replaced ones (`replaced`).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from keystore.format import layout
+from keystore.format.entry import ENTRY, HOLE, EntryArray, entries_from_bytes
+from keystore.format.layout import ENTRY_BYTES
+from keystore.pages.blocks import Blocks
+
+NodeWriter = Callable[[int, int, bytes], bytes]
+"""``(level, number, content) -> entry``: puts a new node somewhere."""
+
+
+class Tree:
+    """An immutable state of one tree: `root` names its block of level `height`."""
+
+    def __init__(self, blocks: Blocks, tree: int, root: bytes, height: int) -> None:
+        self.blocks, self.tree, self.root, self.height = blocks, tree, root, height
+        self._fanout = layout.fanout(blocks.page_size)
+
+    def entry(self, level: int, number: int) -> bytes:
+        """Return the entry of a block, `HOLE` if there is none.
+
+        Raises:
+            StoreDamagedError: a node on the way is damaged.
+        """
+        at, entry = self.height, self.root
+        reach = self._fanout ** (self.height - level) if level <= self.height else 0
+        if number >= reach:
+            return HOLE
+        while at > level and entry != HOLE:
+            node = self.blocks.read(self.tree, at, number // self._fanout ** (at - level), entry)
+            at -= 1
+            child = number // self._fanout ** (at - level) % self._fanout
+            entry = node[child * ENTRY_BYTES : (child + 1) * ENTRY_BYTES]
+        return entry
+
+    def children(self, level: int, number: int) -> bytes:
+        """Return the content of a node, zeros if there is none."""
+        entry = self.entry(level, number)
+        if entry == HOLE:
+            return bytes(self.blocks.page_size)
+        return self.blocks.read(self.tree, level, number, entry)
+
+    def leaves(self, start: int = 0) -> Iterator[tuple[int, EntryArray]]:
+        """Yield ``(first number, entries)`` of each leaf that holds blocks of level 0 from `start` on, holes included.
+
+        Raises:
+            StoreDamagedError: a node is damaged; the walk ends there.
+        """
+        if self.height == 0:
+            if self.root != HOLE and start == 0:
+                yield 0, entries_from_bytes(self.root)
+            return
+        for number, _ in self.nodes(1, start // self._fanout):
+            entries = entries_from_bytes(self.children(1, number)[: self._fanout * ENTRY_BYTES])
+            first = number * self._fanout
+            skip = max(0, start - first)
+            yield first + skip, entries[skip:]
+
+    def nodes(self, level: int, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield ``(number, entry)`` of every block of `level` that exists, from number `start` on."""
+        if level > self.height or self.root == HOLE:
+            return
+        yield from self._descend(self.height, 0, self.root, level, start)
+
+    def _descend(self, at: int, number: int, entry: bytes, level: int, start: int) -> Iterator[tuple[int, bytes]]:
+        if at == level:
+            if number >= start:
+                yield number, entry
+            return
+        reach = self._fanout ** (at - 1 - level)
+        content = self.blocks.read(self.tree, at, number, entry)
+        slots = entries_from_bytes(content[: self._fanout * ENTRY_BYTES])["slot"]
+        for child in np.flatnonzero(slots):
+            below = number * self._fanout + int(child)
+            if (below + 1) * reach > start:
+                under = content[int(child) * ENTRY_BYTES : (int(child) + 1) * ENTRY_BYTES]
+                yield from self._descend(at - 1, below, under, level, start)
+
+    def fold(
+        self, changes: dict[int, bytes], blocks: int, write: NodeWriter, replaced: Callable[[bytes], None]
+    ) -> "Tree":
+        """Return the tree with new entries of level 0 and room for `blocks` blocks.
+
+        `replaced` hears of every node that the new tree no longer names; entries of level 0 are the caller's to count.
+        Changes beyond `blocks` must be holes.
+        """
+        height = layout.height(blocks, self.blocks.page_size)
+        at_level = dict(changes)
+        root = at_level.get(0, self.entry(0, 0))
+        for level in range(1, max(self.height, height) + 1):
+            if level - 1 == self.height < height and self.root != HOLE:
+                at_level.setdefault(0, self.root)
+            if level - 1 == height < self.height:
+                at_level.setdefault(0, self.entry(height, 0))
+            at_level = self._fold_level(level, at_level, write if level <= height else None, replaced)
+            if level == height:
+                root = at_level.get(0, self.entry(height, 0))
+        return Tree(self.blocks, self.tree, root, height)
+
+    def _fold_level(
+        self, level: int, changes: dict[int, bytes], write: NodeWriter | None, replaced: Callable[[bytes], None]
+    ) -> dict[int, bytes]:
+        by_parent: dict[int, list[int]] = defaultdict(list)
+        for number in sorted(changes):
+            by_parent[number // self._fanout].append(number)
+        above: dict[int, bytes] = {}
+        for parent, numbers in by_parent.items():
+            content = bytearray(self.children(level, parent))
+            for number in numbers:
+                child = number % self._fanout * ENTRY_BYTES
+                content[child : child + ENTRY_BYTES] = changes[number]
+            old = self.entry(level, parent)
+            if old != HOLE:
+                replaced(old)
+            if write is None:
+                continue
+            above[parent] = write(level, parent, bytes(content)) if any(content) else HOLE
+        return above
+
+
+def hole_count(entries: EntryArray) -> int:
+    """Return how many of `entries` are holes."""
+    assert entries.dtype == ENTRY
+    return int(np.count_nonzero(entries["slot"] == 0))

@@ -38,7 +38,7 @@ class AdminService:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler of all operations."""
-        methods = {
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "GetServerInfo": _method(pb.GetServerInfoRequest, self.server_info),
             "GetClock": _method(pb.GetClockRequest, lambda _: self.clock()),
             "AdvanceClock": _method(pb.AdvanceClockRequest, self.advance_clock),

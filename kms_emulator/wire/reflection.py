@@ -40,7 +40,7 @@ def _add(pool: descriptor_pool.DescriptorPool, file: FileDescriptor, added: set[
 
 
 def _under_real_names(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDescriptorProto:
-    """Return the file in Google's package. Both names have a length prefix, so the text form does the replacing."""
+    """Return the file in Google's package."""
     renamed = descriptor_pb2.FileDescriptorProto()
     renamed.CopyFrom(file)
     renamed.package = _GOOGLES

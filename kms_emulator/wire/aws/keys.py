@@ -38,15 +38,9 @@ def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse
     attributes = {"description": _description(request.description)}
     attributes |= {f"tag:{tag.tag_key}": tag.tag_value for tag in request.tags}
     uid = _uuid4(call.registry.new_uid())
-    unnamed = call.registry.create(
-        names.REALM,
-        names.key_name(place, names.identifier(uid)),
-        KeyKind.AES_256,
-        call.now_ns,
-        uid=uid,
-        attributes=attributes,
-    )
-    key = call.registry.add_version(unnamed, call.registry.new_aes(), call.now_ns)
+    name = names.key_name(place, names.identifier(uid))
+    empty = call.registry.create(names.REALM, name, KeyKind.AES_256, call.now_ns, uid=uid, attributes=attributes)
+    key = call.registry.add_version(empty, call.registry.new_aes(), call.now_ns)
     call.key = names.key_arn(key)
     return pb.CreateKeyResponse(key_metadata=metadata(key))
 

@@ -30,7 +30,7 @@ def stored_attributes(
         raise bad_parameter(f"Property key_ops has invalid value {', '.join(unknown)}")
     changed = {**old, _UPDATED: str(now_ns)}
     for field, name in (("nbf", _NOT_BEFORE), ("exp", _EXPIRES)):
-        if attributes.HasField(field):  # type: ignore[arg-type]
+        if attributes.HasField(field):
             changed[name] = str(timestamp_ns(getattr(attributes, field)))
     if key_ops:
         changed[_OPERATIONS] = json.dumps(list(key_ops))

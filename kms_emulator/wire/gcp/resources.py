@@ -1,11 +1,11 @@
 """Google's resources from the model's values, and what a key keeps of the resource it was created with.
 
-A key keeps the caller's whole CryptoKey message, serialized, less what only answers carry: so a field that this emulator
-does not know comes back as it was sent.
+A key keeps the caller's whole CryptoKey message, serialized, less what only answers carry: so a field that this
+emulator does not know comes back as it was sent.
 """
 
 import base64
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from keystore_api.google_kms.v1 import resources_pb2 as pb
 
@@ -34,8 +34,8 @@ _STATES = {
 class Template(NamedTuple):
     """What new versions of a key are made as."""
 
-    level: "Level.ValueType"
-    algorithm: "Algorithm.ValueType"
+    level: "pb.ProtectionLevel"
+    algorithm: "pb.CryptoKeyVersion.CryptoKeyVersionAlgorithm"
 
 
 def ring(folder: Folder) -> pb.KeyRing:
@@ -84,7 +84,7 @@ def store_settings(settings: pb.CryptoKey) -> dict[str, str]:
     kept = pb.CryptoKey()
     kept.CopyFrom(settings)
     for field in ("name", "primary", "create_time", "next_rotation_time", "rotation_period"):
-        kept.ClearField(field)  # type: ignore[arg-type]
+        kept.ClearField(field)
     return {SETTINGS: base64.b64encode(kept.SerializeToString(deterministic=True)).decode()}
 
 
@@ -146,5 +146,5 @@ def template_attributes(settings: pb.CryptoKey) -> dict[str, str]:
 def template_of(key: Key, version: Version) -> Template:
     """Return what a version was made as; one made by automatic rotation follows the key's template."""
     stored = version.attributes or template_attributes(settings_of(key))
-    level, algorithm = int(stored[_LEVEL]), int(stored[_ALGORITHM])
-    return Template(Level.ValueType(level), Algorithm.ValueType(algorithm))
+    level = cast("pb.ProtectionLevel", int(stored[_LEVEL]))
+    return Template(level, cast("pb.CryptoKeyVersion.CryptoKeyVersionAlgorithm", int(stored[_ALGORITHM])))

@@ -1,4 +1,4 @@
-"""The disk of the model: what a place may hold, the page cache, what a crash may leave (docs/FORMAT.md, F-1 and F-2)."""
+"""The disk of the model: what a place may hold, the page cache, what a crash may leave (docs/FORMAT.md, F-1, F-2)."""
 
 from collections.abc import Iterable, Iterator
 from itertools import product

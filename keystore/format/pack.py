@@ -5,13 +5,13 @@ Leaves to others: sealing and opening the index of a batch, and the order of bat
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from keystore.format import layout
 from keystore.format.cursor import NotDecodableError
+from keystore.format.entry import ENTRY, EntryArray, U64Array
 
 MAGIC: Final = b"CMKSPACK"
 VERSION: Final = 1
@@ -92,15 +92,19 @@ class BatchPrelude:
         return prelude
 
 
-def encode_index(
-    page_nos: npt.NDArray[Any], sessions: npt.NDArray[Any], nonces: npt.NDArray[Any], tags: npt.NDArray[Any]
-) -> bytes:
-    """Encode the rows of one batch; arrays of shapes (n,), (n,), (n, 12), (n, 16)."""
+def encode_index(page_nos: U64Array, entries: EntryArray) -> bytes:
+    """Encode the rows of one batch from page numbers and their entries; slots are left out."""
     rows = np.empty(len(page_nos), dtype=INDEX)
-    rows["page"], rows["session"], rows["nonce"], rows["tag"] = page_nos, sessions, nonces, tags
+    rows["page"] = page_nos
+    for field in ("session", "nonce", "tag"):
+        rows[field] = entries[field]
     return rows.tobytes()
 
 
-def decode_index(data: bytes | bytearray) -> npt.NDArray[np.void]:
-    """View `data` (a multiple of 40 bytes) as rows of `INDEX`."""
-    return np.frombuffer(data, dtype=INDEX)
+def decode_index(data: bytes | bytearray) -> tuple[U64Array, EntryArray]:
+    """Return page numbers and entries of the rows in `data` (a multiple of 40 bytes); every slot is 0."""
+    rows = np.frombuffer(data, dtype=INDEX)
+    entries = np.zeros(len(rows), dtype=ENTRY)
+    for field in ("session", "nonce", "tag"):
+        entries[field] = rows[field]
+    return rows["page"].astype(np.uint64), entries

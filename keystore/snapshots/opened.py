@@ -1,0 +1,223 @@
+"""Opens a snapshot for a restore: manifest, packs, and the master key of its day from the KMS.
+
+Leaves to others: where the data goes (`keystore.node`), opening pages (the store that adopts them).
+
+Invariants:
+1. Everything that can refuse a restore without reading the packs through, refuses in `open_snapshot`: a missing or
+   damaged manifest, a missing or cut pack, a key that cannot be used (S-12). Nothing of a target exists by then.
+2. The only KMS call is one unwrap, with the key and the context of the snapshot's day.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import BinaryIO, Self
+
+from keystore.crypto.secret import SecretKey
+from keystore.crypto.wrap import WrapDamagedError, unwrap
+from keystore.errors import (
+    KeyDestroyedError,
+    KeyDisabledError,
+    KeyNotFoundError,
+    KeyPendingDeletionError,
+    KmsError,
+    KmsUnreachableError,
+    SnapshotDamagedError,
+    SnapshotError,
+    WrongKeyError,
+)
+from keystore.format.cursor import NotDecodableError
+from keystore.format.manifest import (
+    DatabaseEntry,
+    ManifestBody,
+    ManifestHead,
+    PackObject,
+    StoreEntry,
+    UnknownVersionError,
+    split_manifest,
+)
+from keystore.format.pack import PackHeader
+from keystore.keys.hierarchy import DataKey
+from keystore.keys.master import MasterKey, open_master
+from keystore.kms.protocol import KmsConnector
+from keystore.pages.reading import Batch
+from keystore.snapshots.keys import BODY_PURPOSE, unwrap_data_key, unwrap_pack_key
+from keystore.snapshots.pack import PackContent, read_pack
+from keystore.snapshots.target import SnapshotTarget
+
+
+class OpenedSnapshot:
+    """A snapshot whose manifest was opened; holds its key until closed. A context manager."""
+
+    def __init__(self, target: SnapshotTarget, head: ManifestHead, body: ManifestBody, key: SecretKey) -> None:
+        self._target, self._key = target, key
+        self.head, self.body = head, body
+
+    @property
+    def name(self) -> str:
+        return self.head.snapshot_id.hex()
+
+    def data_keys(self, database: DatabaseEntry) -> tuple[DataKey, ...]:
+        """Return the data keys of a database, decrypt-only; the caller wipes them."""
+        with _damage(f"snapshot {self.name}: data keys of database {database.name}"):
+            return tuple(
+                DataKey(
+                    entry.generation,
+                    unwrap_data_key(self._key, entry.wrapped, database.database_id, entry.generation),
+                    entry.created_ns,
+                    decrypt_only=True,
+                )
+                for entry in database.data_keys
+            )
+
+    def batches(self, store: StoreEntry) -> Iterator[Batch]:
+        """Yield the sealed pages of a store, each batch valid until the next.
+
+        Raises:
+            SnapshotDamagedError: a pack is not what was written. It may come after the last batch.
+        """
+        where = f"snapshot {self.name}: store {store.name}"
+        for part in store.packs:
+            pack = self.head.packs[part.pack]
+            with _damage(f"{where}: pack {pack.pack_id.hex()}"):
+                pack_key = unwrap_pack_key(self._key, part.wrapped_key, pack.pack_id, store.store_id)
+            header = PackHeader(store.page_size, pack.pack_id, store.store_id)
+            with pack_key, self._target.open_pack(pack) as file:
+                digest = _DigestReader(file)
+                for batch in read_pack(digest, header, pack_key, PackContent(part.pages, part.batches), where):
+                    if int(batch.page_nos[-1]) >= store.page_count:
+                        raise _damaged(f"{where}: pack {pack.pack_id.hex()}", "it has a page beyond the store's last")
+                    yield batch
+                if digest.digest() != pack.digest:
+                    raise _damaged(f"{where}: pack {pack.pack_id.hex()}", "its SHA-256 is not the manifest's")
+
+    def close(self) -> None:
+        self._key.wipe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_head(target: SnapshotTarget, snapshot_id: bytes) -> tuple[ManifestHead, bytes, bytes]:
+    """Read a manifest without any key; return its head, the encoded head, and the sealed body.
+
+    Raises:
+        SnapshotMissingError: there is none.
+        SnapshotDamagedError: it was changed or cut, or belongs to another snapshot.
+        SnapshotError: it has a version that this program does not know.
+    """
+    data = target.read_manifest(snapshot_id)
+    where = f"snapshot {snapshot_id.hex()}: its manifest"
+    try:
+        encoded, sealed = split_manifest(data)
+        head = ManifestHead.decode(encoded)
+    except UnknownVersionError as error:
+        raise SnapshotError(f"{where} cannot be read: {error}. Nothing was changed; use a later keystore.") from None
+    except NotDecodableError as error:
+        raise _damaged(where, str(error)) from None
+    if head.snapshot_id != snapshot_id:
+        raise _damaged(where, f"it belongs to snapshot {head.snapshot_id.hex()}")
+    return head, encoded, sealed
+
+
+def open_snapshot(target: SnapshotTarget, snapshot_id: bytes, connect: KmsConnector) -> OpenedSnapshot:
+    """Check what can be checked early, have the KMS unwrap the master key, and open the manifest.
+
+    Raises:
+        SnapshotMissingError, SnapshotDamagedError, SnapshotError: as `read_head`; or a pack is missing or cut.
+        KmsError: of the type that says why the key of that day cannot be used.
+    """
+    head, encoded, sealed = read_head(target, snapshot_id)
+    for pack in head.packs:
+        _require_present(target, pack)
+    master = _open_master(head, connect)
+    try:
+        key = master.snapshot_key(snapshot_id)
+    finally:
+        master.wipe()
+    try:
+        with _damage(f"snapshot {snapshot_id.hex()}: its manifest"):
+            body = ManifestBody.decode(unwrap(key, sealed, BODY_PURPOSE, encoded), len(head.packs))
+            _require_consistent(body)
+    except BaseException:
+        key.wipe()
+        raise
+    return OpenedSnapshot(target, head, body, key)
+
+
+def _require_present(target: SnapshotTarget, pack: PackObject) -> None:
+    with target.open_pack(pack):
+        pass
+
+
+def _require_consistent(body: ManifestBody) -> None:
+    for store in body.stores:
+        known = {entry.generation for entry in body.databases[store.database].data_keys}
+        missing = {session.generation for session in store.sessions} - known
+        if missing:
+            raise NotDecodableError(f"store {store.name} needs data key generations {sorted(missing)}")
+
+
+def _open_master(head: ManifestHead, connect: KmsConnector) -> MasterKey:
+    try:
+        with closing(connect(head.wrapped.key_id)) as kms:
+            return open_master(kms, head.wrapped, head.node_id, head.era, head.commitment)
+    except KmsError as error:
+        raise _explain(head, error) from error
+    except WrongKeyError as error:
+        raise _damaged(f"snapshot {head.snapshot_id.hex()}: its manifest", str(error)) from None
+
+
+_NEXT_STEP: dict[type[KmsError], str] = {
+    KmsUnreachableError: "Try again once the KMS can be reached.",
+    KeyDisabledError: "Re-enable {key} and restore again.",
+    KeyPendingDeletionError: "Cancel the deletion of {key}, enable it, and restore again.",
+    KeyNotFoundError: "If {key} was deleted, this is final: nothing else can open this snapshot.",
+    KeyDestroyedError: "This is final: nothing else can open this snapshot.",
+}
+
+
+def _explain(head: ManifestHead, error: KmsError) -> KmsError:
+    """Return an error of the same type that tells which snapshot needs which key, and what to do."""
+    step = _NEXT_STEP.get(type(error), "Then restore again.").format(key=head.wrapped.key_id)
+    return type(error)(
+        f"snapshot {head.snapshot_id.hex()} cannot be restored: it needs the key of its day, {head.wrapped.key_id}. "
+        f"{error} The target is untouched. {step}"
+    )
+
+
+@contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """Turn what a wrong or changed part raises into `SnapshotDamagedError` about `where`."""
+    try:
+        yield
+    except (NotDecodableError, WrapDamagedError, WrongKeyError) as error:
+        raise _damaged(where, str(error)) from None
+
+
+def _damaged(where: str, found: str) -> SnapshotDamagedError:
+    found = found.rstrip(".")
+    return SnapshotDamagedError(f"{where} is damaged: {found}. Nothing was restored; use another snapshot.")
+
+
+class _DigestReader:
+    """Passes reads on and keeps the SHA-256 of everything read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+
+    def read(self, length: int) -> bytes:
+        data = self._file.read(length)
+        self._digest.update(data)
+        return data
+
+    def readinto(self, buffer: memoryview) -> int:
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._digest.update(buffer[:count])
+        return count
+
+    def digest(self) -> bytes:
+        return self._digest.digest()

@@ -1,0 +1,215 @@
+"""Where snapshots are kept: objects with write-once names, and a manifest that appears last, whole or not at all.
+
+    TARGET/<snapshot id>/manifest
+    TARGET/<snapshot id>/<pack id>.pack
+
+Invariants:
+1. A manifest is published after everything it names is durable, so a snapshot with a manifest is complete (S-1).
+2. No name is written twice. What lies in a place without a manifest belongs to nobody and harms nothing.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from keystore.errors import SnapshotDamagedError, SnapshotError, SnapshotMissingError
+from keystore.format.manifest import MANIFEST_BYTES_MAX, PackObject
+
+MANIFEST = "manifest"
+
+
+class PackWriter(Protocol):
+    """A pack being written."""
+
+    def write(self, data: bytes | memoryview) -> None: ...
+
+    def finish(self) -> tuple[int, bytes]:
+        """Make the pack durable; return its length and SHA-256."""
+        ...
+
+
+class SnapshotTarget(Protocol):
+    """A place for snapshots. Errors are of type `SnapshotError`; every id has 16 bytes."""
+
+    def ids(self) -> list[bytes]:
+        """Return the ids of all snapshots, incomplete ones too, ascending."""
+        ...
+
+    def begin(self, snapshot_id: bytes) -> None:
+        """Make a place for a new snapshot."""
+        ...
+
+    def create_pack(self, snapshot_id: bytes, pack_id: bytes) -> contextlib.AbstractContextManager[PackWriter]:
+        """Begin a pack in the place of that snapshot."""
+        ...
+
+    def publish(self, snapshot_id: bytes, manifest: bytes) -> None:
+        """Put the manifest in place: durable on return, whole or absent after a crash, never a second time."""
+        ...
+
+    def discard(self, snapshot_id: bytes) -> None:
+        """Remove a snapshot that was begun and not published."""
+        ...
+
+    def read_manifest(self, snapshot_id: bytes) -> bytes:
+        """Return a manifest.
+
+        Raises:
+            SnapshotMissingError: no such snapshot, or one that was never completed.
+        """
+        ...
+
+    def open_pack(self, pack: PackObject) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Open a pack for reading.
+
+        Raises:
+            SnapshotDamagedError: it is missing, or of another length.
+        """
+        ...
+
+
+class _LocalPackWriter:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest, self._bytes = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._bytes += len(data)
+
+    def finish(self) -> tuple[int, bytes]:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._bytes, self._digest.digest()
+
+
+class LocalTarget:
+    """Snapshots in a directory of this machine."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def ids(self) -> list[bytes]:
+        with self._errors("list"):
+            if not self.path.is_dir():
+                raise SnapshotMissingError(f"{self.path} is not a directory of snapshots. Nothing was changed.")
+            return sorted(found for entry in os.scandir(self.path) if (found := _decode_id(entry)) is not None)
+
+    def begin(self, snapshot_id: bytes) -> None:
+        with self._errors("write"):
+            new = not self.path.exists()
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if new:
+                _sync_directory(self.path.parent)
+            self._place(snapshot_id).mkdir(mode=0o700)
+
+    @contextlib.contextmanager
+    def create_pack(self, snapshot_id: bytes, pack_id: bytes) -> Iterator[PackWriter]:
+        path = self._place(snapshot_id) / _pack_name(pack_id)
+        with self._errors("write"), _create(path) as file:
+            yield _LocalPackWriter(file)
+
+    def publish(self, snapshot_id: bytes, manifest: bytes) -> None:
+        place = self._place(snapshot_id)
+        temporary = place / f"{MANIFEST}.new"
+        with self._errors("write"):
+            with _create(temporary) as file:
+                file.write(manifest)
+                file.flush()
+                os.fsync(file.fileno())
+            # CRASH: the names of the packs and the place itself are durable before a manifest can name them.
+            _sync_directory(place)
+            _sync_directory(self.path)
+            temporary.rename(place / MANIFEST)
+            _sync_directory(place)
+
+    def discard(self, snapshot_id: bytes) -> None:
+        place = self._place(snapshot_id)
+        if not (place / MANIFEST).exists():
+            shutil.rmtree(place, ignore_errors=True)
+
+    def read_manifest(self, snapshot_id: bytes) -> bytes:
+        path = self._place(snapshot_id) / MANIFEST
+        with self._errors("read"):
+            try:
+                with path.open("rb") as file:
+                    data = file.read(MANIFEST_BYTES_MAX + 1)
+            except FileNotFoundError:
+                raise self._missing(snapshot_id) from None
+        if len(data) > MANIFEST_BYTES_MAX:
+            raise SnapshotDamagedError(
+                f"{path} has more than {MANIFEST_BYTES_MAX} bytes: no manifest has. It is unread."
+            )
+        return data
+
+    @contextlib.contextmanager
+    def open_pack(self, pack: PackObject) -> Iterator[BinaryIO]:
+        path = self._place(pack.home) / _pack_name(pack.pack_id)
+        with self._errors("read"):
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                raise SnapshotDamagedError(
+                    f"pack {path} is missing. Nothing was restored; bring the file back, or use another snapshot."
+                ) from None
+            with file:
+                found = os.fstat(file.fileno()).st_size
+                if found != pack.byte_length:
+                    raise SnapshotDamagedError(
+                        f"pack {path} has {found} bytes, the manifest says {pack.byte_length}. Nothing was restored; "
+                        "use another snapshot."
+                    )
+                yield file
+
+    def _place(self, snapshot_id: bytes) -> Path:
+        return self.path / snapshot_id.hex()
+
+    def _missing(self, snapshot_id: bytes) -> SnapshotMissingError:
+        if self._place(snapshot_id).is_dir():
+            return SnapshotMissingError(
+                f"snapshot {snapshot_id.hex()} in {self.path} has no manifest: it was never completed and cannot be "
+                "restored. Nothing was changed; its directory may be removed."
+            )
+        return SnapshotMissingError(f"{self.path} has no snapshot {snapshot_id.hex()}. Nothing was changed.")
+
+    @contextlib.contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SnapshotError(
+                f"cannot {action} {error.filename or self.path}: {error.strerror}. No snapshot was changed."
+            ) from error
+
+
+def _pack_name(pack_id: bytes) -> str:
+    return f"{pack_id.hex()}.pack"
+
+
+def _decode_id(entry: os.DirEntry[str]) -> bytes | None:
+    if len(entry.name) != 32 or entry.name != entry.name.lower() or not entry.is_dir():
+        return None
+    try:
+        return bytes.fromhex(entry.name)
+    except ValueError:
+        return None
+
+
+def _create(path: Path) -> BinaryIO:
+    """Create a file for its owner only; never one that exists."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -31,7 +31,7 @@ from keystore.format.keyfile import (
     join,
     split,
 )
-from keystore.keys.files import Files, write_beside
+from keystore.keys.files import Files, publish, write_beside
 from keystore.keys.hierarchy import Database, DataKey, Keystore
 from keystore.keys.master import MasterKey, SecretWrapper, open_master
 
@@ -142,6 +142,19 @@ def prepare(files: Files, path: Path, data: bytes) -> None:
             f"the next keystore file could not be written beside {path}: {error.strerror}. The one in force is "
             "unchanged; make space or give write access, and try again."
         ) from error
+
+
+def write_new(files: Files, path: Path, data: bytes) -> None:
+    """Write the first keystore file of a node, durably.
+
+    Raises:
+        KeyFileWriteError: it could not be written.
+    """
+    prepare(files, path, data)
+    try:
+        publish(files, path)
+    except OSError as error:
+        raise KeyFileWriteError(f"the keystore file {path} could not be written: {error.strerror}") from error
 
 
 def _damaged(path: Path, found: str) -> KeyFileDamagedError:

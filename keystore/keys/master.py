@@ -9,7 +9,7 @@ Leaves to others: which KMS that is, when to make a new key, and where the wrapp
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from keystore.crypto.context import encode_context
 from keystore.crypto.derive import commitments_equal, derive, derive_committed
@@ -31,7 +31,7 @@ class SecretWrapper(Protocol):
 
 @dataclass(frozen=True)
 class MasterKey:
-    """A master key and what is needed to get it back from the KMS.
+    """A master key and what is needed to get it back from the KMS; a context manager that wipes it.
 
     `node_id`, `generation`, `wrapped` and `commitment` are not secret: the keystore file and every manifest show them.
     """
@@ -48,6 +48,12 @@ class MasterKey:
 
     def wipe(self) -> None:
         self.key.wipe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wipe()
 
 
 def master_context(node_id: bytes, generation: int) -> dict[str, str]:

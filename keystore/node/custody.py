@@ -1,0 +1,107 @@
+"""The keystore in force: master key and contents in memory, the file on disk, and the way from one file to the next.
+
+Leaves to others: what changes, and why.
+
+Replacing the file, and what a crash leaves at each step:
+
+1. The next file is written beside the one in force, synced, and read back. A crash leaves a file that nobody reads.
+2. The anchor accepts the former and the next file; synced.
+3. The next file is renamed into place; the directory is synced. Before that is durable either may be there, and both
+   are accepted.
+4. The anchor accepts the next file only; synced. From now on the former one is refused as stale.
+
+So the wrapped master key of the former file stays until the next one is durable, and at every moment the node opens.
+An error in steps 2 to 4 leaves unknown which file is in force: the object refuses further changes until it is reopened.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from keystore.errors import KeyFileStaleError, NodeClosedError, NodeIOError
+from keystore.keys import keyfile
+from keystore.keys.files import Files, publish, temporary_path
+from keystore.keys.hierarchy import Keystore
+from keystore.keys.keyfile import KeyFile
+from keystore.keys.master import MasterKey
+from keystore.node.anchors import Anchors
+
+
+class Custody:
+    """Holds the keys of an open node.
+
+    Attributes:
+        unsure: whether a change failed half way, so that the file on disk may be the one before or after it.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        path: Path,
+        anchors: Anchors,
+        loaded: KeyFile,
+        master: MasterKey,
+        keystore: Keystore,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._files, self._path, self._now_ns = files, path, now_ns
+        self._generation, self._fingerprint = loaded.head.file_generation, loaded.fingerprint
+        self.unsure = False
+        self.anchors, self.master, self.keystore = anchors, master, keystore
+        self._settle()
+
+    @property
+    def file_generation(self) -> int:
+        """How often the keystore file was written."""
+        return self._generation
+
+    def replace(self, keystore: Keystore | None = None, master: MasterKey | None = None) -> None:
+        """Put another state in force; durable on return. A master key that is replaced is wiped.
+
+        Raises:
+            KeyFileWriteError: the next file could not be written; nothing was changed.
+            NodeIOError: it is unknown which file is in force; open the node again.
+        """
+        if self.unsure:
+            raise NodeClosedError(f"{self._path}: an earlier change failed half way. Open the node again.")
+        keystore, former = keystore or self.keystore, self.master
+        master = master or former
+        data = keyfile.seal(keystore, master, self._generation + 1, self._now_ns())
+        keyfile.prepare(self._files, self._path, data)
+        self._put_in_force(keyfile.fingerprint(data))
+        self._generation += 1
+        self.keystore, self.master = keystore, master
+        self.unsure = False
+        if former is not master:
+            former.wipe()
+
+    def close(self) -> None:
+        """Wipe every key and close the anchors."""
+        self.anchors.close()
+        self.keystore.wipe()
+        self.master.wipe()
+
+    def _put_in_force(self, fingerprint: bytes) -> None:
+        self.unsure = True
+        self.anchors.accept(self._fingerprint, fingerprint)
+        try:
+            publish(self._files, self._path)
+        except OSError as error:
+            raise NodeIOError(
+                f"the keystore file {self._path} could not be put in force: {error.strerror}. The former or the new "
+                "one is; both open. Open the node again."
+            ) from error
+        self.anchors.accept(fingerprint)
+        self._fingerprint = fingerprint
+
+    def _settle(self) -> None:
+        """Finish what a crash interrupted: one file in force, nothing beside it."""
+        if self._fingerprint not in self.anchors.fingerprints:
+            raise KeyFileStaleError(
+                f"the keystore file {self._path} is genuine but not the one in force: generation {self._generation}, "
+                "an older or foreign copy. Nothing was changed; bring back the one that was there last."
+            )
+        if len(self.anchors.fingerprints) > 1:
+            # The rename may have happened without being durable yet.
+            self._files.sync_directory(self._path.parent)
+            self.anchors.accept(self._fingerprint)
+        self._files.remove(temporary_path(self._path))

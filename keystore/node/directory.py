@@ -1,0 +1,361 @@
+"""A node: one data directory with its keystore file, anchors, databases and page stores.
+
+    with Node.init("/data/node-1", "aws://us-east-1/alias/cmk", connector()) as node:
+        node.import_file("orders", "2024.db", "/tmp/2024.db")
+        node.rotate_master()
+
+Leaves to others: the KMS (a connector comes in), snapshots (`keystore.node.snapshotting`), and everything inside a
+store.
+
+Invariants:
+1. One process, and one object in it, per directory at a time (a lock on the directory).
+2. The KMS is asked at init, at open, and for a new master key. It never sees data.
+3. A file enters the catalogue only when its store is complete and durable. A crash or a signal in the middle leaves a
+   store that nobody knows; it is removed at once, or by the next open.
+4. A change of the master key writes the keystore file and the anchors, and no data file.
+5. Plaintext keys are wiped on close.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from keystore.errors import NodeClosedError
+from keystore.keys.files import Files
+from keystore.keys.fingerprint import key_name
+from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
+from keystore.keys.master import MasterKey, generate_master
+from keystore.kms.protocol import KmsConnector
+from keystore.kms.uri import parse
+from keystore.node.custody import Custody
+from keystore.node.layout import Layout
+from keystore.node.leftovers import unknown_files
+from keystore.node.lock import DirectoryLock
+from keystore.node.opening import Clock, initialize, make_directory, open_custody
+from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
+from keystore.node.stores import Stores
+from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
+from keystore.pages.store import PageStore
+
+PAGE_SIZE = 16384
+"""Bytes of a page where the caller names none."""
+
+
+class Node:
+    """An open node. Made by `init` and `open`; a context manager that closes it.
+
+    Attributes:
+        directory: where it lies.
+        node_id: 16 random bytes, the same for ever; part of what the KMS binds.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        files: Files,
+        lock: DirectoryLock,
+        custody: Custody,
+        connector: KmsConnector,
+        now_ns: Clock,
+    ) -> None:
+        self._layout, self._files, self._lock = layout, files, lock
+        self._custody, self._connector = custody, connector
+        self._stores = Stores(layout, files, custody, now_ns)
+        self._closed = False
+        self.directory, self.node_id = layout.root, custody.master.node_id
+
+    # -- making and opening -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def init(
+        cls,
+        directory: str | os.PathLike[str],
+        key_uri: str,
+        connector: KmsConnector,
+        *,
+        name: str | None = None,
+        files: Files | None = None,
+        now_ns: Clock = time.time_ns,
+    ) -> Self:
+        """Make a new node under a customer master key, and open it; durable on return.
+
+        Args:
+            directory: does not exist yet (its parent does), or is empty.
+            name: for people; default the directory's name.
+
+        Raises:
+            KeyUriError, NodeExistsError: nothing was changed.
+            KmsError: as the KMS refused; there is no node, and init may be run again.
+        """
+        layout = Layout(Path(directory).absolute())
+        name = name or layout.root.name
+        require_name(name, "node")
+        kms = connector(parse(key_uri).text)
+        try:
+            make_directory(layout)
+            lock = DirectoryLock(layout.root)
+            try:
+                initialize(layout, files or Files(), kms, name, now_ns)
+            finally:
+                lock.release()
+        finally:
+            kms.close()
+        return cls.open(directory, connector, files=files, now_ns=now_ns)
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        connector: KmsConnector,
+        *,
+        files: Files | None = None,
+        now_ns: Clock = time.time_ns,
+    ) -> Self:
+        """Open a node: have its KMS unwrap the master key, and finish what a crash interrupted.
+
+        Raises:
+            NodeMissingError, NodeLockedError, KeyFileError, KmsError, WrongKeyError, AnchorsMissingError,
+            AnchorsDamagedError: nothing was changed.
+        """
+        layout, files = Layout(Path(directory).absolute()), files or Files()
+        lock = DirectoryLock(layout.root)
+        try:
+            custody = open_custody(layout, files, connector, now_ns)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(layout, files, lock, custody, connector, now_ns)
+
+    def close(self) -> None:
+        """Close every store, wipe every key, give up the lock. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        with ExitStack() as stack:
+            stack.callback(self._lock.release)
+            stack.callback(self._custody.close)
+            stack.callback(self._stores.close)
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self._open().keystore.node_name
+
+    @property
+    def master(self) -> MasterKey:
+        """The master key in force; the node wipes it."""
+        return self._open().master
+
+    @property
+    def master_info(self) -> MasterInfo:
+        return master_info(self.master)
+
+    @property
+    def databases(self) -> Mapping[str, Database]:
+        """The databases by name, with their keys and catalogues, as they are now; the node wipes the keys."""
+        return self._open().keystore.databases
+
+    def list_databases(self) -> list[DatabaseInfo]:
+        """Describe the databases and the generations of their data keys."""
+        return [_database_info(database) for database in self.databases.values()]
+
+    def list_files(self, database: str | None = None) -> list[FileInfo]:
+        """Describe the files, of one database or all, with their sizes.
+
+        Each store is opened; one that does not open is in the list with its problem.
+        """
+        chosen = self.databases.values() if database is None else [self._open().keystore.database(database)]
+        return [self._stores.info(entry, entry.stores[name]) for entry in chosen for name in sorted(entry.stores)]
+
+    # -- stores and files ---------------------------------------------------------------------------------------------
+
+    def new_store(self, database: str, name: str, page_size: int = PAGE_SIZE) -> AbstractContextManager[PageStore]:
+        """Lend an empty store that enters the catalogue when the block ends well, and otherwise never was.
+
+        The database is made where there is none.
+
+        Raises:
+            NameTakenError: the database has a file of that name; nothing was changed.
+        """
+        self._open()
+        return self._stores.new(database, name, page_size)
+
+    def create_store(self, database: str, name: str, page_size: int = PAGE_SIZE) -> PageStore:
+        """Make an empty store and open it; errors as `new_store`."""
+        with self.new_store(database, name, page_size):
+            pass
+        return self.open_store(database, name)
+
+    def open_store(self, database: str, name: str) -> PageStore:
+        """Open a store; the caller closes it, or the node does at its end.
+
+        Raises:
+            NameUnknownError: there is no such file.
+            AnchorsMissingError, AnchorsDamagedError: nobody knows how old it is.
+            StoreError: as `PageStore.open`: missing, locked, damaged, rolled back, another store, …
+        """
+        self._open()
+        return self._stores.open(database, name)
+
+    def using_store(self, database: str, name: str) -> AbstractContextManager[PageStore]:
+        """Lend a store: the one that is open in this node already, or one that is closed again afterwards."""
+        self._open()
+        return self._stores.using(database, name)
+
+    def data_keys(self, database: str) -> DatabaseKeys:
+        """Return the data keys of a database as page stores ask for them."""
+        return self._stores.keys(self._open().keystore.database(database))
+
+    def import_file(
+        self,
+        database: str,
+        name: str,
+        source: Source,
+        *,
+        page_size: int = PAGE_SIZE,
+        progress: Progress | None = None,
+    ) -> Transfer:
+        """Stream a file into a new store, in bounded memory; durable on return.
+
+        Args:
+            source: a path, or a binary file that is open for reading.
+
+        Raises:
+            InputError, NameTakenError: nothing was changed.
+            StoreFullError, NodeIOError: nothing was imported, and what was written of it is removed.
+        """
+        self._open()
+        with reading(source) as file, self._stores.new(database, name, page_size) as store:
+            byte_length, sha256 = copy_in(store, file, progress)
+        return Transfer(database, name, byte_length, sha256)
+
+    def export_file(
+        self,
+        database: str,
+        name: str,
+        target: str | os.PathLike[str] | BinaryIO,
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Transfer:
+        """Stream a file out, in clear.
+
+        Args:
+            target: a path, which is there whole or not at all; or a binary file that is open for writing.
+
+        Raises:
+            InputError: the path is taken; it is unchanged.
+            StoreDamagedError: a page is damaged; nothing is left at the path.
+        """
+        self._open()
+        with ExitStack() as stack:
+            store = stack.enter_context(self._stores.using(database, name))
+            if isinstance(target, str | os.PathLike):
+                target = stack.enter_context(writing(Path(target), overwrite=overwrite))
+            byte_length, sha256 = copy_out(store, target, progress)
+        return Transfer(database, name, byte_length, sha256)
+
+    def drop_file(self, database: str, name: str) -> None:
+        """Take a file out of the catalogue and remove its store; durable on return.
+
+        Raises:
+            NameUnknownError: there is no such file.
+            StoreLockedError: it is open.
+        """
+        self._open()
+        self._stores.drop(database, name)
+
+    def verify(self, progress: Progress | None = None) -> NodeCheck:
+        """Read and check everything in every store, and look for files that do not belong there.
+
+        Args:
+            progress: is told stores done and stores in all.
+        """
+        chosen = [(entry, entry.stores[name]) for entry in self.databases.values() for name in sorted(entry.stores)]
+        checks = []
+        for done, (database, record) in enumerate(chosen):
+            checks.append(self._stores.check(database, record, None))
+            if progress is not None:
+                progress(done + 1, len(chosen))
+        return NodeCheck(tuple(checks), tuple(unknown_files(self._layout, self._open().keystore)))
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    def rotate_master(self) -> Rotation:
+        """Make a new master key under the same customer master key; no data file is touched. Durable on return.
+
+        Raises:
+            KmsError: as the KMS refused; the former master key stays.
+            KeyFileWriteError: no space or no write access; the former master key stays.
+        """
+        return self._change_master(self.master.wrapped.key_id)
+
+    def change_cmk(self, key_uri: str) -> Rotation:
+        """Make a new master key under another customer master key, of any provider; errors as `rotate_master`.
+
+        The former one is not needed again for this node, but for every snapshot taken until now.
+        """
+        return self._change_master(parse(key_uri).text)
+
+    def new_data_key(self, database: str) -> DatabaseInfo:
+        """Give a database a new generation of its data key: new sessions use it, old pages stay readable.
+
+        A store that is open takes it with its next session.
+        """
+        changed = self._open().keystore.database(database).with_new_generation(time.time_ns())
+        self._stores.put_database(changed)
+        return _database_info(changed)
+
+    def add_database(self, database: Database) -> None:
+        """Put a database with its own id and data keys into the catalogue: a restore brings them from elsewhere."""
+        self._open()
+        self._stores.put_database(database)
+
+    def _change_master(self, key_uri: str) -> Rotation:
+        custody = self._open()
+        old = custody.master
+        old_info = master_info(old)
+        kms = self._connector(key_uri)
+        try:
+            new = generate_master(kms, old.node_id, old.generation + 1)
+        finally:
+            kms.close()
+        try:
+            custody.replace(master=new)
+        except BaseException:
+            if custody.master is not new:
+                new.wipe()
+            raise
+        return Rotation(old_info, master_info(new))
+
+    def _open(self) -> Custody:
+        if self._closed:
+            raise NodeClosedError(f"node {self.directory} is closed; open it again")
+        return self._custody
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Node {str(self.directory)!r}{' closed' if self._closed else ''}>"
+
+
+def master_info(master: MasterKey) -> MasterInfo:
+    """Describe a master key for people."""
+    wrapped = master.wrapped
+    return MasterInfo(master.generation, wrapped.provider, wrapped.key_id, wrapped.key_version, key_name(master.key))
+
+
+def _database_info(database: Database) -> DatabaseInfo:
+    data_keys = tuple(
+        DataKeyInfo(data_key.generation, data_key.created_ns, data_key.decrypt_only, key_name(data_key.key))
+        for data_key in database.data_keys
+    )
+    return DatabaseInfo(database.database_id, database.name, database.created_ns, data_keys, len(database.stores))

@@ -1,0 +1,59 @@
+"""What a crash may leave among the stores, and what does not belong there.
+
+A store is filled as `HEX.incoming`, enters the catalogue, and is then renamed to `HEX.store`; a store that is dropped
+goes the same way back. So for each incoming file the catalogue says which way to go: known, the rename is finished;
+unknown, the file is removed. Anything else that nobody knows is reported and never touched.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from keystore.errors import NodeIOError
+from keystore.keys.files import Files
+from keystore.keys.hierarchy import Keystore
+from keystore.node.layout import INCOMING_SUFFIX, Layout
+
+_INCOMING = re.compile("[0-9a-f]{32}" + re.escape(INCOMING_SUFFIX))
+
+
+def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
+    """Finish or undo what a crash interrupted. May crash itself, and be started again."""
+    known = {
+        layout.incoming(database.database_id, record.store_id): layout.store(database.database_id, record.store_id)
+        for database in keystore.databases.values()
+        for record in database.stores.values()
+    }
+    try:
+        for path in [path for path in _files_below(layout.databases) if _INCOMING.fullmatch(path.name)]:
+            if path in known:
+                files.rename(path, known[path])
+            else:
+                files.remove(path)
+            files.sync_directory(path.parent)
+    except OSError as error:
+        raise NodeIOError(
+            f"{layout.databases}: what a crash left cannot be cleared: {error.strerror}. Nothing else was changed; "
+            "make the directory writable and open the node again."
+        ) from error
+
+
+def unknown_files(layout: Layout, keystore: Keystore) -> list[Path]:
+    """Return what lies among the stores and belongs to no file of the catalogue."""
+    known = {
+        path(database.database_id, record.store_id)
+        for database in keystore.databases.values()
+        for record in database.stores.values()
+        for path in (layout.store, layout.incoming)
+    }
+    directories = {layout.database(database.database_id) for database in keystore.databases.values()}
+    found = [path for path in _files_below(layout.databases) if path not in known]
+    return sorted(path for path in found if path not in directories)
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    """Return everything in the directories of the databases, and what else is beside them."""
+    for entry in sorted(directory.iterdir()) if directory.is_dir() else []:
+        yield entry
+        if entry.is_dir() and not entry.is_symlink():
+            yield from sorted(entry.iterdir())

@@ -1,0 +1,115 @@
+"""What the operations on a node tell. Nothing in here is secret."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from keystore.errors import KeystoreError
+
+
+@dataclass(frozen=True)
+class MasterInfo:
+    """A master key, for people.
+
+    Attributes:
+        key_id: the key URI, exactly as configured.
+        key_version: what the KMS says it used.
+        name: tells one key from another and reveals nothing.
+    """
+
+    generation: int
+    provider: str
+    key_id: str
+    key_version: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A change of the master key; data files were not touched."""
+
+    old: MasterInfo
+    new: MasterInfo
+
+
+@dataclass(frozen=True)
+class DataKeyInfo:
+    """One generation of a database's data key, for people."""
+
+    generation: int
+    created_ns: int
+    decrypt_only: bool
+    name: str
+
+
+@dataclass(frozen=True)
+class DatabaseInfo:
+    database_id: bytes
+    name: str
+    created_ns: int
+    data_keys: tuple[DataKeyInfo, ...]
+    file_count: int
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file of a database.
+
+    Attributes:
+        byte_length: the user's own bytes, or None where the store does not open.
+        stored_bytes: what the store takes on disk, or None where it is missing.
+        problem: why the store does not open, or None.
+    """
+
+    database: str
+    name: str
+    store_id: bytes
+    page_size: int
+    created_ns: int
+    byte_length: int | None
+    stored_bytes: int | None
+    problem: KeystoreError | None = None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A file that went in or out.
+
+    Attributes:
+        sha256: of the user's own bytes, hexadecimal.
+    """
+
+    database: str
+    name: str
+    byte_length: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """What the check of one store found.
+
+    Attributes:
+        pages: pages that were read and verified.
+        problems: empty if all is well. A `StoreDamagedError` names the part and its number.
+    """
+
+    database: str
+    name: str
+    pages: int
+    problems: tuple[KeystoreError, ...]
+
+
+@dataclass(frozen=True)
+class NodeCheck:
+    """What the check of a node found.
+
+    Attributes:
+        unknown_files: what lies among the stores and belongs to no file of the catalogue. Nothing reads it.
+    """
+
+    stores: tuple[StoreCheck, ...]
+    unknown_files: tuple[Path, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.unknown_files and not any(store.problems for store in self.stores)

@@ -1,0 +1,48 @@
+"""A node under a key file, for the tests in this directory."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keystore.kms.connect import connector
+from keystore.kms.local import create_key_file
+from keystore.kms.protocol import KmsConnector
+from keystore.node.directory import Node
+
+
+@pytest.fixture
+def connect() -> KmsConnector:
+    return connector()
+
+
+@pytest.fixture
+def cmk(tmp_path: Path) -> str:
+    create_key_file(tmp_path / "cmk")
+    return f"local://{tmp_path / 'cmk'}"
+
+
+@pytest.fixture
+def other_cmk(tmp_path: Path) -> str:
+    create_key_file(tmp_path / "other-cmk")
+    return f"local://{tmp_path / 'other-cmk'}"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "node"
+
+
+@pytest.fixture
+def node(directory: Path, cmk: str, connect: KmsConnector) -> Iterator[Node]:
+    with Node.init(directory, cmk, connect) as node:
+        yield node
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file that fills many pages and ends inside one."""
+    path = tmp_path / "source.bin"
+    path.write_bytes(os.urandom(300_000) + b"end")
+    return path

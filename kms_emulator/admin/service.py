@@ -101,7 +101,9 @@ class AdminService:
         return pb.ResetResponse()
 
 
-def _method(request_type: type[Request], run: Callable[[Request], Message]) -> grpc.RpcMethodHandler[Request, Message]:
+def _method(
+    request_type: type[Request], run: Callable[[Request], Message]
+) -> "grpc.RpcMethodHandler[Request, Message]":
     async def answer(request: Request, context: Context) -> Message:
         try:
             return run(request)

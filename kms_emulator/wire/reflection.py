@@ -56,7 +56,8 @@ def _under_real_names(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb
 
 def _rename_types(message: descriptor_pb2.DescriptorProto) -> None:
     for field in message.field:
-        field.type_name = _real(field.type_name)
+        if field.HasField("type_name"):
+            field.type_name = _real(field.type_name)
     for nested in message.nested_type:
         _rename_types(nested)
 

@@ -1,0 +1,1 @@
+"""The command line: `kms-emulator serve`, `env`, `key`, `clock`, `calls`, `reset`."""

@@ -1,0 +1,1 @@
+"""What the `key` commands do at each cloud's shape, one file each."""

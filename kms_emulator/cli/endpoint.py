@@ -1,0 +1,72 @@
+"""Where the server is: --endpoint, else the environment, else the default port on this machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import rich_click as click
+
+from kms_emulator.cli.exits import EXISTS, FAILED, NOT_FOUND, UNREACHABLE, USAGE, WRONG_STATE, CommandError
+
+ENVIRONMENT_NAME = "KMS_EMULATOR_ENDPOINT"
+HOST_DEFAULT, PORT_DEFAULT = "127.0.0.1", 4710
+ENDPOINT_DEFAULT = f"{HOST_DEFAULT}:{PORT_DEFAULT}"
+TIMEOUT_S = 10.0
+"""LIMIT: seconds for one call; making an RSA-4096 key takes a few of them on a slow machine."""
+
+_EXIT_CODES = {
+    grpc.StatusCode.NOT_FOUND: NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION: WRONG_STATE,
+    grpc.StatusCode.ALREADY_EXISTS: EXISTS,
+    grpc.StatusCode.INVALID_ARGUMENT: USAGE,
+    grpc.StatusCode.UNAVAILABLE: UNREACHABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: UNREACHABLE,
+}
+
+endpoint_option = click.option(
+    "--endpoint",
+    metavar="HOST:PORT",
+    envvar=ENVIRONMENT_NAME,
+    default=ENDPOINT_DEFAULT,
+    show_default=True,
+    show_envvar=True,
+    help="Where the emulator serves.",
+)
+
+
+def endpoint_from_environment() -> str:
+    """Return the endpoint that commands use when none is given."""
+    return os.environ.get(ENVIRONMENT_NAME) or ENDPOINT_DEFAULT
+
+
+@contextmanager
+def connected(endpoint: str) -> Iterator[grpc.Channel]:
+    """Yield a channel; what the server refuses, or that there is none, becomes a CommandError."""
+    host, _, port = endpoint.rpartition(":")
+    if not host or not port.isdecimal():
+        raise CommandError(f"endpoint {endpoint!r} is not HOST:PORT, such as {ENDPOINT_DEFAULT}", USAGE)
+    options = (("grpc.enable_http_proxy", 0),)
+    with grpc.insecure_channel(endpoint, options=options) as channel:
+        try:
+            yield channel
+        except grpc.RpcError as error:
+            raise _explained(endpoint, error) from None
+
+
+def _explained(endpoint: str, error: grpc.RpcError) -> CommandError:
+    if not isinstance(error, grpc.Call):
+        return CommandError(f"the call to {endpoint} failed: {error!r}", FAILED)
+    code = _EXIT_CODES.get(error.code(), FAILED)
+    if code == UNREACHABLE:
+        text = (
+            f"no emulator answers at {endpoint}. Start one with: kms-emulator serve. "
+            f"If it serves elsewhere, name that with --endpoint or {ENVIRONMENT_NAME}."
+        )
+        return CommandError(text, code)
+    trailing = dict(error.trailing_metadata() or ())
+    cloud_code = str(trailing.get("x-kms-inner-error-code") or trailing.get("x-kms-error-code") or "")
+    if cloud_code in ("KeyDisabled", "KeyExpired", "KeyNotYetValid"):
+        code = WRONG_STATE
+    message = error.details() or error.code().name
+    return CommandError(f"{cloud_code}: {message}" if cloud_code else message, code, cloud_code)

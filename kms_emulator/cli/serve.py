@@ -1,0 +1,150 @@
+"""`kms-emulator serve`: runs the server until a signal, and tells people and scripts where it is."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+
+import rich_click as click
+
+from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT
+from kms_emulator.cli.env import variables
+from kms_emulator.cli.exits import UNUSABLE, CommandError
+from kms_emulator.cli.output import json_option, print_json, reports_errors
+from kms_emulator.core import Core
+from kms_emulator.server import PortError, Server, start
+from kms_emulator.storage.directory import DataDir
+from kms_emulator.storage.errors import DataDirError
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--host", default=HOST_DEFAULT, show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT_DEFAULT,
+    show_default=True,
+    help="Port to listen on; 0 takes any free one.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep keys in this directory, made if missing. Without it they end with the process.",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the endpoints there, as JSON, once it serves; removed at the end.",
+)
+@json_option
+@reports_errors
+def serve(host: str, port: int, data_dir: Path | None, ready_file: Path | None, as_json: bool) -> None:
+    """Serve the three clouds' key management on one port, until SIGTERM or Ctrl-C.
+
+    With --json the banner is one line of JSON, what the ready file holds. A second signal ends the process at once.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if not _is_loopback(host):
+        click.echo(
+            f"warning: {host} can be reached from other machines. Everybody who can connect may use and delete all "
+            "keys, and nothing is encrypted on the way.",
+            err=True,
+        )
+    try:
+        with contextlib.ExitStack() as stack:
+            opened = stack.enter_context(DataDir(data_dir)) if data_dir else None
+            core = Core(opened.store) if opened else Core()
+            asyncio.run(_run(core, host, port, data_dir, ready_file, as_json=as_json))
+    except (PortError, DataDirError) as error:
+        raise CommandError(str(error), UNUSABLE) from None
+
+
+async def _run(
+    core: Core, host: str, port: int, data_dir: Path | None, ready_file: Path | None, *, as_json: bool
+) -> None:
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping)
+    server = await start(core, host, port, str(data_dir or ""))
+    endpoints = _endpoints(server)
+    try:
+        if ready_file:
+            _write_ready_file(ready_file, endpoints)
+        _print_banner(server, endpoints, data_dir, as_json=as_json)
+        await stopping.wait()
+    finally:
+        if ready_file:
+            _remove_ready_file(ready_file, endpoints)
+        await server.stop()
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    """Let the first signal end the server, and a second one the process."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+
+
+def _endpoints(server: Server) -> dict[str, str | None]:
+    """Return the ready file's object: where each surface is; what is not served is null."""
+    here = server.endpoint
+    return {"aws": None, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
+
+
+def _write_ready_file(path: Path, endpoints: dict[str, str | None]) -> None:
+    """Write the file under another name and rename it: who sees it sees all of it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(json.dumps(endpoints) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise CommandError(f"ready file {path} cannot be written: {error.strerror}", UNUSABLE) from None
+
+
+def _remove_ready_file(path: Path, endpoints: dict[str, str | None]) -> None:
+    """Remove the ready file if it is still this server's."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text(encoding="utf-8")) == endpoints:
+            path.unlink()
+
+
+def _print_banner(server: Server, endpoints: dict[str, str | None], data_dir: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json(endpoints)
+        return
+    state = f"in {data_dir}" if data_dir else "in memory, gone when this process ends"
+    click.echo("KMS emulator for tests; not a place for real keys.\n")
+    for name, value in (
+        ("AWS, Azure", f"{server.endpoint}   gRPC, keystore_api.aws_kms.v1 and keystore_api.azure_keyvault.v1"),
+        ("Google", f"{server.endpoint}   gRPC, google.cloud.kms.v1"),
+        ("Admin", f"{server.endpoint}   clock, call log, reset; health and reflection"),
+        ("Keys", state),
+    ):
+        click.echo(f"  {name:<12}{value}")
+    click.echo("\nIn another shell:\n")
+    for name, value in variables(server.endpoint).items():
+        click.echo(f"  export {name}={value}")
+    click.echo("  kms-emulator key create --provider aws\n")
+    click.echo("Ready.")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

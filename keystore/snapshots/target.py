@@ -102,6 +102,10 @@ class LocalTarget:
                 raise SnapshotMissingError(f"{self.path} is not a directory of snapshots. Nothing was changed.")
             return sorted(found for entry in os.scandir(self.path) if (found := _decode_id(entry)) is not None)
 
+    def complete_ids(self) -> list[bytes]:
+        """Return the ids of the snapshots that have a manifest, ascending."""
+        return [snapshot_id for snapshot_id in self.ids() if (self._place(snapshot_id) / MANIFEST).is_file()]
+
     def begin(self, snapshot_id: bytes) -> None:
         with self._errors("write"):
             new = not self.path.exists()

@@ -1,0 +1,240 @@
+"""Snapshots of a node, and nodes out of snapshots.
+
+Leaves to others: the form of a snapshot (`keystore.snapshots`), the form of a node (`keystore.node.directory`).
+
+Invariants:
+1. The target of a restore appears when it is complete, by one rename, and never before (S-11).
+2. Whatever refuses a restore early, refuses before anything is written (S-12).
+3. A restored node shares no id, and no key for writing, with the node that the snapshot was taken of.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from keystore.crypto.secret import SecretKey
+from keystore.errors import NodeExistsError, NodeIOError, SnapshotDamagedError, StoreDamagedError, WrongKeyError
+from keystore.format.manifest import StoreEntry
+from keystore.keys.files import Files
+from keystore.keys.hierarchy import Database, DatabaseKeys, DataKey, Keystore, StoreRecord, generate_id
+from keystore.keys.master import MasterKey, generate_master
+from keystore.kms.protocol import KmsConnector
+from keystore.node.anchors import Anchors
+from keystore.node.directory import Node
+from keystore.node.layout import Layout
+from keystore.node.opening import write_first
+from keystore.pages.pin import Pin
+from keystore.pages.store import PageStore
+from keystore.snapshots.create import CreatedSnapshot, create_snapshot
+from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
+from keystore.snapshots.source import NodeSource, Progress
+from keystore.snapshots.target import SnapshotTarget
+
+FIRST_GENERATION = 1
+
+
+@dataclass(frozen=True)
+class RestoredNode:
+    """What `restore` made.
+
+    Attributes:
+        snapshot_key_id: the key that opened the snapshot.
+        key_id: the key that the new node is under.
+    """
+
+    snapshot_id: bytes
+    snapshot_key_id: str
+    node_id: bytes
+    key_id: str
+    stores: int
+    pages: int
+    logical_bytes: int
+
+
+def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = None) -> CreatedSnapshot:
+    """Take a snapshot of an open node, of one moment of all its stores; durable on return. No KMS is asked.
+
+    Raises:
+        SnapshotError: the target cannot be written; nothing is left there.
+        StoreError: a store does not open, or cannot be read.
+    """
+
+    @contextmanager
+    def pin(database: Database, record: StoreRecord) -> Iterator[Pin]:
+        with node.using_store(database.name, record.name) as store, store.pin() as pinned:
+            yield pinned
+
+    return create_snapshot(target, NodeSource(node.name, node.master, tuple(node.databases.values()), pin), progress)
+
+
+def restore(
+    target: SnapshotTarget,
+    snapshot_id: bytes,
+    directory: str | os.PathLike[str],
+    connect: KmsConnector,
+    *,
+    key: str | None = None,
+    progress: Progress | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
+) -> RestoredNode:
+    """Make a new node at `directory` from a snapshot; complete and durable on return, or not there.
+
+    Args:
+        key: URI of the CMK of the new node; by default the snapshot's.
+
+    Raises:
+        NodeExistsError: something is at `directory`.
+        KmsError: the key of the snapshot's day, or the new one, cannot be used; the type says why.
+        SnapshotMissingError, SnapshotDamagedError, SnapshotError: the snapshot cannot be used.
+    """
+    destination = Path(directory)
+    _require_free(destination)
+    with open_snapshot(target, snapshot_id, connect) as snapshot:
+        key_id = key or snapshot.head.wrapped.key_id
+        node_id = generate_id()
+        with contextlib.closing(connect(key_id)) as kms:
+            master = generate_master(kms, node_id, FIRST_GENERATION)
+        with master, _building(destination) as building:
+            builder = _Builder(building, snapshot, master, now_ns())
+            pages = builder.build(progress or (lambda done, total: None))
+        return RestoredNode(
+            snapshot_id,
+            snapshot.head.wrapped.key_id,
+            node_id,
+            key_id,
+            len(snapshot.body.stores),
+            pages,
+            sum(store.byte_length for store in snapshot.body.stores),
+        )
+
+
+def _require_free(destination: Path) -> None:
+    if destination.exists() or destination.is_symlink():
+        raise NodeExistsError(
+            f"{destination} exists and is unchanged. A restore makes a new node; choose a path where nothing is."
+        )
+
+
+@contextmanager
+def _building(destination: Path) -> Iterator[Path]:
+    """Give a directory beside `destination` that takes its place when the block ends well, and is removed otherwise.
+
+    CRASH: leaves the directory, under a name that nothing opens as a node by mistake.
+    """
+    files, parent = Files(), destination.absolute().parent
+    building = parent / f".{destination.name}.restoring-{secrets.token_hex(4)}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        building.mkdir(mode=0o700)
+        yield building
+        _sync_tree(files, building)
+        _require_free(destination)
+        files.rename(building, destination)
+        files.sync_directory(parent)
+    except BaseException as error:
+        shutil.rmtree(building, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise NodeIOError(
+                f"{destination} could not be restored: {error.strerror or error}. Nothing was left there; make space "
+                "or give write access, and restore again."
+            ) from error
+        raise
+
+
+def _sync_tree(files: Files, root: Path) -> None:
+    for directory, _, _ in os.walk(root):
+        files.sync_directory(Path(directory))
+
+
+class _Builder:
+    """Builds one node directory from one snapshot."""
+
+    def __init__(self, root: Path, snapshot: OpenedSnapshot, master: MasterKey, now_ns: int) -> None:
+        self._layout, self._snapshot, self._master, self._now_ns = Layout(root), snapshot, master, now_ns
+        self._files = Files()
+
+    def build(self, progress: Progress) -> int:
+        """Write keystore file, anchors and stores; return the number of pages."""
+        entries = self._snapshot.body.stores
+        keystore = self._keystore([generate_id() for _ in entries])
+        try:
+            write_first(self._layout, self._files, keystore, self._master, self._now_ns)
+            anchors = Anchors.open(
+                self._files, self._layout.anchors, keystore.anchor_key, self._master.node_id, stores=()
+            )
+            with contextlib.closing(anchors):
+                pages = self._fill(keystore, anchors, _Advance(progress, entries))
+                anchors.sync()
+            return pages
+        finally:
+            keystore.wipe()
+
+    def _keystore(self, store_ids: Sequence[bytes]) -> Keystore:
+        """Return the contents of the new keystore file: the old data keys to read with, a new one to write with."""
+        body = self._snapshot.body
+        keystore = Keystore.generate(body.node_name, self._now_ns)
+        for place, entry in enumerate(body.databases):
+            stores = {
+                store.name: StoreRecord(store_id, store.name, store.page_size, store.created_ns)
+                for store_id, store in zip(store_ids, body.stores, strict=True)
+                if store.database == place
+            }
+            former = self._snapshot.data_keys(entry)
+            last = max((data_key.generation for data_key in former), default=0)
+            fresh = DataKey(last + 1, SecretKey.generate(), self._now_ns)
+            database = Database(generate_id(), entry.name, entry.created_ns, (*former, fresh), MappingProxyType(stores))
+            keystore = keystore.with_database(database)
+        return keystore
+
+    def _fill(self, keystore: Keystore, anchors: Anchors, advance: "_Advance") -> int:
+        pages = 0
+        for entry in self._snapshot.body.stores:
+            database = keystore.database(self._snapshot.body.databases[entry.database].name)
+            self._files.make_directory(self._layout.database(database.database_id))
+            pages += self._restore_store(database, database.store(entry.name), entry, anchors, advance)
+        return pages
+
+    def _restore_store(
+        self, database: Database, record: StoreRecord, entry: StoreEntry, anchors: Anchors, advance: "_Advance"
+    ) -> int:
+        name, pages = f"{database.name}/{entry.name}", 0
+        with PageStore.create(
+            self._layout.store(database.database_id, record.store_id),
+            name=name,
+            keys=DatabaseKeys(database),
+            page_size=entry.page_size,
+            anchor=anchors.add(record.store_id),
+            store_id=record.store_id,
+        ) as store:
+            try:
+                for batch in self._snapshot.batches(entry):
+                    used = set(batch.entries["session"].tolist())
+                    store.adopt([session for session in entry.sessions if session.number in used], batch)
+                    pages += len(batch.page_nos)
+                    advance(len(batch.ciphertext))
+            except (StoreDamagedError, WrongKeyError) as error:
+                raise SnapshotDamagedError(
+                    f"snapshot {self._snapshot.name}: a pack of {name} is damaged: {error}. Nothing was restored; use "
+                    "another snapshot."
+                ) from error
+            store.commit(page_count=entry.page_count, byte_length=entry.byte_length)
+        return pages
+
+
+class _Advance:
+    """Adds up the bytes of batches and passes them on."""
+
+    def __init__(self, progress: Progress, entries: Sequence[StoreEntry]) -> None:
+        self._progress, self._done = progress, 0
+        self._total = sum(pack.pages * entry.page_size for entry in entries for pack in entry.packs)
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        self._progress(self._done, self._total)

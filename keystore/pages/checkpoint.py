@@ -136,11 +136,18 @@ def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool 
         CommitUnknownError: the header or a sync failed; the store is poisoned, and every commit is safe.
     """
     fold = _Fold(state, session, SlotWriter(state.file, state.page_size))
-    places, log_slots = (state.next_place, state.later_place), set(state.log_slots)
     slots = state.space.slots
-    dirty = set(slots.dirty)
+    places, log_slots, dirty = (state.next_place, state.later_place), set(state.log_slots), set(slots.dirty)
+
+    def undo() -> None:
+        slots.rollback()
+        slots.dirty = dirty
+        fold.take_back()
+        state.next_place, state.later_place = places
+        state.log_slots = log_slots
+
     slots.begin()
-    try:
+    with state.file.or_undo(undo):
         if fresh_places:
             log.announce_fresh_places(state)
         log.drop_passed_slots(state)
@@ -152,13 +159,6 @@ def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool 
         fold.writer.flush()
         state.file.sync()
         state.store_anchor(sync=True)
-    except BaseException:
-        slots.rollback()
-        slots.dirty = dirty
-        fold.take_back()
-        state.next_place, state.later_place = places
-        state.log_slots = log_slots
-        raise
     slots.accept()
     with state.file.or_poison("a header"):
         _write_header(state, session, pages, sessions_tree, slots_tree, len(numbers))
@@ -167,6 +167,7 @@ def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool 
     slots.dirty.clear()
     slots.header_durable(pinned=state.pins > 0)
     state.records = state.record_bytes = 0
+    state.reserve_for_checkpoint([])
 
 
 def _write_header(

@@ -122,16 +122,22 @@ def _commit(
     write_pages: Callable[[Session], npt.NDArray[np.void]],
 ) -> int:
     slots, log_slots = state.space.slots, set(state.log_slots)
+
+    def undo() -> None:
+        slots.rollback()
+        state.log_slots = log_slots
+
     slots.begin()
-    try:
+    with state.file.or_undo(undo):
         replaced: Replaced = find_replaced(state, page_nos, change.page_count)
+        state.reserve_for_checkpoint(page_nos)
         changes = write_pages(session)
         body = RecordBody(
             time_ns=state.now_ns(),
             page_count=change.page_count,
             byte_length=change.byte_length,
             next_place=state.later_place,
-            later_place=log.new_place(state),
+            later_place=log.new_place(state, use_reserve=not len(changes)),
             previous_tag=state.last_tag,
             session=session.record.number,
             flags=flags,
@@ -143,10 +149,6 @@ def _commit(
         record = log.seal_record(state, encoded, session, runs)
         if flags & PAGES_SYNCED:
             state.file.sync()
-    except BaseException:
-        slots.rollback()
-        state.log_slots = log_slots
-        raise
     with state.file.or_poison("a commit record"):
         log.write_record(state, state.next_place, record, runs)
         state.file.sync()

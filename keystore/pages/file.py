@@ -39,7 +39,9 @@ class EncryptedFile(io.RawIOBase):
     def name(self) -> str:
         return self._store.name
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Bytes of the file, with what is not flushed yet."""
         return self._length
 
     def readable(self) -> bool:

@@ -5,7 +5,7 @@ through this object. What the disk has is then unknown (F-2, F-16), and only a n
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
@@ -70,6 +70,17 @@ class GuardedFile:
             self.poison = self.poison or f"writing {what} was cut off ({type(error).__name__})"
             if isinstance(error, StoreError):
                 raise self._unknown() from error
+            raise
+
+    @contextmanager
+    def or_undo(self, undo: Callable[[], None]) -> Iterator[None]:
+        """Call `undo` after an exception in this block. After a signal memory may be torn as well, so work stops."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.poison = self.poison or f"it was interrupted ({type(error).__name__})"
+            undo()
             raise
 
     def _check(self) -> None:

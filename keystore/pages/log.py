@@ -10,13 +10,13 @@ from keystore.pages.sessions import Session
 from keystore.pages.state import StoreState
 
 
-def new_place(state: StoreState, *, for_checkpoint: bool = False) -> int:
+def new_place(state: StoreState, *, use_reserve: bool = False) -> int:
     """Take the place after `later_place` if its slot has room, else the first place of a new slot."""
     per_slot = state.page_size // layout.BLOCK_BYTES
     following = state.later_place + 1
     if state.later_place and following % per_slot:
         return following
-    take = state.space.take_for_checkpoint if for_checkpoint else state.space.take
+    take = state.space.take_for_checkpoint if use_reserve else state.space.take
     slot = take(1)[0]
     state.log_slots.add(slot)
     return slot * per_slot
@@ -25,9 +25,9 @@ def new_place(state: StoreState, *, for_checkpoint: bool = False) -> int:
 def announce_fresh_places(state: StoreState) -> None:
     """Give up the announced places and announce two in a slot that held no record of this chain."""
     state.next_place = state.later_place = 0
-    state.next_place = new_place(state, for_checkpoint=True)
+    state.next_place = new_place(state, use_reserve=True)
     state.later_place = state.next_place
-    state.later_place = new_place(state, for_checkpoint=True)
+    state.later_place = new_place(state, use_reserve=True)
 
 
 def drop_passed_slots(state: StoreState) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
+from keystore.format import layout
+from keystore.format.entry import HOLE, EntryArray
 from keystore.pages.tree import Tree
 
 
@@ -15,6 +16,8 @@ class PageMap:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.recent: dict[int, bytes] = {}
+        self.dirty_leaves: set[int] = set()
+        """Numbers of the leaves that the next checkpoint writes."""
 
     def entry(self, page_no: int) -> bytes:
         """Return the entry of a page, `HOLE` if it was never written."""
@@ -48,6 +51,8 @@ class PageMap:
         """Take over the changes of one commit (an array of `record.CHANGE`)."""
         pages = changes["page"].tolist()
         rows = np.ascontiguousarray(changes["entry"]).tobytes()
+        fanout = layout.fanout(self.tree.blocks.page_size)
+        self.dirty_leaves.update(np.unique(changes["page"] // np.uint64(fanout)).tolist())
         for at, page_no in enumerate(pages):
             self.recent[page_no] = rows[at * 40 : at * 40 + 40]
 
@@ -55,8 +60,4 @@ class PageMap:
         """`tree` holds everything recent now."""
         self.tree = tree
         self.recent = {}
-
-
-def as_entries(entries: list[bytes]) -> EntryArray:
-    """Return encoded entries as one array."""
-    return entries_from_bytes(b"".join(entries))
+        self.dirty_leaves = set()

@@ -26,7 +26,7 @@ from keystore.pages.tree import Tree
 def recover(
     name: str, file: GuardedFile, keys: DataKeys, anchor: Anchor | None, store_id: bytes | None
 ) -> tuple[StoreState, list[str]]:
-    """Bring the file to its newest proven state and return it, with notes on what was mended (F-20).
+    """Bring the file to its newest proven state and return it, with notes on what was mended (F-21).
 
     Raises:
         NotAStoreError, WrongKeyError, StoreDamagedError, StoreRolledBackError, StoreDivergedError: nothing was written.

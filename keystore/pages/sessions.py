@@ -9,6 +9,7 @@ Invariants:
 import secrets
 import time
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 
@@ -70,6 +71,7 @@ class SessionTable:
         self._rows: dict[int, SessionRecord] = {}
         self._references: dict[int, int] = {}
         self._open: dict[int, Session] = {}
+        self._lock = Lock()
         self.current: Session | None = None
         self.next_number = 1
 
@@ -129,8 +131,10 @@ class SessionTable:
         """
         session = self._open.get(number)
         if session is None:
-            session = self.derive(self._rows[number])
-            self._open[number] = session
+            with self._lock:
+                session = self._open.get(number)
+                if session is None:
+                    session = self._open[number] = self.derive(self._rows[number])
         return session
 
     def derive(self, record: SessionRecord) -> Session:
@@ -184,7 +188,8 @@ class SessionTable:
         return [(self._rows[number], self._references[number]) for number in sorted(self._rows)]
 
     def wipe(self) -> None:
-        """Wipe every key."""
+        """Wipe every key; also right in a forked child, where a thread that is gone may hold the lock."""
+        self._lock = Lock()
         for session in self._open.values():
             session.close()
         self._open.clear()

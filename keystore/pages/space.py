@@ -11,7 +11,8 @@ GROW_BYTES_MIN = 1 << 20
 GROW_BYTES_MAX = 64 << 20
 """LIMIT: one step of growth is an eighth of the file, between these two."""
 RESERVE_SLOTS = 64
-"""LIMIT: slots that only a checkpoint may take, so that a store on a full disk can still be cut and closed."""
+"""LIMIT: slots kept free beyond what the coming checkpoint needs: places of records, and the blocks of the slot map
+that change while slots are taken for it."""
 
 
 class Space:
@@ -19,13 +20,21 @@ class Space:
 
     def __init__(self, name: str, file: GuardedFile, page_size: int, slots: SlotMap) -> None:
         self._name, self._file, self._page_size, self.slots = name, file, page_size, slots
+        self.reserve = RESERVE_SLOTS
 
-    def take(self, count: int, *, reserve: int = RESERVE_SLOTS) -> list[int]:
-        """Take `count` slots and leave `reserve` free.
+    def take(self, count: int) -> list[int]:
+        """Take `count` slots and leave the reserve free.
 
         Raises:
             StoreFullError: the device has no space for them; nothing was taken.
         """
+        return self._take(count, self.reserve)
+
+    def take_for_checkpoint(self, count: int) -> list[int]:
+        """Take `count` slots; the reserve is for this."""
+        return self._take(count, 0)
+
+    def _take(self, count: int, reserve: int) -> list[int]:
         missing = count + reserve - self.slots.free_count
         if missing > 0:
             self._grow(missing)
@@ -34,14 +43,10 @@ class Space:
             raise StoreFullError(f"store {self._name}: no room for {count} pages; nothing was changed. Open it again")
         return taken
 
-    def take_for_checkpoint(self, count: int) -> list[int]:
-        """Take `count` slots; the reserve is for this."""
-        return self.take(count, reserve=0)
-
     def take_adjacent(self, count: int) -> list[int]:
         """Take `count` neighbours from newly grown file."""
         before = self.slots.slot_count
-        self._grow(count + RESERVE_SLOTS)
+        self._grow(count + self.reserve)
         self.slots.search_from(before)
         return self.take(count)
 

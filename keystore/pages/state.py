@@ -3,13 +3,14 @@
 import time
 from dataclasses import dataclass, field
 
+from keystore.format import layout
 from keystore.format.block import Prelude
 from keystore.pages.blocks import Blocks
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Anchor, AnchorState
 from keystore.pages.sessions import Session, SessionTable
-from keystore.pages.space import Space
+from keystore.pages.space import RESERVE_SLOTS, Space
 from keystore.pages.tree import Tree
 
 
@@ -63,6 +64,18 @@ class StoreState:
     def now_ns(self) -> int:
         """Return the time for the next record: the system's, never earlier than the last one."""
         return max(time.time_ns(), self.time_ns + 1)
+
+    def reserve_for_checkpoint(self, page_nos: list[int]) -> None:
+        """Keep as many slots free as a checkpoint can need after a commit of `page_nos`.
+
+        So a store on a full disk can still be cut, checkpointed, closed and opened.
+        """
+        fanout = layout.fanout(self.page_size)
+        leaves = len(self.pages.dirty_leaves | {page_no // fanout for page_no in page_nos})
+        nodes = leaves + leaves // (fanout - 1) + layout.height(layout.PAGES_MAX, self.page_size)
+        map_blocks = -(-self.space.slots.slot_count // layout.slots_per_block(self.page_size))
+        table = len(self.sessions.rows()) // layout.sessions_per_block(self.page_size)
+        self.space.reserve = nodes + 2 * map_blocks + 2 * table + RESERVE_SLOTS
 
     def anchor_state(self) -> AnchorState:
         return AnchorState(self.epoch, self.sequence, self.last_tag)

@@ -33,6 +33,7 @@ from keystore.errors import (
     StoreClosedError,
     StoreDamagedError,
     StoreForkedError,
+    StoreIOError,
 )
 from keystore.format import layout
 from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
@@ -78,6 +79,7 @@ class PageStore:
         self._arena = Arena(state.page_size, cache_bytes)
         self._closed = False
         self._forked = False
+        self._damage: StoreDamagedError | None = None
         _OPEN.add(self)
 
     # -- making -------------------------------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ class PageStore:
 
     @property
     def notes(self) -> list[str]:
-        """What opening found invalid and mended without loss (F-20)."""
+        """What opening found invalid and mended without loss (F-21)."""
         return list(self._notes)
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -216,7 +218,7 @@ class PageStore:
             except UnreadableError as error:
                 before, entry = entry, self._entry(page_no)
                 if entry == before:
-                    raise StoreDamagedError(self.name, "page", page_no, str(error)) from None
+                    raise self._latch(StoreDamagedError(self.name, "page", page_no, str(error))) from None
         raise StoreDamagedError(self.name, "page", page_no, f"it moved {READ_TRIES} times while it was read")
 
     def read_many(self, page_nos: Sequence[int]) -> list[bytes]:
@@ -253,12 +255,24 @@ class PageStore:
             self._check()
             if not 0 <= page_no < self._state.page_count:
                 raise PageRangeError(f"store {self.name}: page {page_no} of {self._state.page_count}; nothing was read")
-            return self._state.pages.entry(page_no)
+            try:
+                return self._state.pages.entry(page_no)
+            except StoreDamagedError as error:
+                raise self._latch(error) from None
 
     def _open_pages(self, page_nos: list[int], entries: EntryArray) -> bytearray:
         state = self._state
-        batch = read_batch(state.file, state.page_size, np.array(page_nos, dtype=np.uint64), entries)
-        return open_batch(state.sessions, state.page_size, batch)
+        try:
+            batch = read_batch(state.file, state.page_size, np.array(page_nos, dtype=np.uint64), entries)
+            return open_batch(state.sessions, state.page_size, batch)
+        except (ValueError, StoreIOError):
+            self._check()  # a key that was wiped, a file that was closed: the reason is that the store was closed
+            raise
+
+    def _latch(self, damage: StoreDamagedError) -> StoreDamagedError:
+        """Note damage (F-20): other parts stay readable, and nothing is written any more."""
+        self._damage = self._damage or damage
+        return damage
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -284,7 +298,7 @@ class PageStore:
             CommitUnknownError: whether it is durable is unknown; close the store and open it again.
         """
         with self._lock:
-            self._check()
+            self._check_writable()
             state = self._state
             change = check_change(state, pages or {}, page_count, byte_length)
             same_ends = (change.page_count, change.byte_length) == (state.page_count, state.byte_length)
@@ -303,7 +317,7 @@ class PageStore:
             WrongKeyError: a data key is missing here, or another one.
         """
         with self._lock:
-            self._check()
+            self._check_writable()
             state = self._state
             known = {origin.number: state.sessions.adopt(origin) for origin in sessions}
             entries = np.zeros(len(batch.entries), dtype=CHANGE)
@@ -390,6 +404,8 @@ class PageStore:
                 self._checkpoint()
             report = Verifier(self._state, progress).run()
             report.notes = self.notes
+            if report.damaged:
+                self._latch(report.damaged[0])
             return report
 
     # -- ending -------------------------------------------------------------------------------------------------------
@@ -433,6 +449,11 @@ class PageStore:
             )
         if self._closed:
             raise StoreClosedError(f"store {self.name} is closed; open it again")
+
+    def _check_writable(self) -> None:
+        self._check()
+        if self._damage is not None:
+            raise self._damage
 
     def __enter__(self) -> Self:
         return self

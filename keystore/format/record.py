@@ -79,7 +79,9 @@ class RecordBody:
         """Raises `NotABlockError` when the lengths do not add up."""
         if len(data) < FIXED_BYTES:
             raise NotABlockError(f"a record body of {len(data)} bytes; at least {FIXED_BYTES} were expected")
-        time_ns, pages, length, following, later, tag, session, flags, session_count, change_count = _FIXED.unpack_from(data)
+        time_ns, pages, length, following, later, tag, session, flags, session_count, change_count = _FIXED.unpack_from(
+            data
+        )
         end = FIXED_BYTES + SESSION_BYTES * session_count
         if len(data) != end + CHANGE.itemsize * change_count:
             raise NotABlockError(

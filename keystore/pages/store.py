@@ -38,23 +38,18 @@ from keystore.errors import (
 from keystore.format import layout
 from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
 from keystore.format.record import CHANGE, SessionRecord
-from keystore.pages import log
 from keystore.pages.arena import Arena
 from keystore.pages.blockfile import OsBlockFile
-from keystore.pages.blocks import Blocks
 from keystore.pages.checkpoint import write_checkpoint
 from keystore.pages.commit import Change, adopt, check_change, commit
+from keystore.pages.creation import new_state
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.pin import Pin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
 from keystore.pages.reading import READ_BYTES, Batch, UnreadableError, open_batch, read_batch
 from keystore.pages.recovery import recover
-from keystore.pages.sessions import SessionTable
-from keystore.pages.slots import SlotMap
-from keystore.pages.space import Space
 from keystore.pages.state import StoreState
-from keystore.pages.tree import Tree
 from keystore.pages.verify import Progress, Verifier, VerifyReport
 
 CACHE_BYTES = 16 << 20
@@ -108,7 +103,7 @@ class PageStore:
         made = OsBlockFile.create(file) if isinstance(file, str | os.PathLike) else None
         guarded = GuardedFile(name, made or _as_block_file(file))
         try:
-            state = _new_state(name, guarded, keys, page_size, anchor, store_id or secrets.token_bytes(16))
+            state = new_state(name, guarded, keys, page_size, anchor, store_id or secrets.token_bytes(16))
         except BaseException:
             guarded.close()
             if made is not None:
@@ -473,42 +468,6 @@ def _as_block_file(file: str | os.PathLike[str] | BlockFile) -> BlockFile:
     if isinstance(file, str | os.PathLike):
         raise InputError(f"{Path(file)} is a path, not a BlockFile")
     return file
-
-
-def _new_state(
-    name: str, file: GuardedFile, keys: DataKeys, page_size: int, anchor: Anchor | None, store_id: bytes
-) -> StoreState:
-    """Write an empty store: watermark, then both header copies."""
-    sessions = SessionTable(name, store_id, keys)
-    blocks = Blocks(name, file, page_size, sessions)
-    file.extend(layout.first_slot(page_size) * page_size)
-    slots = SlotMap(page_size, layout.first_slot(page_size), 0, lambda _: None)
-    state = StoreState(
-        name=name,
-        store_id=store_id,
-        page_size=page_size,
-        file=file,
-        anchor=anchor,
-        sessions=sessions,
-        blocks=blocks,
-        pages=PageMap(Tree(blocks, layout.TREE_PAGES, HOLE, 0)),
-        slots_tree=Tree(blocks, layout.TREE_SLOTS, HOLE, 0),
-        sessions_tree=Tree(blocks, layout.TREE_SESSIONS, HOLE, 0),
-        space=Space(name, file, page_size, slots),
-        epoch=1,
-        sequence=0,
-        checkpoint=0,
-        last_tag=secrets.token_bytes(16),
-    )
-    try:
-        session = sessions.begin()
-        log.write_watermark(state, session)
-        write_checkpoint(state, session, fresh_places=True)
-        write_checkpoint(state, session)
-    except BaseException:
-        sessions.wipe()
-        raise
-    return state
 
 
 def _after_fork_in_child() -> None:

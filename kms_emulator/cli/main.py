@@ -1,11 +1,15 @@
 """`kms-emulator`: the group of all commands. Each command is imported when it is run, so that `serve` starts fast."""
 
+import os
 from importlib import import_module
 
 import rich_click as click
 
 from kms_emulator import __version__
 from kms_emulator.cli.exits import exit_code_help
+
+# grpc writes lines of its own to standard error, with addresses and source files, where our errors say what to do.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 _COMMANDS = {
     "serve": "kms_emulator.cli.serve:serve",
@@ -38,3 +42,7 @@ def main() -> None:
 
     For tests: it keeps key material in the clear and lets everybody in.
     """
+
+
+if __name__ == "__main__":
+    main()

@@ -120,9 +120,8 @@ class Tree:
             old = self.entry(level, parent)
             if old != HOLE:
                 replaced(old)
-            if write is None:
-                continue
-            above[parent] = write(level, parent, bytes(content)) if any(content) else HOLE
+            # Above the new root nothing is written; the hole makes the next level up drop its node as well.
+            above[parent] = write(level, parent, bytes(content)) if write is not None and any(content) else HOLE
         return above
 
 

@@ -94,7 +94,7 @@ class Verifier:
         step = max(1, READ_BYTES // state.page_size)
         for at in range(0, len(page_nos), step):
             numbers, part = page_nos[at : at + step], entries[at : at + step]
-            if not self._opens(numbers, part):
+            if not self._opens(numbers, part) and len(numbers) > 1:
                 for index in range(len(numbers)):
                     self._opens(numbers[index : index + 1], part[index : index + 1])
             self._report.pages += len(numbers)

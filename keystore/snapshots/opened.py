@@ -172,7 +172,7 @@ def _open_master(head: ManifestHead, connect: KmsConnector) -> MasterKey:
 
 
 _NEXT_STEP: dict[type[KmsError], str] = {
-    KmsUnreachableError: "Try again once the KMS can be reached.",
+    KmsUnreachableError: "Restore again once the KMS can be reached.",
     KeyDisabledError: "Re-enable {key} and restore again.",
     KeyPendingDeletionError: "Cancel the deletion of {key}, enable it, and restore again.",
     KeyNotFoundError: "If {key} was deleted, this is final: nothing else can open this snapshot.",
@@ -183,10 +183,8 @@ _NEXT_STEP: dict[type[KmsError], str] = {
 def _explain(head: ManifestHead, error: KmsError) -> KmsError:
     """Return an error of the same type that tells which snapshot needs which key, and what to do."""
     step = _NEXT_STEP.get(type(error), "Then restore again.").format(key=head.wrapped.key_id)
-    return type(error)(
-        f"snapshot {head.snapshot_id.hex()} cannot be restored: it needs the key of its day, {head.wrapped.key_id}. "
-        f"{error} The target is untouched. {step}"
-    )
+    name = head.snapshot_id.hex()
+    return type(error)(f"snapshot {name} cannot be restored without the key of its day. {error} {step}")
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""What this machine and installation are like: what a bug report or a benchmark needs, and what is missing."""
+
+import os
+import platform
+import socket
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("cmk-keystore", "cryptography", "pynacl", "grpcio", "protobuf", "numpy", "click", "rich-click")
+CPU_FLAGS = ("aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f", "sha_ni", "pmull", "sha2")
+"""The first six of x86, the last two (with `aes`) of ARM: what AES-GCM and SHA-256 are fast with."""
+
+CONNECT_TIMEOUT_S = 2.0
+
+
+def examine(kms_endpoint: str | None) -> dict[str, Any]:
+    """Return the state of this installation; `problems` lists what should be changed, `notes` what may be known."""
+    kernel_name, problem = _try_kernel()
+    flags = _cpu_flags()
+    problems = [problem] if problem else []
+    notes = []
+    if kernel_name == "portable":
+        notes.append("the native extension is not installed: pages are sealed by the portable kernel, which is slower")
+    if "aes" not in flags:
+        notes.append("the processor shows no AES instructions: sealing will be slow")
+    reachable = None
+    if kms_endpoint is None:
+        notes.append("KEYSTORE_KMS_ENDPOINT is not set: only key files and passphrases work")
+    else:
+        reachable = _reachable(kms_endpoint)
+        if not reachable:
+            problems.append(f"nothing answers at the KMS endpoint {kms_endpoint}")
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": _cpu_name(),
+        "cpu_flags": flags,
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "page_kernel": kernel_name,
+        "openssl": _openssl(),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "kms_endpoint": kms_endpoint,
+        "kms_reachable": reachable,
+        "notes": notes,
+        "problems": problems,
+    }
+
+
+def _try_kernel() -> tuple[str, str]:
+    """Seal and open one page; return the kernel's name and what went wrong, if anything."""
+    try:
+        import numpy as np
+
+        from keystore.crypto.kernel import KERNEL
+        from keystore.crypto.secret import SecretKey
+
+        page, sealed = os.urandom(4096), np.zeros(4096 + 16, np.uint8)
+        nonces, aads, tags = np.zeros((1, 12), np.uint8), np.zeros((1, 40), np.uint8), np.zeros((1, 16), np.uint8)
+        opened = np.zeros(4096 + 16, np.uint8)
+        with SecretKey.generate() as key:
+            KERNEL.seal_pages(key, page, 4096, nonces, aads, sealed, tags)
+            KERNEL.open_pages(key, sealed[:4096], 4096, nonces, aads, tags, opened)
+            KERNEL.forget(key)
+        right = opened[:4096].tobytes() == page
+        return KERNEL.name, "" if right else "the page kernel does not open what it sealed"
+    except ImportError as error:
+        return "none", f"the page kernel cannot be loaded: {error}"
+
+
+def _cpu_info(*names: str) -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in names:
+                return value.strip()
+    except OSError:
+        pass
+    return ""
+
+
+def _cpu_name() -> str:
+    return _cpu_info("model name") or platform.processor() or "unknown"
+
+
+def _cpu_flags() -> list[str]:
+    present = set(_cpu_info("flags", "Features").split())
+    return [flag for flag in CPU_FLAGS if flag in present]
+
+
+def _openssl() -> str:
+    try:
+        from cryptography.hazmat.backends.openssl import backend
+    except ImportError:
+        return "none"
+    return backend.openssl_version_text()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _reachable(endpoint: str) -> bool:
+    host, _, port = endpoint.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,73 @@
+"""Exit codes: one number for each kind of outcome that a script may want to tell apart."""
+
+from keystore.errors import (
+    CommitUnknownError,
+    InputError,
+    KeyFileDamagedError,
+    KeyFileMissingError,
+    KeyFileStaleError,
+    KeystoreError,
+    KmsInvalidError,
+    KmsUnreachableError,
+    NameTakenError,
+    NameUnknownError,
+    NodeExistsError,
+    NodeMissingError,
+    NotAStoreError,
+    SnapshotDamagedError,
+    SnapshotMissingError,
+    StoreDamagedError,
+    StoreDivergedError,
+    StoreExistsError,
+    StoreLockedError,
+    StoreMissingError,
+    StoreRolledBackError,
+    WrongKeyError,
+)
+
+OK = 0
+ERROR = 1
+USAGE = 2
+KEY_INVALID = 3
+KMS_UNREACHABLE = 4
+DAMAGED = 5
+NOT_THERE = 6
+EXISTS = 7
+LOCKED = 8
+INTERRUPTED = 130
+TERMINATED = 143
+
+MEANINGS = {
+    OK: "done",
+    ERROR: "any other error; nothing is half done",
+    USAGE: "the command line, or a value on it, cannot be used",
+    KEY_INVALID: "the KMS says no: key disabled, deleted, unknown, permission missing, passphrase wrong",
+    KMS_UNREACHABLE: "no answer from the KMS: try again",
+    DAMAGED: "damage found: changed, cut, rolled back, or sealed under another key",
+    NOT_THERE: "the node, file or snapshot does not exist",
+    EXISTS: "something of that name exists already, and is unchanged",
+    LOCKED: "another process has it open",
+    INTERRUPTED: "interrupted (Ctrl-C); nothing is half done",
+    TERMINATED: "ended by SIGTERM; nothing is half done",
+}
+
+_CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
+    ((KmsUnreachableError,), KMS_UNREACHABLE),
+    ((KmsInvalidError,), KEY_INVALID),
+    ((InputError,), USAGE),
+    ((StoreDamagedError, StoreRolledBackError, StoreDivergedError, WrongKeyError, CommitUnknownError), DAMAGED),
+    ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError), DAMAGED),
+    ((KeyFileMissingError, StoreMissingError, SnapshotMissingError, NodeMissingError, NameUnknownError), NOT_THERE),
+    ((StoreExistsError, NodeExistsError, NameTakenError), EXISTS),
+    ((StoreLockedError,), LOCKED),
+)
+
+
+def code_of(error: KeystoreError) -> int:
+    """Return the exit code for an error."""
+    return next((code for types, code in _CODES if isinstance(error, types)), ERROR)
+
+
+def epilog() -> str:
+    """Return the list of exit codes as the help shows it."""
+    return "Exit codes:\n\n" + "\n\n".join(f"{code}: {meaning}" for code, meaning in MEANINGS.items())

@@ -1,0 +1,144 @@
+"""Tells what a file is from its clear parts: no key, no KMS, and no word about what is sealed."""
+
+from pathlib import Path
+from typing import Any
+
+from keystore.errors import InputError
+from keystore.format import keyfile, layout, manifest, pack
+from keystore.format.anchors import MAGIC as ANCHORS_MAGIC
+from keystore.format.anchors import RECORD_BYTES
+from keystore.format.block import HEADER, NotABlockError, Prelude
+from keystore.format.cursor import NotDecodableError
+from keystore.format.wrapped import WrappedKey
+
+MAGIC_BYTES = 8
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return what the clear parts of `path` say: `kind`, then whatever that kind shows; `problem` where it is damaged.
+
+    Raises:
+        InputError: it cannot be read, or nothing of ours is in it.
+    """
+    try:
+        if path.is_dir():
+            return _describe_directory(path)
+        with path.open("rb") as file:
+            start = file.read(layout.RESERVED_BYTES)
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from None
+    known: dict[bytes, Any] = {
+        layout.MAGIC: _describe_store,
+        keyfile.MAGIC: _describe_keyfile,
+        manifest.MAGIC: _describe_manifest,
+        pack.MAGIC: _describe_pack,
+    }
+    describe_kind = known.get(start[:MAGIC_BYTES])
+    if describe_kind is None and start[: len(ANCHORS_MAGIC)] == ANCHORS_MAGIC:
+        describe_kind = _describe_anchors
+    if describe_kind is None:
+        raise InputError(
+            f"{path} ({size} bytes) is no page store, keystore file, anchors file, manifest or pack: it begins with "
+            f"{start[:MAGIC_BYTES].hex() or 'nothing'}. If it should be one, its beginning was overwritten; restore it."
+        )
+    found: dict[str, Any] = describe_kind(path, start)
+    return {**found, "bytes": size}
+
+
+def _describe_directory(path: Path) -> dict[str, Any]:
+    if (path / "keystore").is_file():
+        return {"kind": "node directory", "keystore": describe(path / "keystore")}
+    if (path / "manifest").is_file():
+        return {"kind": "snapshot", "manifest": describe(path / "manifest")}
+    places = [entry.name for entry in path.iterdir() if len(entry.name) == 32 and entry.is_dir()]
+    if places:
+        return {"kind": "snapshot target", "snapshots": sorted(places)}
+    raise InputError(f"{path} is a directory and neither a node, a snapshot nor a target. Nothing was changed.")
+
+
+def _describe_store(path: Path, start: bytes) -> dict[str, Any]:
+    headers: list[Prelude] = []
+    problems = []
+    for offset in layout.HEADER_OFFSETS:
+        try:
+            headers.append(Prelude.decode(start[offset : offset + layout.BLOCK_BYTES], HEADER))
+        except NotABlockError as error:
+            problems.append(f"header copy at {offset}: {error}")
+    if not headers:
+        return {"kind": "page store", "problem": "; ".join(problems)}
+    newest = max(headers, key=lambda header: header.checkpoint)
+    found: dict[str, Any] = {
+        "kind": "page store",
+        "version": layout.VERSION,
+        "store_id": newest.store_id.hex(),
+        "page_size": newest.page_size,
+        "epoch": newest.epoch,
+        "sequence_at_checkpoint": newest.sequence,
+        "checkpoint": newest.checkpoint,
+        "data_key_generation": newest.generation,
+    }
+    return {**found, "problem": "; ".join(problems)} if problems else found
+
+
+def _describe_keyfile(path: Path, start: bytes) -> dict[str, Any]:
+    try:
+        head = keyfile.split(path.read_bytes()).head
+    except NotDecodableError as error:
+        return {"kind": "keystore file", "problem": str(error)}
+    return {
+        "kind": "keystore file",
+        "version": keyfile.VERSION,
+        "node_id": head.node_id.hex(),
+        "file_generation": head.file_generation,
+        "master_key_generation": head.master_generation,
+        "written_ns": head.written_ns,
+        **_describe_wrapped(head.wrapped),
+    }
+
+
+def _describe_manifest(path: Path, start: bytes) -> dict[str, Any]:
+    try:
+        encoded, _ = manifest.split_manifest(path.read_bytes())
+        head = manifest.ManifestHead.decode(encoded)
+    except NotDecodableError as error:
+        return {"kind": "snapshot manifest", "problem": str(error)}
+    return {
+        "kind": "snapshot manifest",
+        "version": manifest.VERSION,
+        "snapshot_id": head.snapshot_id.hex(),
+        "node_id": head.node_id.hex(),
+        "created_ns": head.created_ns,
+        "master_key_generation": head.era,
+        **_describe_wrapped(head.wrapped),
+        "packs": [
+            {"pack_id": row.pack_id.hex(), "bytes": row.byte_length, "sha256": row.digest.hex()} for row in head.packs
+        ],
+    }
+
+
+def _describe_pack(path: Path, start: bytes) -> dict[str, Any]:
+    try:
+        header = pack.PackHeader.decode(start[: pack.HEADER_BYTES])
+    except NotDecodableError as error:
+        return {"kind": "snapshot pack", "problem": str(error)}
+    return {
+        "kind": "snapshot pack",
+        "version": pack.VERSION,
+        "pack_id": header.pack_id.hex(),
+        "store_id": header.store_id.hex(),
+        "page_size": header.page_size,
+    }
+
+
+def _describe_anchors(path: Path, start: bytes) -> dict[str, Any]:
+    return {"kind": "anchors file", "records": path.stat().st_size // RECORD_BYTES}
+
+
+def _describe_wrapped(wrapped: WrappedKey) -> dict[str, Any]:
+    return {
+        "provider": wrapped.provider,
+        "encryption_key_id": wrapped.key_id,
+        "key_version": wrapped.key_version,
+        "wrapped_key_bytes": len(wrapped.ciphertext),
+    }

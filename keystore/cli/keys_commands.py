@@ -1,0 +1,67 @@
+"""Commands on customer master keys."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from keystore.cli.output import Output, format_time, print_table, with_output
+
+
+@click.group()
+def keys() -> None:
+    """Tell which customer master keys are needed."""
+
+
+@keys.command()
+@click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path))
+@with_output
+def usage(out: Output, places: tuple[Path, ...]) -> None:
+    """Tell which nodes and snapshots need which key. Needs no key and asks no KMS.
+
+    PLACES are node directories and directories of snapshots. A key that something needs must not be deleted.
+    """
+    from keystore.node.usage import keys_usage
+
+    report = keys_usage(places)
+    values = {
+        "keys": [
+            {
+                "encryption_key_id": key.key_id,
+                "provider": key.provider,
+                "nodes": [user.place for user in key.users if user.kind == "node"],
+                "snapshots": [
+                    {
+                        "snapshot_id": user.snapshot_id.hex(),
+                        "target": user.place,
+                        "created": format_time(user.created_ns),
+                        "master_key_generation": user.era,
+                    }
+                    for user in key.users
+                    if user.snapshot_id is not None
+                ],
+            }
+            for key in report.keys
+        ],
+        "problems": list(report.problems),
+    }
+
+    def text() -> None:
+        for key in report.keys:
+            click.echo(click.style(key.key_id, bold=True))
+            rows = [
+                (
+                    f"  {user.kind}",
+                    user.snapshot_id.hex() if user.snapshot_id else user.place,
+                    format_time(user.created_ns),
+                    f"{user.era}",
+                )
+                for user in key.users
+            ]
+            print_table(("  USED BY", "", "WRITTEN", "MASTER KEY"), rows, right=(3,))
+            click.echo()
+        for problem in report.problems:
+            click.echo(f"{click.style('not readable:', fg='red')} {problem}", err=True)
+        if report.problems:
+            click.echo("Something could not be read, so no key is known to be unused.", err=True)
+
+    out.emit(values, text)

@@ -1,0 +1,87 @@
+"""The command `keystore`. Commands load what they need when they run, so that `--help` and errors come at once."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import rich_click as click
+
+from keystore.cli import exits
+from keystore.cli.demo_command import demo
+from keystore.cli.keys_commands import keys
+from keystore.cli.machine_commands import doctor, inspect
+from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rotate_master, verify
+from keystore.cli.output import print_error
+from keystore.cli.snapshot_commands import snapshot
+from keystore.errors import KeystoreError
+
+# gRPC writes lines of its own to standard error, with addresses and source files, where our errors say what to do.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT, epilog=exits.epilog())
+@click.version_option(package_name="cmk-keystore", prog_name="keystore")
+def cli() -> None:
+    """Encryption at rest under keys that the customer manages.
+
+    A node is a directory with a keystore file, databases and encrypted files. Its master key is wrapped by a KMS; see
+    KEY URIs: aws://REGION/KEY, azure://VAULT/KEY/VERSION, gcp://projects/…, local:///PATH, local+passphrase:///NAME.
+    """
+
+
+for command in (init, import_, export_, ls, verify, rotate_master, change_cmk, snapshot, keys, inspect, doctor, demo):
+    cli.add_command(command)
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived; everything unwinds as after Ctrl-C."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; return its exit code. No error of this package shows a traceback."""
+    as_json = "--json" in arguments
+    try:
+        result = cli.main(list(arguments), prog_name="keystore", standalone_mode=False)
+        return result if isinstance(result, int) else exits.OK
+    except click.ClickException as error:
+        return _report_usage(error, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        print_error("Interrupted", "interrupted; nothing is half done", exits.INTERRUPTED, as_json=as_json)
+        return exits.INTERRUPTED
+    except TerminatedError:
+        print_error("Terminated", "ended by SIGTERM; nothing is half done", exits.TERMINATED, as_json=as_json)
+        return exits.TERMINATED
+    except KeystoreError as error:
+        code = exits.code_of(error)
+        print_error(type(error).__name__, str(error), code, as_json=as_json)
+        return code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return exits.ERROR
+
+
+def _report_usage(error: click.ClickException, *, as_json: bool) -> int:
+    if as_json:
+        print_error("UsageError", error.format_message(), exits.USAGE, as_json=True)
+    else:
+        error.show()
+    return exits.USAGE
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise TerminatedError
+
+
+if __name__ == "__main__":
+    main()

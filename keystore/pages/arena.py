@@ -24,6 +24,8 @@ class Arena:
         self._frames: OrderedDict[bytes, int] = OrderedDict()
         self._pinned: dict[int, int] = {}
         self._free = list(range(frames - 1, -1, -1))
+        self._used = 0
+        """Frames below this one may hold something; the others were never touched and take no memory."""
         self._lock = Lock()
 
     def read_into(self, entry: bytes, buffer: memoryview) -> bool:
@@ -65,10 +67,9 @@ class Arena:
         """Overwrite every frame with zeros and forget what they held."""
         with self._lock:
             self._frames.clear()
-            self._free = [] if self._pinned else list(range(len(self._memory) // self._page_size))
-            zeros = bytes(self._page_size)
-            for frame in range(len(self._memory) // self._page_size):
-                self._frame(frame)[:] = zeros
+            self._free = [] if self._pinned else list(range(len(self._memory) // self._page_size - 1, -1, -1))
+            used = self._view[: self._used * self._page_size]
+            used[:] = bytes(len(used))
 
     def after_fork_in_child(self) -> None:
         """Another thread may have held the lock at the fork; its copy here would stay locked for ever."""
@@ -83,6 +84,7 @@ class Arena:
             frame = self._free.pop() if self._free else self._evict()
             if frame is None:
                 return None
+            self._used = max(self._used, frame + 1)
             self._frame(frame)[:] = page
             self._frames[entry] = frame
         self._frames.move_to_end(entry)

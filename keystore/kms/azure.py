@@ -73,6 +73,8 @@ class AzureKms:
         try:
             bundle = call(self._stub.GetKey, request)
         except CallRefusedError as error:
+            if error.refusal.code == "KeyDisabled":  # Azure does not even show a disabled key
+                return KeyDescription("azure", self._uri.text, self._kid(), "Disabled", usable=False)
             raise self._error("GetKey", error, CODES) from None
         enabled = bundle.attributes.enabled
         usable = enabled and {"wrapKey", "unwrapKey"} <= set(bundle.key.key_ops)
@@ -104,9 +106,13 @@ class AzureKms:
             vault=self._vault, name=self._uri.key, version=version, alg=ALGORITHM, value=value
         )
 
+    def _kid(self) -> str:
+        """Return the identifier of the configured version."""
+        return f"https://{self._uri.place}/keys/{self._uri.key}/{self._uri.version}"
+
     def _recorded_version(self, wrapped: WrappedKey) -> str:
         """Return the version of the recorded `kid`, which must name the configured key."""
-        expected = f"https://{self._uri.place}/keys/{self._uri.key}/"
+        expected = self._kid().removesuffix(self._uri.version)
         if not wrapped.key_version.lower().startswith(expected.lower()):
             raise CiphertextError(
                 f"{self._uri}: the wrapped key records {wrapped.key_version!r}, another key. Nothing was sent; bring "

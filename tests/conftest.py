@@ -1,0 +1,3 @@
+"""Fixtures for all tests."""
+
+from tests.emulator_process import emulator as emulator

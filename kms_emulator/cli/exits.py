@@ -30,4 +30,4 @@ class CommandError(Exception):
 
 def exit_code_help() -> str:
     """Return the table of exit codes for the help text."""
-    return "Exit codes:\n\n\b\n" + "\n".join(f"{code}  {meaning}" for code, meaning in MEANINGS.items())
+    return "\n\n".join(["Exit codes:", *(f"{code}  {meaning}" for code, meaning in MEANINGS.items())])

@@ -44,9 +44,7 @@ def wrong_state(key: Key) -> CloudError:
     """Return AWS's answer to using a key in its present state."""
     if key.state is KeyState.DISABLED:
         return aws_error("DisabledException", f"{key_arn(key)} is disabled.")
-    if key.state is KeyState.DELETION_SCHEDULED:
-        return aws_error("KMSInvalidStateException", f"{key_arn(key)} is pending deletion.")
-    return aws_error("KMSInvalidStateException", f"{key_arn(key)} is not pending deletion.")
+    return aws_error("KMSInvalidStateException", f"{key_arn(key)} is pending deletion.")
 
 
 def translate(error: ModelError, call: Call) -> CloudError:

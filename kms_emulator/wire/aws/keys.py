@@ -100,6 +100,8 @@ def schedule_key_deletion(call: Call, request: pb.ScheduleKeyDeletionRequest) ->
 def cancel_key_deletion(call: Call, request: pb.CancelKeyDeletionRequest) -> pb.CancelKeyDeletionResponse:
     """Take a scheduled deletion back; the key is disabled afterwards."""
     key = find_key(call, request.region, request.key_id, aliases=False)
+    if key.state is not KeyState.DELETION_SCHEDULED:
+        raise aws_error("KMSInvalidStateException", f"{names.key_arn(key)} is not pending deletion.")
     changed = call.registry.put(lifecycle.cancel_deletion(key, KeyState.DISABLED, call.now_ns))
     return pb.CancelKeyDeletionResponse(key_id=names.key_arn(changed))
 

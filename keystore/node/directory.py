@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -273,14 +274,17 @@ class Node:
         """Read and check everything in every store, and look for files that do not belong there.
 
         Args:
-            progress: is told stores done and stores in all.
+            progress: is told bytes done and bytes in all, as the stores take them on disk.
         """
         chosen = [(entry, entry.stores[name]) for entry in self.databases.values() for name in sorted(entry.stores)]
-        checks = []
-        for done, (database, record) in enumerate(chosen):
-            checks.append(self._stores.check(database, record, None))
-            if progress is not None:
-                progress(done + 1, len(chosen))
+        sizes = [self._stores.stored_bytes(database, record) for database, record in chosen]
+        checks, done, total = [], 0, sum(sizes)
+        for (database, record), size in zip(chosen, sizes, strict=True):
+            part = partial(_report_part, progress, done, size, total) if progress else None
+            checks.append(self._stores.check(database, record, part))
+            done += size
+        if progress is not None:
+            progress(total, total)
         return NodeCheck(tuple(checks), tuple(unknown_files(self._layout, self._open().keystore)))
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -351,6 +355,10 @@ def master_info(master: MasterKey) -> MasterInfo:
     """Describe a master key for people."""
     wrapped = master.wrapped
     return MasterInfo(master.generation, wrapped.provider, wrapped.key_id, wrapped.key_version, key_name(master.key))
+
+
+def _report_part(progress: Progress, before: int, size: int, total: int, done: int, of: int) -> None:
+    progress(before + size * done // max(of, 1), total)
 
 
 def _database_info(database: Database) -> DatabaseInfo:

@@ -128,8 +128,7 @@ class Stores:
 
     def info(self, database: Database, record: StoreRecord) -> FileInfo:
         """Describe a file; a store that does not open is described with its problem."""
-        path = self._layout.store(database.database_id, record.store_id)
-        stored_bytes = path.stat().st_blocks * 512 if path.is_file() else None
+        is_there = self._layout.store(database.database_id, record.store_id).is_file()
         byte_length, problem = None, None
         try:
             with self.using(database.name, record.name) as store:
@@ -143,9 +142,14 @@ class Stores:
             record.page_size,
             record.created_ns,
             byte_length,
-            stored_bytes,
+            self.stored_bytes(database, record) if is_there else None,
             problem,
         )
+
+    def stored_bytes(self, database: Database, record: StoreRecord) -> int:
+        """Return what a store takes on disk; 0 where it is missing."""
+        path = self._layout.store(database.database_id, record.store_id)
+        return path.stat().st_blocks * 512 if path.is_file() else 0
 
     def check(self, database: Database, record: StoreRecord, progress: Progress | None) -> StoreCheck:
         """Read and verify everything in a store."""

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -345,3 +346,43 @@ def test_rotation_wipes_the_former_master_key(node: Node) -> None:
     node.rotate_master()
     assert former.key.wiped
     assert not node.master.key.wiped
+
+
+def test_threads_import_at_once(node: Node, connect: KmsConnector) -> None:
+    contents = {f"f{number}": os.urandom(50_000) for number in range(12)}
+
+    def one(name: str) -> None:
+        node.import_file(f"d{int(name[1:]) % 3}", name, io.BytesIO(contents[name]), page_size=4096)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, contents))
+    node.close()
+    with Node.open(node.directory, connect) as again:
+        assert sorted(info.name for info in again.list_files()) == sorted(contents)
+        for info in again.list_files():
+            assert exported(again, info.database, info.name) == contents[info.name]
+        assert again.verify().ok
+
+
+def test_two_imports_of_one_name_make_one_file(node: Node) -> None:
+    def one(content: bytes) -> bool:
+        try:
+            node.import_file("d", "f", io.BytesIO(content))
+        except NameTakenError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(one, [b"%d" % number for number in range(8)])) == 1
+    assert len(node.list_files()) == len(data_files(node.directory)) == 1
+    assert node.verify().ok
+
+
+def test_progress_of_verify_rises_to_the_whole(node: Node, source: Path) -> None:
+    node.import_file("d", "f", source)
+    node.import_file("e", "g", source)
+    seen: list[tuple[int, int]] = []
+    node.verify(lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert len({total for _, total in seen}) == 1
+    assert seen[-1][0] == seen[-1][1] > 2 * source.stat().st_size

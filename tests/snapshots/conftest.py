@@ -1,0 +1,98 @@
+"""A node with several files under a key file, and a target for its snapshots."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from keystore.kms.connect import connector
+from keystore.kms.local import create_key_file
+from keystore.kms.protocol import Kms, KmsConnector
+from keystore.node.directory import Node
+from keystore.node.snapshotting import snapshot
+from keystore.snapshots.target import LocalTarget
+
+
+class CountingConnector:
+    """Connects to real KMSes and notes for which keys."""
+
+    def __init__(self) -> None:
+        self._connect: KmsConnector = connector()
+        self.asked: list[str] = []
+
+    def __call__(self, uri: str) -> Kms:
+        self.asked.append(uri)
+        return self._connect(uri)
+
+
+@pytest.fixture
+def connect() -> CountingConnector:
+    return CountingConnector()
+
+
+@pytest.fixture
+def cmk(tmp_path: Path) -> str:
+    create_key_file(tmp_path / "cmk")
+    return f"local://{tmp_path / 'cmk'}"
+
+
+@pytest.fixture
+def other_cmk(tmp_path: Path) -> str:
+    create_key_file(tmp_path / "other-cmk")
+    return f"local://{tmp_path / 'other-cmk'}"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> LocalTarget:
+    return LocalTarget(tmp_path / "snapshots")
+
+
+@pytest.fixture
+def node(tmp_path: Path, cmk: str, connect: CountingConnector) -> Iterator[Node]:
+    with Node.init(tmp_path / "node", cmk, connect) as node:
+        yield node
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A node with one file of a few pages in each of two databases, and a snapshot of it."""
+
+    snapshot_id: bytes
+    place: Path
+    content: dict[tuple[str, str], bytes]
+
+    @property
+    def manifest(self) -> Path:
+        return self.place / "manifest"
+
+    @property
+    def packs(self) -> list[Path]:
+        return sorted(self.place.glob("*.pack"))
+
+
+@pytest.fixture
+def taken(node: Node, target: LocalTarget, tmp_path: Path) -> Taken:
+    content = {("first", "a"): os.urandom(40_000), ("second", "b/c"): os.urandom(9_000)}
+    for (database, name), data in content.items():
+        source = tmp_path / "source"
+        source.write_bytes(data)
+        node.import_file(database, name, source, page_size=4096)
+    made = snapshot(node, target)
+    return Taken(made.snapshot_id, target.path / made.snapshot_id.hex(), content)
+
+
+def contents(directory: Path, connect: KmsConnector, place: Path) -> dict[tuple[str, str], bytes]:
+    """Return every file of a node, read through its export; `place` is for a temporary file."""
+    with Node.open(directory, connect) as node:
+        found = {}
+        for file in node.list_files():
+            node.export_file(file.database, file.name, place, overwrite=True)
+            found[file.database, file.name] = place.read_bytes()
+    return found
+
+
+def leftovers(tmp_path: Path, name: str) -> list[str]:
+    """Return what lies in `tmp_path` and is, or was to become, the directory `name`."""
+    return sorted(entry.name for entry in tmp_path.iterdir() if name in entry.name)

@@ -1,0 +1,183 @@
+"""A life of one store on a simulated machine, beside what its caller may rely on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from keystore.pages.protocols import Buffer
+from keystore.pages.store import PageStore
+from tests.pages.simdisk import Image, Kind, Machine
+from tests.pages.stores import StaticKeys
+
+PAGE_BYTES: Final = 4096
+CACHE_BYTES: Final = 1 << 16
+"""Small, so that pages are read from the disk."""
+NAME: Final = "crashing"
+FAR_PAGE: Final = 20_000
+"""A page number that makes the map two levels higher."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything a reader can see of a store. Pages are told apart by their first 16 bytes and checked whole."""
+
+    pages: frozenset[tuple[int, bytes]] = frozenset()
+    page_count: int = 0
+    byte_length: int = 0
+
+    def after(self, pages: Mapping[int, bytes | None], page_count: int | None, byte_length: int | None) -> "Contents":
+        now = {**dict(self.pages), **{number: page and page[:16] for number, page in pages.items()}}
+        end = max([self.page_count, *(number + 1 for number in pages)]) if page_count is None else page_count
+        kept = frozenset((number, page) for number, page in now.items() if page is not None and number < end)
+        return Contents(kept, end, self.byte_length if byte_length is None else byte_length)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A moment just before an operation: what a crash finds, and what may then be read."""
+
+    kind: Kind
+    image: Image
+    allowed: tuple[Contents | None, ...]
+    """None: the store did not exist yet."""
+
+
+@dataclass
+class Life:
+    """A store on `machine`. `points` gets every moment in which it could crash."""
+
+    keys: StaticKeys
+    machine: Machine
+    store: PageStore | None = None
+    now: Contents | None = None
+    coming: Contents | None = None
+    points: list[Point] = field(default_factory=list)
+    watching: bool = True
+
+    def __post_init__(self) -> None:
+        self.machine.saw = self._saw
+
+    def _saw(self, kind: Kind, image: Image) -> None:
+        if self.watching:
+            allowed = (self.now,) if self.coming is None else (self.now, self.coming)
+            self.points.append(Point(kind, image, allowed))
+
+    @property
+    def opened(self) -> PageStore:
+        assert self.store is not None
+        return self.store
+
+    def create(self) -> None:
+        self.coming = Contents()
+        self.store = PageStore.create(
+            self.machine.disk,
+            name=NAME,
+            keys=self.keys,
+            page_size=PAGE_BYTES,
+            anchor=self.machine.anchor,
+            cache_bytes=CACHE_BYTES,
+        )
+        self.now, self.coming = self.coming, None
+
+    def open(self) -> None:
+        self.store = PageStore.open(
+            self.machine.disk, name=NAME, keys=self.keys, anchor=self.machine.anchor, cache_bytes=CACHE_BYTES
+        )
+
+    def commit(
+        self,
+        pages: Mapping[int, bytes | None] | None = None,
+        *,
+        page_count: int | None = None,
+        byte_length: int | None = None,
+    ) -> None:
+        assert self.now is not None
+        wanted: dict[int, Buffer | None] = dict(pages or {})
+        self.coming = self.now.after(pages or {}, page_count, byte_length)
+        self.opened.commit(wanted, page_count=page_count, byte_length=byte_length)
+        self.now, self.coming = self.coming, None
+
+    def reopen(self) -> None:
+        self.opened.close()
+        self.open()
+
+    def read(self, candidates: Iterable[int]) -> Contents:
+        """Read the pages of `candidates`, and some others that have to be holes."""
+        store = self.opened
+        numbers = [
+            number for number in sorted({*candidates, 1, 13, store.page_count - 1}) if 0 <= number < store.page_count
+        ]
+        pages = dict(zip(numbers, store.read_many(numbers), strict=True))
+        for number, page in pages.items():
+            assert page == page[:16] * (PAGE_BYTES // 16), f"page {number} is torn"
+        there = frozenset((number, page[:16]) for number, page in pages.items() if page != bytes(PAGE_BYTES))
+        return Contents(there, store.page_count, store.byte_length)
+
+
+def page_of(random: Random) -> bytes:
+    return random.randbytes(16) * (PAGE_BYTES // 16)
+
+
+def step(life: Life, random: Random, number: int) -> None:
+    """Do one of the things that users do; the first of a life show every kind."""
+    kinds = (small, several, large, holes, ends, reopen, pinned, new_key, far, checkpoint, small, shrink, small, growth)
+    (kinds[number] if number < len(kinds) else random.choice(kinds))(life, random)
+
+
+def small(life: Life, random: Random) -> None:
+    life.commit({random.randrange(8): page_of(random)})
+
+
+def several(life: Life, random: Random) -> None:
+    life.commit({number: page_of(random) for number in random.sample(range(40), 5)})
+
+
+def large(life: Life, random: Random) -> None:
+    """So many pages that the record goes on in a run."""
+    life.commit({number: page_of(random) for number in range(40, 140)})
+
+
+def growth(life: Life, random: Random) -> None:
+    """More pages than the file has free slots."""
+    life.commit({number: page_of(random) for number in range(140, 440)})
+
+
+def far(life: Life, random: Random) -> None:
+    life.commit({FAR_PAGE: page_of(random), 3: page_of(random)})
+
+
+def holes(life: Life, random: Random) -> None:
+    life.commit(dict.fromkeys(random.sample(range(8), 2)))
+
+
+def ends(life: Life, random: Random) -> None:
+    life.commit(byte_length=random.randrange(1 << 40))
+
+
+def shrink(life: Life, random: Random) -> None:
+    life.commit({2: page_of(random)}, page_count=random.randrange(4, 30))
+
+
+def checkpoint(life: Life, _: Random) -> None:
+    life.opened.checkpoint()
+
+
+def reopen(life: Life, _: Random) -> None:
+    life.reopen()
+
+
+def new_key(life: Life, random: Random) -> None:
+    life.keys.rotate()
+    small(life, random)
+
+
+def pinned(life: Life, random: Random) -> None:
+    """Checkpoints and commits under a pin, whose pages must not be used again."""
+    with life.opened.pin() as pin:
+        before = b"".join(bytes(batch.ciphertext) for batch in pin.sealed())
+        for _ in range(3):
+            several(life, random)
+            life.opened.checkpoint()
+        assert b"".join(bytes(batch.ciphertext) for batch in pin.sealed()) == before
+    life.opened.checkpoint()

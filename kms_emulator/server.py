@@ -20,7 +20,10 @@ ADAPTERS = (AWS, AZURE, GCP)
 MESSAGE_BYTES_MAX = 1 << 20
 """LIMIT: bytes of one request; the largest legal one has two fields of 64 KiB."""
 
-STOP_GRACE_S = 0.5
+CONCURRENT_CALLS_MAX = 500
+"""LIMIT: calls at once, each of which may make a key in a thread; more are answered RESOURCE_EXHAUSTED."""
+
+STOP_GRACE_S = 0.3
 """How long running calls may take to end when the server stops."""
 
 _OPTIONS = (
@@ -58,7 +61,7 @@ async def start(core: Core, host: str, port: int, data_dir: str = "") -> Server:
     Raises:
         PortError: the address is in use or not ours.
     """
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX)
     server.add_generic_rpc_handlers(
         (*(generic_handler(adapter, core) for adapter in ADAPTERS), AdminService(core, data_dir).handler())
     )

@@ -1,7 +1,7 @@
 """One call on its way through an adapter, and the error that an adapter answers with."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -35,17 +35,14 @@ class Call:
 
     registry: Registry
     now: Callable[[], int]
-    now_ns: int = field(init=False)
+    now_ns: int = 0
     key: str = ""
     key_version: str = ""
     plaintext_bytes: int = 0
     ciphertext_bytes: int = 0
 
-    def __post_init__(self) -> None:
-        self.now_ns = self.now()
-
     def tick(self) -> None:
-        """Look at the clock again, after waiting for something."""
+        """Look at the clock, at the start and again after waiting for something; what was due then is done."""
         self.now_ns = self.now()
 
 

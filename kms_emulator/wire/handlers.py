@@ -1,5 +1,6 @@
 """Serves an adapter through gRPC generic handlers, writes the call log, and turns errors into status and metadata."""
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 INTERNAL_CODE = "InternalError"
 """Outcome of a call that met a fault of the emulator itself."""
+
+CANCELLED_CODE = "Cancelled"
+"""Outcome of a call whose caller went away, or that the end of the server cut off."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _log = logging.getLogger(__name__)
@@ -54,10 +58,15 @@ def _runner(
         call = Call(core.registry, core.now_ns)
         outcome = INTERNAL_CODE
         try:
+            call.tick()
             answer = operation.run(call, request)
             found = await answer if inspect.isawaitable(answer) else answer
             outcome = "OK"
             return found
+        except asyncio.CancelledError:
+            # Passed on, it would make grpc print a traceback for every call that the end of the server cuts off.
+            outcome = CANCELLED_CODE
+            await abort(context, CloudError(outcome, "the emulator is ending", grpc.StatusCode.UNAVAILABLE))
         except CloudError as error:
             outcome = error.code
             await abort(context, error)

@@ -10,6 +10,7 @@ import pytest
 from keystore_api.aws_kms.v1 import aws_kms_pb2
 from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
 
+import keystore.kms.uri
 from tests.emulator.running import Running, run_cli
 
 URI_FORMS = {
@@ -52,6 +53,7 @@ def test_life_of_a_key(cli: Cli, provider: str) -> None:
     enabled, disabled, scheduled, cancelled = STATES[provider]
     uri = cli.text("key", "create", "--provider", provider).strip()
     assert re.fullmatch(URI_FORMS[provider], uri)
+    assert keystore.kms.uri.parse(uri).provider == provider
     assert [row["uri"] for row in cli.json("key", "list", "--provider", provider)["keys"]] == [uri]
     assert cli.json("key", "disable", uri)["state"] == disabled
     assert cli.json("key", "enable", uri)["state"] == enabled

@@ -39,7 +39,8 @@ def test_it_ends_although_a_client_waits(tmp_path: Path) -> None:
         request = azure_keyvault_pb2.CreateKeyRequest(vault="contoso", name="big", key_size=4096)
         pending = AzureKeyVaultStub(channel).CreateKey.future(request)
         AwsKmsStub(channel).CreateKey(pb.CreateKeyRequest())
-        assert emulator.end(signal.SIGTERM)[0] == 0
+        code, _, error = emulator.end(signal.SIGTERM)
+        assert (code, error) == (0, "")
         assert pending.exception() is None or isinstance(pending.exception(), grpc.RpcError)
 
 

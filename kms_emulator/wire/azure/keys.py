@@ -1,6 +1,6 @@
 """Azure operations on live keys: create, get, list, update, rotate."""
 
-import asyncio
+from functools import partial
 
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
@@ -11,6 +11,7 @@ from kms_emulator.wire.azure import names
 from kms_emulator.wire.azure.bundles import attributes_of, bundle, stored_attributes, tags_of
 from kms_emulator.wire.azure.errors import bad_parameter, disabled, name_deleted
 from kms_emulator.wire.azure.lookup import check_vault, find_any, find_live, find_version
+from kms_emulator.wire.background import run_beside
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.paging import page
 
@@ -27,7 +28,7 @@ async def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.KeyBundle:
     attributes = stored_attributes({}, request.attributes, request.key_ops, request.tags, call.now_ns)
     _free_or_live(call, request.vault, request.name)
     kind = _KINDS[request.key_size]
-    material = await asyncio.to_thread(Material.generate_rsa, kind)
+    material = await run_beside(partial(Material.generate_rsa, kind))
     call.tick()
     key = _free_or_live(call, request.vault, request.name)
     if key is None:
@@ -84,7 +85,7 @@ def update_key(call: Call, request: pb.UpdateKeyRequest) -> pb.KeyBundle:
 async def rotate_key(call: Call, request: pb.RotateKeyRequest) -> pb.KeyBundle:
     """Add a version like the latest one; older versions stay usable under their own key ids."""
     kind = find_live(call, request.vault, request.name).kind
-    material = await asyncio.to_thread(Material.generate_rsa, kind)
+    material = await run_beside(partial(Material.generate_rsa, kind))
     call.tick()
     key = find_live(call, request.vault, request.name)
     latest = key.versions[-1]

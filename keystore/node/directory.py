@@ -13,11 +13,12 @@ Invariants:
 3. A file enters the catalogue only when its store is complete and durable. A crash or a signal in the middle leaves a
    store that nobody knows; it is removed at once, or by the next open.
 4. A change of the master key writes the keystore file and the anchors, and no data file.
-5. Plaintext keys are wiped on close.
+5. Plaintext keys are wiped on close, and in a forked child.
 """
 
 import os
 import time
+import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -44,6 +45,8 @@ from keystore.pages.store import PageStore
 PAGE_SIZE = 16384
 """Bytes of a page where the caller names none."""
 
+_OPEN: "weakref.WeakSet[Node]" = weakref.WeakSet()
+
 
 class Node:
     """An open node. Made by `init` and `open`; a context manager that closes it.
@@ -66,6 +69,7 @@ class Node:
         self._custody, self._connector = custody, connector
         self._stores = Stores(layout, files, custody, now_ns)
         self._closed = False
+        _OPEN.add(self)
         self.directory, self.node_id = layout.root, custody.master.node_id
 
     # -- making and opening -------------------------------------------------------------------------------------------
@@ -336,9 +340,15 @@ class Node:
             raise
         return Rotation(old_info, master_info(new))
 
+    def _after_fork_in_child(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._custody.close()
+            self._lock.release()  # the child's copy of it: the parent keeps the lock
+
     def _open(self) -> Custody:
         if self._closed:
-            raise NodeClosedError(f"node {self.directory} is closed; open it again")
+            raise NodeClosedError(f"node {self.directory} is closed, or was opened before a fork; open it again")
         return self._custody
 
     def __enter__(self) -> Self:
@@ -367,3 +377,11 @@ def _database_info(database: Database) -> DatabaseInfo:
         for data_key in database.data_keys
     )
     return DatabaseInfo(database.database_id, database.name, database.created_ns, data_keys, len(database.stores))
+
+
+def _after_fork_in_child() -> None:
+    for node in list(_OPEN):
+        node._after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

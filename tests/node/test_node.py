@@ -386,3 +386,24 @@ def test_progress_of_verify_rises_to_the_whole(node: Node, source: Path) -> None
     assert seen == sorted(seen)
     assert len({total for _, total in seen}) == 1
     assert seen[-1][0] == seen[-1][1] > 2 * source.stat().st_size
+
+
+def test_forked_child_holds_no_key_and_the_parent_goes_on(node: Node, source: Path, connect: KmsConnector) -> None:
+    node.import_file("d", "f", source)
+    master, data_key = node.master, node.databases["d"].data_keys[0]
+    child = os.fork()
+    if child == 0:
+        try:
+            assert master.key.wiped
+            assert data_key.key.wiped
+            with pytest.raises(NodeClosedError):
+                node.rotate_master()
+            node.close()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(NodeLockedError):
+        Node.open(node.directory, connect)
+    assert node.rotate_master().new.generation == 2
+    assert exported(node, "d", "f") == source.read_bytes()

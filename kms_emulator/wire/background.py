@@ -5,11 +5,16 @@ asyncio's own pool is waited for when the program ends, and a large RSA key take
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+AT_ONCE_MAX = os.cpu_count() or 1
+"""LIMIT: pieces of work that run at once; more would only take the event loop's processor away."""
+
 Result = TypeVar("Result")
+_turns = threading.BoundedSemaphore(AT_ONCE_MAX)
 
 
 async def run_beside(work: Callable[[], Result]) -> Result:
@@ -28,7 +33,8 @@ async def run_beside(work: Callable[[], Result]) -> Result:
     def run() -> None:
         outcome: tuple[Result | None, BaseException | None]
         try:
-            outcome = work(), None
+            with _turns:
+                outcome = work(), None
         except Exception as error:
             outcome = None, error
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -56,33 +57,37 @@ def _runner(
 ) -> Callable[[Message, Context], Awaitable[Message]]:
     async def run(request: Message, context: Context) -> Message:
         call = Call(core.registry, core.now_ns)
-        outcome = INTERNAL_CODE
         try:
-            call.tick()
-            answer = operation.run(call, request)
-            found = await answer if inspect.isawaitable(answer) else answer
-            outcome = "OK"
-            return found
-        except asyncio.CancelledError:
-            # Passed on, it would make grpc print a traceback for every call that the end of the server cuts off.
-            outcome = CANCELLED_CODE
-            await abort(context, CloudError(outcome, "the emulator is ending", grpc.StatusCode.UNAVAILABLE))
+            answer = await _perform(adapter, name, operation, call, request)
         except CloudError as error:
-            outcome = error.code
+            core.calls.add(_record(adapter, name, call, error.code))
             await abort(context, error)
-        except ModelError as error:
-            refused = adapter.translate(error, call)
-            outcome = refused.code
-            await abort(context, refused)
-        except Exception:
-            # The text could hold part of a request: the client gets none of it, the log only where it came from.
-            _log.exception("%s %s failed inside the emulator", adapter.provider, name)
-            message = "the emulator failed; its log says where. Nothing was changed, unless by what came before."
-            await abort(context, CloudError(INTERNAL_CODE, message, grpc.StatusCode.INTERNAL))
-        finally:
-            core.calls.add(_record(adapter, name, call, outcome))
+        # Before the answer is sent: who has it finds the call in the log.
+        core.calls.add(_record(adapter, name, call, "OK"))
+        return answer
 
     return run
+
+
+async def _perform(adapter: Adapter, name: str, operation: Operation[Any], call: Call, request: Message) -> Message:
+    """Run an operation; whatever goes wrong becomes a CloudError."""
+    try:
+        call.tick()
+        answer = operation.run(call, request)
+        return await answer if inspect.isawaitable(answer) else answer
+    except CloudError:
+        raise
+    except ModelError as error:
+        raise adapter.translate(error, call) from None
+    except asyncio.CancelledError:
+        # Passed on, it would make grpc print a traceback for every call that the end of the server cuts off.
+        raise CloudError(CANCELLED_CODE, "the emulator is ending", grpc.StatusCode.UNAVAILABLE) from None
+    except Exception as error:
+        # Its text could hold part of a request: the client gets none of it, and the log only where it came from.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s %s failed inside the emulator: %s\n%s", adapter.provider, name, type(error).__name__, where)
+        message = "the emulator failed; its log says where. Nothing was changed, unless by what came before."
+        raise CloudError(INTERNAL_CODE, message, grpc.StatusCode.INTERNAL) from None
 
 
 async def abort(context: Context, error: CloudError) -> NoReturn:

@@ -180,10 +180,17 @@ def test_fault_inside_shows_no_contents(
     running: Running, aws: AwsKmsStub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key_id = create(aws)
-    monkeypatch.setattr(running.core.registry, "_materials", {})
+
+    class Broken:
+        def seal(self, _named: object, plaintext: bytes, *_rest: object) -> bytes:
+            raise ValueError(plaintext)
+
+    for place in running.core.registry._materials:
+        monkeypatch.setitem(running.core.registry._materials, place, Broken())
     with caplog.at_level(logging.DEBUG), refused("InternalError") as seen:
         aws.Encrypt(aws_kms_pb2.EncryptRequest(key_id=key_id, plaintext=SECRET))
     assert seen.status is grpc.StatusCode.INTERNAL
+    assert "ValueError" in caplog.text
     assert SECRET.decode() not in caplog.text + seen.message
     assert [call.outcome for call in running.core.calls.select(CallFilter())] == ["OK", "InternalError"]
 

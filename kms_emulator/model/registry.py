@@ -210,14 +210,17 @@ class Registry:
         self._next_due_ns = self._find_next_due()
 
     def _elapse_key(self, key: Key, now_ns: int) -> None:
+        rotated, new = key, {}
         for schedule in self._due_rotations(key, now_ns):
-            changed = lifecycle.set_schedule(key, schedule, schedule.next_ns - schedule.period_ns)
-            key = self.add_version(changed, self.new_aes(), changed.updated_ns)
-        changed_key = lifecycle.elapse(key, now_ns)
-        if changed_key is None:
+            then_ns = schedule.next_ns - schedule.period_ns
+            rotated = lifecycle.set_schedule(rotated, schedule, then_ns)
+            rotated = lifecycle.add_version(rotated, self._entropy(16).hex(), then_ns, primary=True)
+            new[len(rotated.versions)] = self.new_aes()
+        changed = lifecycle.elapse(rotated, now_ns)
+        if changed is None:
             self.remove(key)
-        elif changed_key is not key:
-            self.put(changed_key)
+        elif changed is not key:
+            self.put(changed, new)
 
     def _due_rotations(self, key: Key, now_ns: int) -> Iterator[Schedule]:
         """Yield the schedule after each rotation that is due; the last one skips what is beyond the limit."""

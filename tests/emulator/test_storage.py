@@ -79,7 +79,7 @@ def test_destroyed_and_removed_material_leaves_the_files(tmp_path: Path) -> None
 
 def test_reset_removes_everything(tmp_path: Path) -> None:
     with DataDir(tmp_path) as data:
-        core = Core(data.store)
+        core = Core(data.store, host_ns=lambda: 100)
         key = symmetric(core.registry)
         core.registry.put_alias("r", "alias", key, 3)
         core.set_clock(core.clock.advance(500))

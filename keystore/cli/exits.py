@@ -1,6 +1,8 @@
 """Exit codes: one number for each kind of outcome that a script may want to tell apart."""
 
 from keystore.errors import (
+    AnchorsDamagedError,
+    AnchorsMissingError,
     CommitUnknownError,
     InputError,
     KeyFileDamagedError,
@@ -12,6 +14,7 @@ from keystore.errors import (
     NameTakenError,
     NameUnknownError,
     NodeExistsError,
+    NodeLockedError,
     NodeMissingError,
     NotAStoreError,
     SnapshotDamagedError,
@@ -43,7 +46,7 @@ MEANINGS = {
     USAGE: "the command line, or a value on it, cannot be used",
     KEY_INVALID: "the KMS says no: key disabled, deleted, unknown, permission missing, passphrase wrong",
     KMS_UNREACHABLE: "no answer from the KMS: try again",
-    DAMAGED: "damage found: changed, cut, rolled back, or sealed under another key",
+    DAMAGED: "damage found: changed, cut, missing, rolled back, or sealed under another key",
     NOT_THERE: "the node, file or snapshot does not exist",
     EXISTS: "something of that name exists already, and is unchanged",
     LOCKED: "another process has it open",
@@ -56,10 +59,11 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((KmsInvalidError,), KEY_INVALID),
     ((InputError,), USAGE),
     ((StoreDamagedError, StoreRolledBackError, StoreDivergedError, WrongKeyError, CommitUnknownError), DAMAGED),
-    ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError), DAMAGED),
-    ((KeyFileMissingError, StoreMissingError, SnapshotMissingError, NodeMissingError, NameUnknownError), NOT_THERE),
+    ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError, AnchorsDamagedError), DAMAGED),
+    ((KeyFileMissingError, StoreMissingError, AnchorsMissingError), DAMAGED),
+    ((SnapshotMissingError, NodeMissingError, NameUnknownError), NOT_THERE),
     ((StoreExistsError, NodeExistsError, NameTakenError), EXISTS),
-    ((StoreLockedError,), LOCKED),
+    ((StoreLockedError, NodeLockedError), LOCKED),
 )
 
 

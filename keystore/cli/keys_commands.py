@@ -1,4 +1,4 @@
-"""Commands on customer master keys."""
+"""Commands on customer master keys: which are needed, and a key file for people without a KMS."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from keystore.cli.output import Output, format_time, print_table, with_output
 
 @click.group()
 def keys() -> None:
-    """Tell which customer master keys are needed."""
+    """Tell which customer master keys are needed; make a key file where there is no KMS."""
 
 
 @keys.command()
@@ -65,3 +65,18 @@ def usage(out: Output, places: tuple[Path, ...]) -> None:
             click.echo("Something could not be read, so no key is known to be unused.", err=True)
 
     out.emit(values, text)
+
+
+@keys.command("create-file")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@with_output
+def create_file(out: Output, path: Path) -> None:
+    """Make a key file and print its URI, for `keystore init --key`.
+
+    Keep it apart from the data: whoever has both has everything, and without it nothing opens.
+    """
+    from keystore.kms.local import create_key_file
+
+    create_key_file(path)
+    uri = f"local://{path.absolute()}"
+    out.emit({"key": uri}, lambda: click.echo(uri))

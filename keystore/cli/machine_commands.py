@@ -37,6 +37,7 @@ def doctor(context: click.Context, out: Output, kms_endpoint: str | None) -> Non
 
     def text() -> None:
         rows = {name: value for name, value in found.items() if name not in ("notes", "problems", "libraries")}
+        rows["cpu_flags"] = " ".join(found["cpu_flags"])
         libraries = ", ".join(f"{name} {version or 'missing'}" for name, version in found["libraries"].items())
         print_pairs([*_flatten(rows), ("libraries", libraries)])
         for note in found["notes"]:

@@ -24,17 +24,27 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=CONTEXT, epilog=exits.epilog())
+class StoryGroup(click.RichGroup):
+    """Lists the commands in the order in which one meets them, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=StoryGroup, context_settings=CONTEXT, epilog=exits.epilog())
 @click.version_option(package_name="cmk-keystore", prog_name="keystore")
 def cli() -> None:
     """Encryption at rest under keys that the customer manages.
 
-    A node is a directory with a keystore file, databases and encrypted files. Its master key is wrapped by a KMS; see
-    KEY URIs: aws://REGION/KEY, azure://VAULT/KEY/VERSION, gcp://projects/…, local:///PATH, local+passphrase:///NAME.
+    A node is a directory with a keystore file, databases and encrypted files. Its master key is wrapped by a customer
+    master key (CMK), which stays in a KMS and is named by a URI:
+
+    aws://REGION/KEY, azure://VAULT/KEY/VERSION, gcp://projects/…, local:///PATH (a key file) or
+    local+passphrase:///NAME.
     """
 
 
-for command in (init, import_, export_, ls, verify, rotate_master, change_cmk, snapshot, keys, inspect, doctor, demo):
+for command in (demo, init, import_, export_, ls, verify, rotate_master, change_cmk, snapshot, keys, inspect, doctor):
     cli.add_command(command)
 
 

@@ -174,8 +174,8 @@ def verify(context: click.Context, out: Output, node: Path, kms_endpoint: str | 
     """Read everything in a node from the disk and check it."""
     from keystore.node.directory import Node
 
-    with Node.open(node, connector(kms_endpoint)) as opened:
-        report = opened.verify()
+    with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Verifying") as progress:
+        report = opened.verify(progress)
     problems = [
         {
             "file": f"{check.database}/{check.name}",

@@ -95,6 +95,8 @@ class Scanner:
         for copy, offset in enumerate(layout.HEADER_OFFSETS):
             try:
                 raw = read_raw(self._file, offset, block.HEADER)
+                if raw.prelude.checkpoint % len(layout.HEADER_OFFSETS) != copy:
+                    raise NotABlockError(f"header {raw.prelude.checkpoint} belongs in the other copy")
                 body = HeaderBody.decode(raw.open(self._session(raw.prelude)))
                 found.append((raw.prelude, body))
             except (NotABlockError, WrongKeyError) as error:

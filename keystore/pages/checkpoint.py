@@ -195,3 +195,4 @@ def _write_header(
     offset = layout.HEADER_OFFSETS[state.checkpoint % len(layout.HEADER_OFFSETS)]
     state.file.write(offset, sealed.ljust(layout.BLOCK_BYTES, b"\0"))
     state.file.sync()
+    state.header_epoch = state.epoch

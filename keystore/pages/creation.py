@@ -41,6 +41,7 @@ def new_state(
         sessions_tree=Tree(blocks, layout.TREE_SESSIONS, HOLE, 0),
         space=Space(name, file, page_size, slots),
         epoch=1,
+        header_epoch=1,
         sequence=0,
         checkpoint=0,
         last_tag=secrets.token_bytes(16),

@@ -41,10 +41,13 @@ def recover(
         state = _load(name, file, anchor, scan, sessions)
         for link in scan.links:
             _replay(state, link)
-        state.epoch = max(scan.header.epoch, anchored.epoch if anchored else 0) + 1
+        state.epoch = scan.header.epoch + 1
         session = sessions.begin()
         write_checkpoint(state, session, fresh_places=True)
         log.write_watermark(state, session)
+        # CRASH: the anchor names the new epoch only now that the header is durable, or this crash would look like a
+        # rollback.
+        state.store_anchor(sync=True)
     except BaseException:
         sessions.wipe()
         raise
@@ -70,6 +73,11 @@ def _compare_anchor(name: str, scan: Scan, anchored: AnchorState) -> None:
         raise StoreRolledBackError(
             f"store {name} was rolled back: it ends at commit {scan.sequence}, and commit {anchored.sequence} was "
             "acknowledged. Nothing was written. Put the newer file back, or restore a snapshot"
+        )
+    if anchored.epoch > scan.header.epoch:
+        raise StoreRolledBackError(
+            f"store {name} was rolled back: it was last opened for the {scan.header.epoch}th time, and opening "
+            f"{anchored.epoch} is anchored. Nothing was written. Put the newer file back, or restore a snapshot"
         )
     known = scan.tag_at(anchored.sequence)
     if known is None:
@@ -115,6 +123,7 @@ def _load(name: str, file: GuardedFile, anchor: Anchor | None, scan: Scan, sessi
         sessions_tree=table,
         space=Space(name, file, page_size, slots),
         epoch=header.epoch,
+        header_epoch=header.epoch,
         sequence=header.sequence,
         checkpoint=header.checkpoint,
         last_tag=body.last_tag,

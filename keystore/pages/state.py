@@ -30,6 +30,8 @@ class StoreState:
     sessions_tree: Tree
     space: Space
     epoch: int
+    header_epoch: int
+    """Epoch of the newest header on the disk; behind `epoch` only while a recovery is under way."""
     sequence: int
     checkpoint: int
     last_tag: bytes
@@ -78,7 +80,7 @@ class StoreState:
         self.space.reserve = nodes + 2 * map_blocks + 2 * table + RESERVE_SLOTS
 
     def anchor_state(self) -> AnchorState:
-        return AnchorState(self.epoch, self.sequence, self.last_tag)
+        return AnchorState(self.header_epoch, self.sequence, self.last_tag)
 
     def store_anchor(self, *, sync: bool) -> None:
         if self.anchor is not None:

@@ -180,7 +180,8 @@ def plan_checkpoint(m: Memory, rules: Rules, recovering: bool = False) -> tuple[
     anchored = Mark(m.epoch if rules.anchor_epoch_after_header else epoch, m.sequence, m.tag)
     anchor = (Op("write", ANCHOR, anchored), Op("sync anchor"))
     header = (Op("write", HEADERS[copy], Header(number, epoch, m.sequence, m.tag, root, tree, places)), Op("sync"))
-    marks = (Op("write", WATERMARK, mark_of(after)), Op("write", ANCHOR, mark_of(after))) if recovering else ()
+    anchored_anew = (Op("write", ANCHOR, mark_of(after)), Op("sync anchor"))
+    marks = (Op("write", WATERMARK, mark_of(after)), *anchored_anew) if recovering else ()
     return (
         Op("write", root, tree),
         *((Op("sync"),) if rules.nodes_synced_before_header else ()),

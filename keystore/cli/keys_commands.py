@@ -1,10 +1,14 @@
 """Commands on customer master keys: which are needed, and a key file for people without a KMS."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from keystore.cli.output import Output, format_time, print_table, with_output
+
+if TYPE_CHECKING:
+    from keystore.node.usage import KeyUsage
 
 
 @click.group()
@@ -23,48 +27,50 @@ def usage(out: Output, places: tuple[Path, ...]) -> None:
     from keystore.node.usage import keys_usage
 
     report = keys_usage(places)
-    values = {
-        "keys": [
-            {
-                "encryption_key_id": key.key_id,
-                "provider": key.provider,
-                "nodes": [user.place for user in key.users if user.kind == "node"],
-                "snapshots": [
-                    {
-                        "snapshot_id": user.snapshot_id.hex(),
-                        "target": user.place,
-                        "created": format_time(user.created_ns),
-                        "master_key_generation": user.era,
-                    }
-                    for user in key.users
-                    if user.snapshot_id is not None
-                ],
-            }
-            for key in report.keys
-        ],
-        "problems": list(report.problems),
-    }
+    values = {"keys": [_usage_values(key) for key in report.keys], "problems": list(report.problems)}
 
     def text() -> None:
         for key in report.keys:
-            click.echo(click.style(key.key_id, bold=True))
-            rows = [
-                (
-                    f"  {user.kind}",
-                    user.snapshot_id.hex() if user.snapshot_id else user.place,
-                    format_time(user.created_ns),
-                    f"{user.era}",
-                )
-                for user in key.users
-            ]
-            print_table(("  USED BY", "", "WRITTEN", "MASTER KEY"), rows, right=(3,))
-            click.echo()
+            _print_usage(key)
         for problem in report.problems:
             click.echo(f"{click.style('not readable:', fg='red')} {problem}", err=True)
         if report.problems:
             click.echo("Something could not be read, so no key is known to be unused.", err=True)
 
     out.emit(values, text)
+
+
+def _usage_values(key: "KeyUsage") -> dict[str, Any]:
+    return {
+        "encryption_key_id": key.key_id,
+        "provider": key.provider,
+        "nodes": [user.place for user in key.users if user.kind == "node"],
+        "snapshots": [
+            {
+                "snapshot_id": user.snapshot_id.hex(),
+                "target": user.place,
+                "created": format_time(user.created_ns),
+                "master_key_generation": user.era,
+            }
+            for user in key.users
+            if user.snapshot_id is not None
+        ],
+    }
+
+
+def _print_usage(key: "KeyUsage") -> None:
+    click.echo(click.style(key.key_id, bold=True))
+    rows = [
+        (
+            f"  {user.kind}",
+            user.snapshot_id.hex() if user.snapshot_id else user.place,
+            format_time(user.created_ns),
+            f"{user.era}",
+        )
+        for user in key.users
+    ]
+    print_table(("  USED BY", "", "WRITTEN", "MASTER KEY"), rows, right=(3,))
+    click.echo()
 
 
 @keys.command("create-file")

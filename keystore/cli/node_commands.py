@@ -11,7 +11,7 @@ from keystore.cli.connecting import connector, with_kms
 from keystore.cli.output import Output, format_bytes, format_time, print_pairs, print_table, with_output
 
 if TYPE_CHECKING:  # at run time they would load numpy and gRPC at every start
-    from keystore.node.reports import MasterInfo, Rotation, Transfer
+    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, Rotation, Transfer
 
 NODE = click.argument("node", type=click.Path(path_type=Path))
 PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
@@ -112,52 +112,16 @@ def ls(out: Output, node: Path, kms_endpoint: str | None) -> None:
         "node_id": node_id,
         "name": name,
         "master_key": master_values(info),
-        "databases": [
-            {
-                "name": database.name,
-                "database_id": database.database_id.hex(),
-                "created": format_time(database.created_ns),
-                "data_keys": [
-                    {
-                        "generation": data_key.generation,
-                        "name": data_key.name,
-                        "created": format_time(data_key.created_ns),
-                        "decrypt_only": data_key.decrypt_only,
-                    }
-                    for data_key in database.data_keys
-                ],
-            }
-            for database in databases
-        ],
-        "files": [
-            {
-                "database": file.database,
-                "name": file.name,
-                "store_id": file.store_id.hex(),
-                "page_size": file.page_size,
-                "bytes": file.byte_length,
-                "stored_bytes": file.stored_bytes,
-                "created": format_time(file.created_ns),
-                "problem": None if file.problem is None else str(file.problem),
-            }
-            for file in files
-        ],
+        "databases": [_database_values(database) for database in databases],
+        "files": [_file_values(file) for file in files],
     }
 
     def text() -> None:
         print_pairs([("node", f"{name} ({node_id})"), *_master_pairs(info)])
         click.echo()
-        rows = [
-            (
-                f"{file.database}/{file.name}",
-                "?" if file.byte_length is None else format_bytes(file.byte_length),
-                "missing" if file.stored_bytes is None else format_bytes(file.stored_bytes),
-                format_bytes(file.page_size),
-                format_time(file.created_ns),
-            )
-            for file in files
-        ]
-        print_table(("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), rows, right=(1, 2, 3))
+        print_table(
+            ("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), [_file_row(file) for file in files], right=(1, 2, 3)
+        )
         for file in files:
             if file.problem is not None:
                 click.echo(f"{click.style('problem:', fg='red')} {file.problem}", err=True)
@@ -251,6 +215,46 @@ def master_values(info: "MasterInfo") -> dict[str, Any]:
         "encryption_key_id": info.key_id,
         "key_version": info.key_version,
     }
+
+
+def _database_values(database: "DatabaseInfo") -> dict[str, Any]:
+    return {
+        "name": database.name,
+        "database_id": database.database_id.hex(),
+        "created": format_time(database.created_ns),
+        "data_keys": [
+            {
+                "generation": data_key.generation,
+                "name": data_key.name,
+                "created": format_time(data_key.created_ns),
+                "decrypt_only": data_key.decrypt_only,
+            }
+            for data_key in database.data_keys
+        ],
+    }
+
+
+def _file_values(file: "FileInfo") -> dict[str, Any]:
+    return {
+        "database": file.database,
+        "name": file.name,
+        "store_id": file.store_id.hex(),
+        "page_size": file.page_size,
+        "bytes": file.byte_length,
+        "stored_bytes": file.stored_bytes,
+        "created": format_time(file.created_ns),
+        "problem": None if file.problem is None else str(file.problem),
+    }
+
+
+def _file_row(file: "FileInfo") -> tuple[str, ...]:
+    return (
+        f"{file.database}/{file.name}",
+        "?" if file.byte_length is None else format_bytes(file.byte_length),
+        "missing" if file.stored_bytes is None else format_bytes(file.stored_bytes),
+        format_bytes(file.page_size),
+        format_time(file.created_ns),
+    )
 
 
 def _master_pairs(info: "MasterInfo") -> list[tuple[str, str]]:

@@ -1,13 +1,16 @@
 """Every command does what it says, for people and as JSON."""
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from keystore.cli import output
 from tests.cli.conftest import Made
 from tests.cli.running import keystore, process
 
@@ -164,3 +167,36 @@ def test_doctor() -> None:
     unreachable = keystore("doctor", "--kms-endpoint", "127.0.0.1:1", "--json")
     assert (unreachable.code, unreachable.json["ok"]) == (1, False)
     assert "page kernel" in keystore("doctor").out
+
+
+class Terminal(io.StringIO):
+    """Text that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("after_s", "as_json", "shown"), [(0.0, False, True), (0.0, True, False), (60.0, False, False)]
+)
+def test_progress_shows_on_a_terminal_when_it_takes_long(after_s: float, as_json: bool, shown: bool) -> None:
+    terminal = Terminal()
+    with (
+        patch.object(sys, "stderr", terminal),
+        patch.object(output, "PROGRESS_AFTER_S", after_s),
+        output.Output(as_json=as_json).progress("Copying pages") as progress,
+    ):
+        for done in range(0, 101, 10):
+            progress(done << 20, 100 << 20)
+    assert ("Copying pages" in terminal.getvalue()) is shown
+
+
+def test_no_progress_where_nobody_looks() -> None:
+    stream = io.StringIO()
+    with (
+        patch.object(sys, "stderr", stream),
+        patch.object(output, "PROGRESS_AFTER_S", 0.0),
+        output.Output(as_json=False).progress("Copying pages") as progress,
+    ):
+        progress(1, 2)
+    assert stream.getvalue() == ""

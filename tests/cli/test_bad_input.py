@@ -213,27 +213,42 @@ def test_a_signal_in_the_middle_of_an_import(made: Made, tmp_path: Path, number:
     untouched(made, tmp_path)
 
 
-def test_no_room_in_the_middle_of_an_import(made: Made, tmp_path: Path) -> None:
-    """A limit on the size of files stands for a full disk: the import fails, and the node is as before."""
+def with_little_room(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """Run `keystore` where no file can grow beyond 2 MiB: what a full disk looks like to it."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
 
+    command = [*PROGRAM, *map(str, arguments), "--json"]
+    return subprocess.run(
+        command, check=False, capture_output=True, timeout=TIMEOUT_S, env=environment(), preexec_fn=limit
+    )
+
+
+def test_no_room_in_the_middle_of_an_import(made: Made, tmp_path: Path) -> None:
     big = tmp_path / "big"
     big.write_bytes(os.urandom(1 << 20) * 8)
-    command = [*PROGRAM, "import", str(made.node), "db/big", str(big), "--json"]
-    done = subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        timeout=TIMEOUT_S,
-        env=environment(),
-        preexec_fn=limit,
-    )
-    assert done.returncode == exits.ERROR, done
-    assert b"Traceback" not in done.stderr
+    done = with_little_room("import", made.node, "db/big", big)
+    assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
     assert [file["name"] for file in keystore("ls", made.node, "--json").json["files"]] == ["file"]
     assert len(list(made.node.glob("databases/*/*"))) == 1
+    untouched(made, tmp_path)
+
+
+def test_no_room_for_a_snapshot_a_restore_or_an_export(made: Made, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(os.urandom(1 << 20) * 8)
+    assert keystore("import", made.node, "db/big", big).code == 0
+    done = with_little_room("snapshot", "create", made.node, tmp_path / "snaps")
+    assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
+    assert list((tmp_path / "snaps").iterdir()) == []
+    assert keystore("snapshot", "create", made.node, tmp_path / "snaps").code == 0
+    done = with_little_room("snapshot", "restore", tmp_path / "snaps", "latest", tmp_path / "restored")
+    assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
+    done = with_little_room("export", made.node, "db/big", tmp_path / "restored.bin")
+    assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
+    assert [entry.name for entry in tmp_path.iterdir() if "restored" in entry.name] == []
+    assert keystore("verify", made.node, "--json").json["ok"] is True
     untouched(made, tmp_path)
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Generates proto/gen from proto/**/*.proto, once for both packages; `--check` fails where the tree differs.
 
-Two steps, each the same on every machine: Google's messages are written out as .proto (google_kms.py), then the pinned
-grpcio-tools compile everything. Beside what protoc writes stand typed stubs for the client classes, which it leaves
-without types.
+Two steps, each the same on every machine: Google's and AWS's messages are written out as .proto (google_kms.py,
+aws_kms_model.py), then the pinned grpcio-tools compile everything. Beside what protoc writes stand typed stubs for the
+client classes, which it leaves without types.
 """
 
 import argparse
@@ -15,11 +15,15 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+import aws_kms_model
 import google_kms
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 from grpc_tools import protoc
 
 PROTO = Path(__file__).resolve().parent
+WRITTEN = (google_kms.OUR_FOLDER, str(Path(aws_kms_model.PROTO_NAME).parent))
+"""Folders of .proto files that are generated themselves."""
+
 TOOLS_VERSION = "1.81.1"
 """Newer tools write code that the oldest supported protobuf runtime refuses (gencode may not be newer)."""
 
@@ -42,17 +46,18 @@ def main() -> int:
 
 
 def generate(source: Path, target: Path) -> None:
-    """Write Google's .proto files and all generated code below `target`; `source` holds our own .proto files."""
+    """Write the generated .proto files and all generated code below `target`; `source` holds our own .proto files."""
     google_kms.write(target)
+    aws_kms_model.write(target)
     wanted = compile_all(source, target)
     remove_others(target / "gen" / "keystore_api", wanted)
 
 
 def compile_all(source: Path, target: Path) -> set[Path]:
     """Run protoc and write what it leaves out; return every file that belongs below `target`/gen."""
-    google = target / google_kms.OUR_FOLDER
-    ours = [path for path in source.glob("keystore_api/**/*.proto") if google_kms.OUR_FOLDER not in str(path)]
-    names = sorted([str(p.relative_to(source)) for p in ours] + [str(p.relative_to(target)) for p in google.glob("*")])
+    ours = [str(path.relative_to(source)) for path in source.glob("keystore_api/**/*.proto")]
+    written = [str(path.relative_to(target)) for folder in WRITTEN for path in (target / folder).glob("*")]
+    names = sorted([name for name in ours if str(Path(name).parent) not in WRITTEN] + written)
     out = target / "gen"
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -128,7 +133,8 @@ def differences(fresh: Path, tree: Path) -> Iterator[str]:
 
 def _generated_names(root: Path) -> set[Path]:
     code = {path for path in (root / "gen").rglob("*.py*") if path.suffix in (".py", ".pyi")}
-    return {path.relative_to(root) for path in code | set((root / google_kms.OUR_FOLDER).glob("*.proto"))}
+    written = {path for folder in WRITTEN for path in (root / folder).glob("*.proto")}
+    return {path.relative_to(root) for path in code | written}
 
 
 def report(lines: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""One call on its way through an adapter, and the error that an adapter answers with."""
+"""One call on its way through an adapter: who makes it, what is noted of it, and the errors that end it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from kms_emulator.core import Core
 from kms_emulator.model.errors import ModelError
 from kms_emulator.model.registry import Registry
 
@@ -19,39 +20,87 @@ class CloudError(Exception):
     Attributes:
         inner_code: a finer code, where the cloud sends one.
         details: an encoded google.rpc.Status for clients that read it, or nothing.
+        http_status: for the HTTP wire; 0 where the code alone says which.
     """
 
     def __init__(
-        self, code: str, message: str, status: grpc.StatusCode, inner_code: str = "", details: bytes = b""
+        self,
+        code: str,
+        message: str,
+        status: grpc.StatusCode,
+        inner_code: str = "",
+        details: bytes = b"",
+        http_status: int = 0,
     ) -> None:
         self.code, self.message, self.status = code, message, status
-        self.inner_code, self.details = inner_code, details
+        self.inner_code, self.details, self.http_status = inner_code, details, http_status
         super().__init__(f"{code}: {message}")
+
+
+class NoAnswerError(Exception):
+    """The connection is to end without an answer: an outage that was asked for."""
+
+    def __init__(self, outcome: str) -> None:
+        """Take what the call log says of it."""
+        self.outcome = outcome
+        super().__init__(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a call, as far as the wire knows.
+
+    Attributes:
+        account: the account's number; empty if nobody said who calls.
+        arn: who it is, in the cloud's own form; empty for a caller that is not known.
+        access_key_id: as sent, also of a caller that is not known.
+        address: the source address, without a port; empty if there is none.
+    """
+
+    account: str = ""
+    arn: str = ""
+    access_key_id: str = ""
+    address: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Tell whether it is one of the emulator's own users or roles: only those are held to policies."""
+        return bool(self.arn)
+
+
+ANONYMOUS = Caller()
 
 
 @dataclass
 class Call:
     """What an operation works with, and what it notes for the call log: names and lengths, never contents."""
 
-    registry: Registry
-    now: Callable[[], int]
+    core: Core
+    provider: str
+    operation: str
+    caller: Caller = ANONYMOUS
     now_ns: int = 0
     key: str = ""
     key_version: str = ""
     plaintext_bytes: int = 0
     ciphertext_bytes: int = 0
 
+    @property
+    def registry(self) -> Registry:
+        return self.core.registry
+
     def tick(self) -> None:
         """Look at the clock, at the start and again after waiting for something; what was due then is done."""
-        self.now_ns = self.now()
+        self.now_ns = self.core.now_ns()
 
 
 @dataclass(frozen=True)
 class Operation(Generic[Request]):
-    """One method of a service."""
+    """One method of a service. `check` refuses what breaks the cloud's constraints, before anything is looked at."""
 
     request: type[Request]
     run: Callable[[Call, Request], Message | Awaitable[Message]]
+    check: Callable[[Request], None] | None = None
 
 
 @dataclass(frozen=True)

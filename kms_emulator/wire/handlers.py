@@ -1,9 +1,6 @@
-"""Serves an adapter through gRPC generic handlers, writes the call log, and turns errors into status and metadata."""
+"""Serves an adapter through gRPC generic handlers, and turns errors into status and metadata."""
 
-import asyncio
-import inspect
-import logging
-import traceback
+import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -11,10 +8,9 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from kms_emulator.calls import CallRecord
 from kms_emulator.core import Core
-from kms_emulator.model.errors import ModelError
-from kms_emulator.wire.call import Adapter, Call, CloudError, Operation
+from kms_emulator.wire.call import Adapter, Caller, CloudError, NoAnswerError
+from kms_emulator.wire.perform import perform
 
 ERROR_CODE_KEY = "x-kms-error-code"
 """Trailing metadata: the cloud's own error code."""
@@ -25,21 +21,14 @@ INNER_CODE_KEY = "x-kms-inner-error-code"
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata: google.rpc.Status, as Google's clients read it."""
 
-INTERNAL_CODE = "InternalError"
-"""Outcome of a call that met a fault of the emulator itself."""
-
-CANCELLED_CODE = "Cancelled"
-"""Outcome of a call whose caller went away, or that the end of the server cut off."""
-
 Context = grpc.aio.ServicerContext[Any, Any]
-_log = logging.getLogger(__name__)
 
 
 def generic_handler(adapter: Adapter, core: Core) -> grpc.GenericRpcHandler:
     """Return the handler of all of an adapter's operations."""
     methods = {
         name: grpc.unary_unary_rpc_method_handler(
-            _runner(adapter, name, operation, core),
+            _runner(adapter, name, core),
             request_deserializer=operation.request.FromString,
             response_serializer=_serialize,
         )
@@ -52,42 +41,25 @@ def _serialize(answer: Message) -> bytes:
     return answer.SerializeToString()
 
 
-def _runner(
-    adapter: Adapter, name: str, operation: Operation[Any], core: Core
-) -> Callable[[Message, Context], Awaitable[Message]]:
+def _runner(adapter: Adapter, name: str, core: Core) -> Callable[[Message, Context], Awaitable[Message]]:
     async def run(request: Message, context: Context) -> Message:
-        call = Call(core.registry, core.now_ns)
         try:
-            answer = await _perform(adapter, name, operation, call, request)
+            return await perform(core, adapter, name, request, Caller(address=_address(context.peer())))
         except CloudError as error:
-            core.calls.add(_record(adapter, name, call, error.code))
             await abort(context, error)
-        # Before the answer is sent: who has it finds the call in the log.
-        core.calls.add(_record(adapter, name, call, "OK"))
-        return answer
+        except NoAnswerError:
+            # gRPC cannot close one call's connection: this is what its clients make of a closed one.
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
     return run
 
 
-async def _perform(adapter: Adapter, name: str, operation: Operation[Any], call: Call, request: Message) -> Message:
-    """Run an operation; whatever goes wrong becomes a CloudError."""
-    try:
-        call.tick()
-        answer = operation.run(call, request)
-        return await answer if inspect.isawaitable(answer) else answer
-    except CloudError:
-        raise
-    except ModelError as error:
-        raise adapter.translate(error, call) from None
-    except asyncio.CancelledError:
-        # Passed on, it would make grpc print a traceback for every call that the end of the server cuts off.
-        raise CloudError(CANCELLED_CODE, "the emulator is ending", grpc.StatusCode.UNAVAILABLE) from None
-    except Exception as error:
-        # Its text could hold part of a request: the client gets none of it, and the log only where it came from.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("%s %s failed inside the emulator: %s\n%s", adapter.provider, name, type(error).__name__, where)
-        message = "the emulator failed; its log says where. Nothing was changed, unless by what came before."
-        raise CloudError(INTERNAL_CODE, message, grpc.StatusCode.INTERNAL) from None
+def _address(peer: str) -> str:
+    """Return the address of ``ipv4:HOST:PORT`` or ``ipv6:%5BHOST%5D:PORT``; nothing for other transports."""
+    family, _, rest = peer.partition(":")
+    if family not in ("ipv4", "ipv6"):
+        return ""
+    return urllib.parse.unquote(rest).rpartition(":")[0].strip("[]")
 
 
 async def abort(context: Context, error: CloudError) -> NoReturn:
@@ -98,16 +70,3 @@ async def abort(context: Context, error: CloudError) -> NoReturn:
     if error.details:
         trailing.append((DETAILS_KEY, error.details))
     await context.abort(error.status, error.message, tuple(trailing))
-
-
-def _record(adapter: Adapter, name: str, call: Call, outcome: str) -> CallRecord:
-    return CallRecord(
-        time_ns=call.now_ns,
-        provider=adapter.provider,
-        operation=name,
-        key=call.key,
-        key_version=call.key_version,
-        outcome=outcome,
-        plaintext_bytes=call.plaintext_bytes,
-        ciphertext_bytes=call.ciphertext_bytes,
-    )

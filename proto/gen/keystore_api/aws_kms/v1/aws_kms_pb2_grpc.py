@@ -34,142 +34,290 @@ class AwsKmsStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.CreateKey = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/CreateKey',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyResponse.FromString,
-                _registered_method=True)
-        self.DescribeKey = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/DescribeKey',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyResponse.FromString,
-                _registered_method=True)
-        self.ListKeys = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/ListKeys',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysResponse.FromString,
-                _registered_method=True)
-        self.UpdateKeyDescription = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/UpdateKeyDescription',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionResponse.FromString,
-                _registered_method=True)
-        self.EnableKey = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/EnableKey',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyResponse.FromString,
-                _registered_method=True)
-        self.DisableKey = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/DisableKey',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyResponse.FromString,
-                _registered_method=True)
-        self.ScheduleKeyDeletion = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/ScheduleKeyDeletion',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionResponse.FromString,
-                _registered_method=True)
         self.CancelKeyDeletion = channel.unary_unary(
                 '/keystore_api.aws_kms.v1.AwsKms/CancelKeyDeletion',
                 request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CancelKeyDeletionRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CancelKeyDeletionResponse.FromString,
                 _registered_method=True)
-        self.RotateKeyOnDemand = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/RotateKeyOnDemand',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandResponse.FromString,
-                _registered_method=True)
-        self.ListKeyRotations = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/ListKeyRotations',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsResponse.FromString,
+        self.ConnectCustomKeyStore = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ConnectCustomKeyStore',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ConnectCustomKeyStoreRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ConnectCustomKeyStoreResponse.FromString,
                 _registered_method=True)
         self.CreateAlias = channel.unary_unary(
                 '/keystore_api.aws_kms.v1.AwsKms/CreateAlias',
                 request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateAliasRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateAliasResponse.FromString,
                 _registered_method=True)
-        self.UpdateAlias = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/UpdateAlias',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasResponse.FromString,
+        self.CreateCustomKeyStore = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/CreateCustomKeyStore',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateCustomKeyStoreRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateCustomKeyStoreResponse.FromString,
                 _registered_method=True)
-        self.DeleteAlias = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/DeleteAlias',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasResponse.FromString,
+        self.CreateGrant = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/CreateGrant',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateGrantRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateGrantResponse.FromString,
                 _registered_method=True)
-        self.ListAliases = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/ListAliases',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesResponse.FromString,
+        self.CreateKey = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/CreateKey',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyResponse.FromString,
                 _registered_method=True)
-        self.Encrypt = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/Encrypt',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptResponse.FromString,
+        self.Decapsulate = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/Decapsulate',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecapsulateRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecapsulateResponse.FromString,
                 _registered_method=True)
         self.Decrypt = channel.unary_unary(
                 '/keystore_api.aws_kms.v1.AwsKms/Decrypt',
                 request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecryptRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecryptResponse.FromString,
                 _registered_method=True)
-        self.ReEncrypt = channel.unary_unary(
-                '/keystore_api.aws_kms.v1.AwsKms/ReEncrypt',
-                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptResponse.FromString,
+        self.DeleteAlias = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DeleteAlias',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteCustomKeyStore = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DeleteCustomKeyStore',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteCustomKeyStoreRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteCustomKeyStoreResponse.FromString,
+                _registered_method=True)
+        self.DeleteImportedKeyMaterial = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DeleteImportedKeyMaterial',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteImportedKeyMaterialRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteImportedKeyMaterialResponse.FromString,
+                _registered_method=True)
+        self.DeriveSharedSecret = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DeriveSharedSecret',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeriveSharedSecretRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeriveSharedSecretResponse.FromString,
+                _registered_method=True)
+        self.DescribeCustomKeyStores = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DescribeCustomKeyStores',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeCustomKeyStoresRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeCustomKeyStoresResponse.FromString,
+                _registered_method=True)
+        self.DescribeKey = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DescribeKey',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyResponse.FromString,
+                _registered_method=True)
+        self.DisableKey = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DisableKey',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyResponse.FromString,
+                _registered_method=True)
+        self.DisableKeyRotation = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DisableKeyRotation',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRotationRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRotationResponse.FromString,
+                _registered_method=True)
+        self.DisconnectCustomKeyStore = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/DisconnectCustomKeyStore',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisconnectCustomKeyStoreRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisconnectCustomKeyStoreResponse.FromString,
+                _registered_method=True)
+        self.EnableKey = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/EnableKey',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyResponse.FromString,
+                _registered_method=True)
+        self.EnableKeyRotation = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/EnableKeyRotation',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRotationRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRotationResponse.FromString,
+                _registered_method=True)
+        self.Encapsulate = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/Encapsulate',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncapsulateRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncapsulateResponse.FromString,
+                _registered_method=True)
+        self.Encrypt = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/Encrypt',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptResponse.FromString,
                 _registered_method=True)
         self.GenerateDataKey = channel.unary_unary(
                 '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKey',
                 request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyResponse.FromString,
                 _registered_method=True)
+        self.GenerateDataKeyPair = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKeyPair',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairResponse.FromString,
+                _registered_method=True)
+        self.GenerateDataKeyPairWithoutPlaintext = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKeyPairWithoutPlaintext',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairWithoutPlaintextRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairWithoutPlaintextResponse.FromString,
+                _registered_method=True)
+        self.GenerateDataKeyWithoutPlaintext = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKeyWithoutPlaintext',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyWithoutPlaintextRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyWithoutPlaintextResponse.FromString,
+                _registered_method=True)
+        self.GenerateMac = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GenerateMac',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateMacRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateMacResponse.FromString,
+                _registered_method=True)
+        self.GenerateRandom = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GenerateRandom',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateRandomRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateRandomResponse.FromString,
+                _registered_method=True)
+        self.GetKeyLastUsage = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GetKeyLastUsage',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyLastUsageRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyLastUsageResponse.FromString,
+                _registered_method=True)
+        self.GetKeyPolicy = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GetKeyPolicy',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyPolicyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetKeyRotationStatus = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GetKeyRotationStatus',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyRotationStatusRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyRotationStatusResponse.FromString,
+                _registered_method=True)
+        self.GetParametersForImport = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GetParametersForImport',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetParametersForImportRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetParametersForImportResponse.FromString,
+                _registered_method=True)
+        self.GetPublicKey = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/GetPublicKey',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetPublicKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetPublicKeyResponse.FromString,
+                _registered_method=True)
+        self.ImportKeyMaterial = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ImportKeyMaterial',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ImportKeyMaterialRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ImportKeyMaterialResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListAliases',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.ListGrants = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListGrants',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsResponse.FromString,
+                _registered_method=True)
+        self.ListKeyPolicies = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListKeyPolicies',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyPoliciesRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyPoliciesResponse.FromString,
+                _registered_method=True)
+        self.ListKeyRotations = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListKeyRotations',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsResponse.FromString,
+                _registered_method=True)
+        self.ListKeys = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListKeys',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysResponse.FromString,
+                _registered_method=True)
+        self.ListResourceTags = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListResourceTags',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListResourceTagsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListResourceTagsResponse.FromString,
+                _registered_method=True)
+        self.ListRetirableGrants = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ListRetirableGrants',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListRetirableGrantsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsResponse.FromString,
+                _registered_method=True)
+        self.PutKeyPolicy = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/PutKeyPolicy',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.PutKeyPolicyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.PutKeyPolicyResponse.FromString,
+                _registered_method=True)
+        self.ReEncrypt = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ReEncrypt',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptResponse.FromString,
+                _registered_method=True)
+        self.ReplicateKey = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ReplicateKey',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReplicateKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReplicateKeyResponse.FromString,
+                _registered_method=True)
+        self.RetireGrant = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/RetireGrant',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RetireGrantRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RetireGrantResponse.FromString,
+                _registered_method=True)
+        self.RevokeGrant = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/RevokeGrant',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RevokeGrantRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RevokeGrantResponse.FromString,
+                _registered_method=True)
+        self.RotateKeyOnDemand = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/RotateKeyOnDemand',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandResponse.FromString,
+                _registered_method=True)
+        self.ScheduleKeyDeletion = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/ScheduleKeyDeletion',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionResponse.FromString,
+                _registered_method=True)
+        self.Sign = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/Sign',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.SignRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.SignResponse.FromString,
+                _registered_method=True)
+        self.TagResource = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/TagResource',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.TagResourceRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.TagResourceResponse.FromString,
+                _registered_method=True)
+        self.UntagResource = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/UntagResource',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UntagResourceRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UntagResourceResponse.FromString,
+                _registered_method=True)
+        self.UpdateAlias = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/UpdateAlias',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasResponse.FromString,
+                _registered_method=True)
+        self.UpdateCustomKeyStore = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/UpdateCustomKeyStore',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateCustomKeyStoreRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateCustomKeyStoreResponse.FromString,
+                _registered_method=True)
+        self.UpdateKeyDescription = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/UpdateKeyDescription',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionResponse.FromString,
+                _registered_method=True)
+        self.UpdatePrimaryRegion = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/UpdatePrimaryRegion',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdatePrimaryRegionRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdatePrimaryRegionResponse.FromString,
+                _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/Verify',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyResponse.FromString,
+                _registered_method=True)
+        self.VerifyMac = channel.unary_unary(
+                '/keystore_api.aws_kms.v1.AwsKms/VerifyMac',
+                request_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyMacRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyMacResponse.FromString,
+                _registered_method=True)
 
 
 class AwsKmsServicer:
     """Missing associated documentation comment in .proto file."""
-
-    def CreateKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DescribeKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListKeys(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateKeyDescription(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def EnableKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DisableKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ScheduleKeyDeletion(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def CancelKeyDeletion(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -177,13 +325,7 @@ class AwsKmsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RotateKeyOnDemand(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListKeyRotations(self, request, context):
+    def ConnectCustomKeyStore(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,25 +337,25 @@ class AwsKmsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def UpdateAlias(self, request, context):
+    def CreateCustomKeyStore(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeleteAlias(self, request, context):
+    def CreateGrant(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListAliases(self, request, context):
+    def CreateKey(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Encrypt(self, request, context):
+    def Decapsulate(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,7 +367,79 @@ class AwsKmsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReEncrypt(self, request, context):
+    def DeleteAlias(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCustomKeyStore(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteImportedKeyMaterial(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeriveSharedSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeCustomKeyStores(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableKeyRotation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisconnectCustomKeyStore(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableKeyRotation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Encapsulate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Encrypt(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,98 +451,492 @@ class AwsKmsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GenerateDataKeyPair(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GenerateDataKeyPairWithoutPlaintext(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GenerateDataKeyWithoutPlaintext(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GenerateMac(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GenerateRandom(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKeyLastUsage(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKeyPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKeyRotationStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetParametersForImport(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPublicKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportKeyMaterial(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGrants(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKeyPolicies(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKeyRotations(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKeys(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListResourceTags(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRetirableGrants(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutKeyPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReEncrypt(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplicateKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireGrant(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeGrant(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKeyOnDemand(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScheduleKeyDeletion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Sign(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TagResource(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UntagResource(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAlias(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCustomKeyStore(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateKeyDescription(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePrimaryRegion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Verify(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyMac(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AwsKmsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreateKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateKey,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyResponse.SerializeToString,
-            ),
-            'DescribeKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.DescribeKey,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyResponse.SerializeToString,
-            ),
-            'ListKeys': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListKeys,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysResponse.SerializeToString,
-            ),
-            'UpdateKeyDescription': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateKeyDescription,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionResponse.SerializeToString,
-            ),
-            'EnableKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.EnableKey,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyResponse.SerializeToString,
-            ),
-            'DisableKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.DisableKey,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyResponse.SerializeToString,
-            ),
-            'ScheduleKeyDeletion': grpc.unary_unary_rpc_method_handler(
-                    servicer.ScheduleKeyDeletion,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionResponse.SerializeToString,
-            ),
             'CancelKeyDeletion': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelKeyDeletion,
                     request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CancelKeyDeletionRequest.FromString,
                     response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CancelKeyDeletionResponse.SerializeToString,
             ),
-            'RotateKeyOnDemand': grpc.unary_unary_rpc_method_handler(
-                    servicer.RotateKeyOnDemand,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandResponse.SerializeToString,
-            ),
-            'ListKeyRotations': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListKeyRotations,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsResponse.SerializeToString,
+            'ConnectCustomKeyStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConnectCustomKeyStore,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ConnectCustomKeyStoreRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ConnectCustomKeyStoreResponse.SerializeToString,
             ),
             'CreateAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAlias,
                     request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateAliasRequest.FromString,
                     response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateAliasResponse.SerializeToString,
             ),
-            'UpdateAlias': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateAlias,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasResponse.SerializeToString,
+            'CreateCustomKeyStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCustomKeyStore,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateCustomKeyStoreRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateCustomKeyStoreResponse.SerializeToString,
             ),
-            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteAlias,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasResponse.SerializeToString,
+            'CreateGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGrant,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateGrantRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateGrantResponse.SerializeToString,
             ),
-            'ListAliases': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListAliases,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesResponse.SerializeToString,
+            'CreateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateKey,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyResponse.SerializeToString,
             ),
-            'Encrypt': grpc.unary_unary_rpc_method_handler(
-                    servicer.Encrypt,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptResponse.SerializeToString,
+            'Decapsulate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decapsulate,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecapsulateRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecapsulateResponse.SerializeToString,
             ),
             'Decrypt': grpc.unary_unary_rpc_method_handler(
                     servicer.Decrypt,
                     request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecryptRequest.FromString,
                     response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecryptResponse.SerializeToString,
             ),
-            'ReEncrypt': grpc.unary_unary_rpc_method_handler(
-                    servicer.ReEncrypt,
-                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptRequest.FromString,
-                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptResponse.SerializeToString,
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'DeleteCustomKeyStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCustomKeyStore,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteCustomKeyStoreRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteCustomKeyStoreResponse.SerializeToString,
+            ),
+            'DeleteImportedKeyMaterial': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteImportedKeyMaterial,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteImportedKeyMaterialRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteImportedKeyMaterialResponse.SerializeToString,
+            ),
+            'DeriveSharedSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeriveSharedSecret,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeriveSharedSecretRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeriveSharedSecretResponse.SerializeToString,
+            ),
+            'DescribeCustomKeyStores': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeCustomKeyStores,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeCustomKeyStoresRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeCustomKeyStoresResponse.SerializeToString,
+            ),
+            'DescribeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeKey,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyResponse.SerializeToString,
+            ),
+            'DisableKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableKey,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyResponse.SerializeToString,
+            ),
+            'DisableKeyRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableKeyRotation,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRotationRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRotationResponse.SerializeToString,
+            ),
+            'DisconnectCustomKeyStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisconnectCustomKeyStore,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisconnectCustomKeyStoreRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisconnectCustomKeyStoreResponse.SerializeToString,
+            ),
+            'EnableKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableKey,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyResponse.SerializeToString,
+            ),
+            'EnableKeyRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableKeyRotation,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRotationRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRotationResponse.SerializeToString,
+            ),
+            'Encapsulate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Encapsulate,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncapsulateRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncapsulateResponse.SerializeToString,
+            ),
+            'Encrypt': grpc.unary_unary_rpc_method_handler(
+                    servicer.Encrypt,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptResponse.SerializeToString,
             ),
             'GenerateDataKey': grpc.unary_unary_rpc_method_handler(
                     servicer.GenerateDataKey,
                     request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyRequest.FromString,
                     response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyResponse.SerializeToString,
+            ),
+            'GenerateDataKeyPair': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateDataKeyPair,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairResponse.SerializeToString,
+            ),
+            'GenerateDataKeyPairWithoutPlaintext': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateDataKeyPairWithoutPlaintext,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairWithoutPlaintextRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairWithoutPlaintextResponse.SerializeToString,
+            ),
+            'GenerateDataKeyWithoutPlaintext': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateDataKeyWithoutPlaintext,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyWithoutPlaintextRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyWithoutPlaintextResponse.SerializeToString,
+            ),
+            'GenerateMac': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateMac,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateMacRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateMacResponse.SerializeToString,
+            ),
+            'GenerateRandom': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateRandom,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateRandomRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateRandomResponse.SerializeToString,
+            ),
+            'GetKeyLastUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKeyLastUsage,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyLastUsageRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyLastUsageResponse.SerializeToString,
+            ),
+            'GetKeyPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKeyPolicy,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyPolicyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyPolicyResponse.SerializeToString,
+            ),
+            'GetKeyRotationStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKeyRotationStatus,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyRotationStatusRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyRotationStatusResponse.SerializeToString,
+            ),
+            'GetParametersForImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetParametersForImport,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetParametersForImportRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetParametersForImportResponse.SerializeToString,
+            ),
+            'GetPublicKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPublicKey,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetPublicKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetPublicKeyResponse.SerializeToString,
+            ),
+            'ImportKeyMaterial': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportKeyMaterial,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ImportKeyMaterialRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ImportKeyMaterialResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'ListGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGrants,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'ListKeyPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeyPolicies,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyPoliciesRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyPoliciesResponse.SerializeToString,
+            ),
+            'ListKeyRotations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeyRotations,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsResponse.SerializeToString,
+            ),
+            'ListKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeys,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'ListResourceTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListResourceTags,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListResourceTagsRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListResourceTagsResponse.SerializeToString,
+            ),
+            'ListRetirableGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetirableGrants,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListRetirableGrantsRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'PutKeyPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutKeyPolicy,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.PutKeyPolicyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.PutKeyPolicyResponse.SerializeToString,
+            ),
+            'ReEncrypt': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReEncrypt,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptResponse.SerializeToString,
+            ),
+            'ReplicateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplicateKey,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReplicateKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReplicateKeyResponse.SerializeToString,
+            ),
+            'RetireGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireGrant,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RetireGrantRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RetireGrantResponse.SerializeToString,
+            ),
+            'RevokeGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeGrant,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RevokeGrantRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RevokeGrantResponse.SerializeToString,
+            ),
+            'RotateKeyOnDemand': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKeyOnDemand,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandResponse.SerializeToString,
+            ),
+            'ScheduleKeyDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScheduleKeyDeletion,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionResponse.SerializeToString,
+            ),
+            'Sign': grpc.unary_unary_rpc_method_handler(
+                    servicer.Sign,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.SignRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.SignResponse.SerializeToString,
+            ),
+            'TagResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.TagResource,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.TagResourceRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.TagResourceResponse.SerializeToString,
+            ),
+            'UntagResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.UntagResource,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UntagResourceRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UntagResourceResponse.SerializeToString,
+            ),
+            'UpdateAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAlias,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasResponse.SerializeToString,
+            ),
+            'UpdateCustomKeyStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCustomKeyStore,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateCustomKeyStoreRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateCustomKeyStoreResponse.SerializeToString,
+            ),
+            'UpdateKeyDescription': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateKeyDescription,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionResponse.SerializeToString,
+            ),
+            'UpdatePrimaryRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePrimaryRegion,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdatePrimaryRegionRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdatePrimaryRegionResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyResponse.SerializeToString,
+            ),
+            'VerifyMac': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyMac,
+                    request_deserializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyMacRequest.FromString,
+                    response_serializer=keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyMacResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -340,195 +948,6 @@ def add_AwsKmsServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AwsKms:
     """Missing associated documentation comment in .proto file."""
-
-    @staticmethod
-    def CreateKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/CreateKey',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DescribeKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/DescribeKey',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListKeys(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/ListKeys',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateKeyDescription(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/UpdateKeyDescription',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def EnableKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/EnableKey',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DisableKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/DisableKey',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ScheduleKeyDeletion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/ScheduleKeyDeletion',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def CancelKeyDeletion(request,
@@ -558,7 +977,7 @@ class AwsKms:
             _registered_method=True)
 
     @staticmethod
-    def RotateKeyOnDemand(request,
+    def ConnectCustomKeyStore(request,
             target,
             options=(),
             channel_credentials=None,
@@ -571,36 +990,9 @@ class AwsKms:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/keystore_api.aws_kms.v1.AwsKms/RotateKeyOnDemand',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListKeyRotations(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/keystore_api.aws_kms.v1.AwsKms/ListKeyRotations',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsResponse.FromString,
+            '/keystore_api.aws_kms.v1.AwsKms/ConnectCustomKeyStore',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ConnectCustomKeyStoreRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ConnectCustomKeyStoreResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -639,7 +1031,7 @@ class AwsKms:
             _registered_method=True)
 
     @staticmethod
-    def UpdateAlias(request,
+    def CreateCustomKeyStore(request,
             target,
             options=(),
             channel_credentials=None,
@@ -652,9 +1044,9 @@ class AwsKms:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/keystore_api.aws_kms.v1.AwsKms/UpdateAlias',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasResponse.FromString,
+            '/keystore_api.aws_kms.v1.AwsKms/CreateCustomKeyStore',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateCustomKeyStoreRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateCustomKeyStoreResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -666,7 +1058,7 @@ class AwsKms:
             _registered_method=True)
 
     @staticmethod
-    def DeleteAlias(request,
+    def CreateGrant(request,
             target,
             options=(),
             channel_credentials=None,
@@ -679,9 +1071,9 @@ class AwsKms:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/keystore_api.aws_kms.v1.AwsKms/DeleteAlias',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasResponse.FromString,
+            '/keystore_api.aws_kms.v1.AwsKms/CreateGrant',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateGrantRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateGrantResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -693,7 +1085,7 @@ class AwsKms:
             _registered_method=True)
 
     @staticmethod
-    def ListAliases(request,
+    def CreateKey(request,
             target,
             options=(),
             channel_credentials=None,
@@ -706,9 +1098,9 @@ class AwsKms:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/keystore_api.aws_kms.v1.AwsKms/ListAliases',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesResponse.FromString,
+            '/keystore_api.aws_kms.v1.AwsKms/CreateKey',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.CreateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -720,7 +1112,7 @@ class AwsKms:
             _registered_method=True)
 
     @staticmethod
-    def Encrypt(request,
+    def Decapsulate(request,
             target,
             options=(),
             channel_credentials=None,
@@ -733,9 +1125,9 @@ class AwsKms:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/keystore_api.aws_kms.v1.AwsKms/Encrypt',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptResponse.FromString,
+            '/keystore_api.aws_kms.v1.AwsKms/Decapsulate',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecapsulateRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DecapsulateResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -774,7 +1166,7 @@ class AwsKms:
             _registered_method=True)
 
     @staticmethod
-    def ReEncrypt(request,
+    def DeleteAlias(request,
             target,
             options=(),
             channel_credentials=None,
@@ -787,9 +1179,333 @@ class AwsKms:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/keystore_api.aws_kms.v1.AwsKms/ReEncrypt',
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptRequest.SerializeToString,
-            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptResponse.FromString,
+            '/keystore_api.aws_kms.v1.AwsKms/DeleteAlias',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCustomKeyStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DeleteCustomKeyStore',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteCustomKeyStoreRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteCustomKeyStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteImportedKeyMaterial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DeleteImportedKeyMaterial',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteImportedKeyMaterialRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeleteImportedKeyMaterialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeriveSharedSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DeriveSharedSecret',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeriveSharedSecretRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DeriveSharedSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeCustomKeyStores(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DescribeCustomKeyStores',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeCustomKeyStoresRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeCustomKeyStoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DescribeKey',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DescribeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DisableKey',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableKeyRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DisableKeyRotation',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRotationRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisableKeyRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisconnectCustomKeyStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/DisconnectCustomKeyStore',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisconnectCustomKeyStoreRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.DisconnectCustomKeyStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/EnableKey',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableKeyRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/EnableKeyRotation',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRotationRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EnableKeyRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Encapsulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/Encapsulate',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncapsulateRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncapsulateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Encrypt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/Encrypt',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.EncryptResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -817,6 +1533,924 @@ class AwsKms:
             '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKey',
             keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyRequest.SerializeToString,
             keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateDataKeyPair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKeyPair',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateDataKeyPairWithoutPlaintext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKeyPairWithoutPlaintext',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairWithoutPlaintextRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyPairWithoutPlaintextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateDataKeyWithoutPlaintext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GenerateDataKeyWithoutPlaintext',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyWithoutPlaintextRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateDataKeyWithoutPlaintextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateMac(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GenerateMac',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateMacRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateMacResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateRandom(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GenerateRandom',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateRandomRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GenerateRandomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKeyLastUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GetKeyLastUsage',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyLastUsageRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyLastUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKeyPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GetKeyPolicy',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyPolicyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKeyRotationStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GetKeyRotationStatus',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyRotationStatusRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetKeyRotationStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetParametersForImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GetParametersForImport',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetParametersForImportRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetParametersForImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPublicKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/GetPublicKey',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetPublicKeyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.GetPublicKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportKeyMaterial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ImportKeyMaterial',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ImportKeyMaterialRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ImportKeyMaterialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListAliases',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListGrants',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeyPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListKeyPolicies',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyPoliciesRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeyRotations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListKeyRotations',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeyRotationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListKeys',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListResourceTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListResourceTags',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListResourceTagsRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListResourceTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetirableGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ListRetirableGrants',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListRetirableGrantsRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutKeyPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/PutKeyPolicy',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.PutKeyPolicyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.PutKeyPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReEncrypt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ReEncrypt',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReEncryptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplicateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ReplicateKey',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReplicateKeyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ReplicateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/RetireGrant',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RetireGrantRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RetireGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/RevokeGrant',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RevokeGrantRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RevokeGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKeyOnDemand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/RotateKeyOnDemand',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.RotateKeyOnDemandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScheduleKeyDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/ScheduleKeyDeletion',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.ScheduleKeyDeletionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/Sign',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.SignRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.SignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TagResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/TagResource',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.TagResourceRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.TagResourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UntagResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/UntagResource',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UntagResourceRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UntagResourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/UpdateAlias',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCustomKeyStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/UpdateCustomKeyStore',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateCustomKeyStoreRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateCustomKeyStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateKeyDescription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/UpdateKeyDescription',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdateKeyDescriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePrimaryRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/UpdatePrimaryRegion',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdatePrimaryRegionRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.UpdatePrimaryRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/Verify',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyMac(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.aws_kms.v1.AwsKms/VerifyMac',
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyMacRequest.SerializeToString,
+            keystore__api_dot_aws__kms_dot_v1_dot_aws__kms__pb2.VerifyMacResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from kms_emulator.cli.data_key import data_key
 from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT
 from kms_emulator.cli.env import variables
 from kms_emulator.cli.exits import UNUSABLE, CommandError
@@ -38,13 +39,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
     help="Keep keys in this directory, made if missing. Without it they end with the process.",
 )
 @click.option(
+    "--data-key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Seal the data directory under this file's content; or under a passphrase, in KMS_EMULATOR_PASSPHRASE.",
+)
+@click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the endpoints there, as JSON, once it serves; removed at the end.",
 )
 @json_option
 @reports_errors
-def serve(host: str, port: int, data_dir: Path | None, ready_file: Path | None, as_json: bool) -> None:
+def serve(
+    host: str, port: int, data_dir: Path | None, data_key_file: Path | None, ready_file: Path | None, as_json: bool
+) -> None:
     """Serve the three clouds' key management on one port, until SIGTERM or Ctrl-C.
 
     With --json the banner is one line of JSON, what the ready file holds. A second signal ends the process at once.
@@ -58,7 +66,8 @@ def serve(host: str, port: int, data_dir: Path | None, ready_file: Path | None, 
         )
     try:
         with contextlib.ExitStack() as stack:
-            opened = stack.enter_context(DataDir(data_dir)) if data_dir else None
+            secret = data_key(data_key_file, data_dir)
+            opened = stack.enter_context(DataDir(data_dir, secret)) if data_dir else None
             core = Core(opened.store) if opened else Core()
             asyncio.run(_run(core, host, port, data_dir, ready_file, as_json=as_json))
     except (PortError, DataDirError) as error:

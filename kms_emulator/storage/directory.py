@@ -19,10 +19,11 @@ class DataDir:
     file names the owner for the message only.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or create.
+    def __init__(self, path: Path, secret: bytes | None = None) -> None:
+        """Open or create, sealed under `secret` if one is given.
 
         Raises:
+            DataDirKeyError: sealed under another secret, or not sealed at all.
             DataDirInUseError: another process has it; the message names its pid.
             DataDirError: it cannot be created, written or read.
         """
@@ -36,7 +37,7 @@ class DataDir:
             ) from error
         try:
             self._take_lock()
-            self.store = SqliteStore(path / DATABASE_NAME)
+            self.store = SqliteStore(path / DATABASE_NAME, secret)
         except BaseException:
             os.close(self._lock)
             raise

@@ -9,5 +9,9 @@ class DataDirInUseError(DataDirError):
     """Another process has the data directory open."""
 
 
+class DataDirKeyError(DataDirError):
+    """Sealed, and the passphrase or key file is missing or wrong; or in the clear, and one is given."""
+
+
 class DataDirDamagedError(DataDirError):
     """The database in the data directory is not one of ours, or of a newer version, or damaged."""

@@ -1,8 +1,9 @@
 """The store in one SQLite file: an acknowledged change survives kill -9 and power loss.
 
 WAL with synchronous=FULL: each change is one transaction with one sync of the log. Destroyed material is overwritten
-(`secure_delete`) and the log is folded in at once, so that the file does not keep it. The file holds key material in
-the clear, for its owner only (mode 0600): this is an emulator.
+(`secure_delete`) and the log is folded in at once, so that the file does not keep it. The file is its owner's only
+(mode 0600). With a passphrase or key file every material, document and setting in it is sealed (`sealing`); without one
+they are in the clear: this is an emulator.
 """
 
 import sqlite3
@@ -15,10 +16,14 @@ from kms_emulator.model.keys import Alias, Folder, Key, VersionState
 from kms_emulator.model.material import Material
 from kms_emulator.model.store import StoredState
 from kms_emulator.storage import documents
-from kms_emulator.storage.errors import DataDirDamagedError, DataDirError
+from kms_emulator.storage.errors import DataDirDamagedError, DataDirError, DataDirKeyError
+from kms_emulator.storage.sealing import Clear, Sealed, Sealer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x4B4D5345  # "KMSE"
+PASSPHRASE_NAME = "KMS_EMULATOR_PASSPHRASE"
+"""The environment variable that a passphrase is taken from."""
+
 _SCHEMA = """
 CREATE TABLE keys (uid BLOB PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE materials (
@@ -41,6 +46,7 @@ CREATE TABLE folders (
   PRIMARY KEY (realm, name)
 ) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sealing (header TEXT NOT NULL);
 """
 
 
@@ -51,14 +57,21 @@ class SqliteStore:
         DataDirError: from every method, when the file cannot be opened, read or written.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or create it; the caller holds the lock of its directory."""
+    def __init__(self, path: Path, secret: bytes | None = None) -> None:
+        """Open the file, or create it; the caller holds the lock of its directory.
+
+        `secret` is the passphrase or the content of the key file that it is or shall be sealed under.
+
+        Raises:
+            DataDirKeyError: the secret is wrong or missing, or is given for a file that is in the clear.
+        """
         self._path = path
         self._db: sqlite3.Connection | None = None
         with self._explained():
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(self._db)
+            self._sealer = self._unlock(secret)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
@@ -73,18 +86,44 @@ class SqliteStore:
         identity = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
         db.executescript(f"BEGIN;{_SCHEMA}{identity}COMMIT;")
 
+    def _unlock(self, secret: bytes | None) -> Sealer:
+        found = self._rows("SELECT header FROM sealing")
+        if found and secret is None:
+            raise DataDirKeyError(
+                f"{self._path} is sealed; nothing was changed. Give its key with --data-key-file or {PASSPHRASE_NAME}."
+            )
+        if secret is None:
+            return Clear()
+        if found:
+            try:
+                return Sealed.unlock(secret, found[0][0])
+            except DataDirKeyError as error:
+                raise DataDirKeyError(f"{self._path}: {error}; nothing was changed.") from None
+        if any(self._rows(f"SELECT 1 FROM {table} LIMIT 1") for table in _TABLES):
+            raise DataDirKeyError(
+                f"{self._path} is not sealed, and what it holds was written in the clear; nothing was changed. "
+                "Open it without a key, or name a new directory."
+            )
+        sealer, header = Sealed.create(secret)
+        with self._transaction() as db:
+            db.execute("INSERT INTO sealing VALUES (?)", (header,))
+        return sealer
+
     def load(self) -> StoredState:
         """Return everything."""
         with self._explained():
-            keys = [documents.decode_key(text) for (text,) in self._rows("SELECT document FROM keys")]
+            keys = [documents.decode_key(text) for text in self._documents("keys", "hex(uid)")]
             kinds = {key.uid: key.kind for key in keys}
             materials = {
-                (uid, number): Material(kinds[uid], secret)
+                (uid, number): Material(kinds[uid], self._sealer.open(_material(uid, number), secret))
                 for uid, number, secret in self._rows("SELECT uid, number, secret FROM materials")
             }
-            aliases = [documents.decode_alias(text) for (text,) in self._rows("SELECT document FROM aliases")]
-            folders = [documents.decode_folder(text) for (text,) in self._rows("SELECT document FROM folders")]
-            settings = dict(self._rows("SELECT name, value FROM settings"))
+            aliases = [documents.decode_alias(text) for text in self._documents("aliases", "realm, name")]
+            folders = [documents.decode_folder(text) for text in self._documents("folders", "realm, name")]
+            settings = {
+                name: self._opened(("settings", name), value)
+                for name, value in self._rows("SELECT name, value FROM settings")
+            }
             self._check_complete(keys, materials)
             return StoredState(keys, materials, aliases, folders, settings)
 
@@ -94,9 +133,12 @@ class SqliteStore:
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO keys VALUES (?, ?) ON CONFLICT (uid) DO UPDATE SET document = excluded.document",
-                (key.uid, documents.encode_key(key)),
+                (key.uid, self._stored(("keys", key.uid.hex().upper()), documents.encode_key(key))),
             )
-            rows = [(key.uid, number, material.to_stored()) for number, material in new.items()]
+            rows = [
+                (key.uid, number, self._sealer.seal(_material(key.uid, number), material.to_stored()))
+                for number, material in new.items()
+            ]
             db.executemany("INSERT INTO materials VALUES (?, ?, ?)", rows)
             erased = db.executemany(
                 "DELETE FROM materials WHERE uid = ? AND number = ?", [(key.uid, number) for number in gone]
@@ -112,7 +154,8 @@ class SqliteStore:
 
     def put_alias(self, alias: Alias) -> None:
         """Write an alias."""
-        row = (alias.realm, alias.name, alias.target, documents.encode_alias(alias))
+        document = self._stored(("aliases", alias.realm, alias.name), documents.encode_alias(alias))
+        row = (alias.realm, alias.name, alias.target, document)
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?, ?)", row)
 
@@ -123,19 +166,20 @@ class SqliteStore:
 
     def put_folder(self, folder: Folder) -> None:
         """Write a folder."""
-        row = (folder.realm, folder.name, documents.encode_folder(folder))
+        document = self._stored(("folders", folder.realm, folder.name), documents.encode_folder(folder))
+        row = (folder.realm, folder.name, document)
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", row)
 
     def put_setting(self, name: str, value: str) -> None:
         """Write a setting."""
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, self._stored(("settings", name), value)))
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything but what the file is sealed under."""
         with self._transaction() as db:
-            for table in ("aliases", "materials", "keys", "folders", "settings"):
+            for table in _TABLES:
                 db.execute(f"DELETE FROM {table}")
         self._fold_log()
 
@@ -151,6 +195,20 @@ class SqliteStore:
 
     def _rows(self, query: str) -> list[Any]:
         return self._connection().execute(query).fetchall()
+
+    def _documents(self, table: str, columns: str) -> Iterator[str]:
+        """Yield the documents of a table whose rows are named by `columns`."""
+        for *names, stored in self._rows(f"SELECT {columns}, document FROM {table}"):
+            yield self._opened((table, *names), stored)
+
+    def _stored(self, place: tuple[str, ...], text: str) -> str | bytes:
+        """Return a document as the file holds it: text in the clear, bytes when sealed."""
+        return text if isinstance(self._sealer, Clear) else self._sealer.seal(place, text.encode())
+
+    def _opened(self, place: tuple[str, ...], stored: str | bytes) -> str:
+        if isinstance(self._sealer, Clear) and isinstance(stored, str):
+            return stored
+        return self._sealer.open(place, stored).decode()  # type: ignore[arg-type] # text is refused as not sealed
 
     def _check_complete(self, keys: list[Key], materials: Mapping[tuple[bytes, int], Material]) -> None:
         for key in keys:
@@ -193,3 +251,8 @@ class SqliteStore:
 
 
 _IDENTITY = ("application_id", "user_version")
+_TABLES = ("aliases", "materials", "keys", "folders", "settings")
+
+
+def _material(uid: bytes, number: int) -> tuple[str, ...]:
+    return "materials", uid.hex(), str(number)

@@ -1,9 +1,23 @@
-"""Fixtures for all tests."""
+"""What all tests share: a way to tell figures that the run should show at its end."""
 
-from hypothesis import settings
+from collections.abc import Callable
 
-from tests.emulator_process import emulator as emulator
+import pytest
 
-# No test depends on how fast a machine is.
-settings.register_profile("project", deadline=None)
-settings.load_profile("project")
+_FIGURE = "figure"
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Print a line in the summary at the end of the run, also when tests run in several processes."""
+    return lambda line: record_property(_FIGURE, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # A passing teardown is filed under no outcome; its report has what the whole test told.
+    teardowns = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
+    lines = [str(value) for report in teardowns for name, value in report.user_properties if name == _FIGURE]
+    if lines:
+        terminalreporter.section("figures")
+    for line in lines:
+        terminalreporter.write_line(line)

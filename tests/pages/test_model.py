@@ -1,5 +1,7 @@
 """The format's protocol loses nothing within these bounds, and each rule that is left out loses something."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.pages.model import Budget, LossError, Rules, explore
@@ -43,20 +45,20 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("budget", HONEST, ids=str)
-def test_nothing_is_lost(budget: Budget, capsys: pytest.CaptureFixture[str]) -> None:
-    _explore(budget, capsys)
+def test_nothing_is_lost(budget: Budget, tell: Callable[[str], None]) -> None:
+    _explore(budget, tell)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("budget", DEEP, ids=str)
-def test_nothing_is_lost_in_wider_bounds(budget: Budget, capsys: pytest.CaptureFixture[str]) -> None:
-    _explore(budget, capsys)
+def test_nothing_is_lost_in_wider_bounds(budget: Budget, tell: Callable[[str], None]) -> None:
+    _explore(budget, tell)
 
 
-def _explore(budget: Budget, capsys: pytest.CaptureFixture[str]) -> None:
+def _explore(budget: Budget, tell: Callable[[str], None]) -> None:
     worlds = explore(budget, Rules())
-    with capsys.disabled():
-        print(f"\nmodel: {worlds} worlds, 0 lost, within {budget._asdict()}")
+    bounds = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in budget._asdict().items())
+    tell(f"model: {worlds} states, 0 lost, within {bounds}")
     assert worlds > 10_000
 
 

@@ -60,13 +60,16 @@ class Seals:
 
 
 @pytest.fixture
-def seals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Seals]:
+def seals(
+    monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None], request: pytest.FixtureRequest
+) -> Iterator[Seals]:
     seals = Seals()
     monkeypatch.setattr(kernel, "AESGCM", seals.recorder())
     monkeypatch.setattr(wrap, "AESGCM", seals.recorder())
     yield seals
-    with capsys.disabled():
-        print(f"\n{len(seals.pairs)} seals, no pair of key and nonce twice")
+    monkeypatch.undo()
+    what = request.node.name.removeprefix("test_").replace("_", " ")
+    tell(f"{len(seals.pairs)} seals, no pair of key and nonce twice: {what}")
     assert len(seals.pairs) > 20
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from kms_emulator.calls import CallLog
 from kms_emulator.clock import ClockSetting, VirtualClock
+from kms_emulator.model.faults import FaultPlan
 from kms_emulator.model.registry import Registry
 from kms_emulator.model.store import MemoryStore, Store
 
@@ -21,6 +22,7 @@ class Core:
         self.clock = VirtualClock(host_ns, ClockSetting.decode(saved) if saved else None)
         self.registry = Registry(self._store, state)
         self.calls = CallLog()
+        self.faults = FaultPlan()
 
     def now_ns(self) -> int:
         """Return the virtual time, with everything done that was due by then."""
@@ -35,7 +37,8 @@ class Core:
         return self.now_ns()
 
     def reset(self) -> None:
-        """Forget everything: keys, names, calls, and the clock's setting."""
+        """Forget everything: keys, names, calls, faults, and the clock's setting."""
         self.registry.clear()
         self.calls.clear()
+        self.faults.clear()
         self.clock.setting = ClockSetting()

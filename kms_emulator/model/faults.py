@@ -164,6 +164,7 @@ class FaultPlan:
     def __init__(self) -> None:
         self._planned: dict[int, Planned] = {}
         self._last_number = 0
+        self._waiting: dict[int, list[Callable[[], None]]] = {}
 
     def __len__(self) -> int:
         return len(self._planned)
@@ -180,20 +181,27 @@ class FaultPlan:
 
     def remove(self, number: int) -> bool:
         """Remove a fault; tell whether there was one."""
-        return self._planned.pop(number, None) is not None
+        found = self._planned.pop(number, None) is not None
+        for release in self._waiting.pop(number, []):
+            release()
+        return found
 
     def clear(self) -> None:
         """Remove all; numbers begin at 1 again."""
-        self._planned.clear()
+        for number in list(self._planned):
+            self.remove(number)
         self._last_number = 0
 
     def planned(self) -> list[Planned]:
         """Return the faults, oldest first, also those that are spent."""
         return list(self._planned.values())
 
-    def active(self, number: int) -> bool:
-        """Tell whether a fault is still there."""
-        return number in self._planned
+    def when_removed(self, number: int, release: Callable[[], None]) -> None:
+        """Call `release` once, when the fault is removed; at once if it is not there."""
+        if number in self._planned:
+            self._waiting.setdefault(number, []).append(release)
+        else:
+            release()
 
     def decide(self, facts: Facts) -> Verdict:
         """Return what the call meets, and count it."""

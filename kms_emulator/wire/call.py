@@ -1,6 +1,6 @@
 """One call on its way through an adapter: who makes it, what is noted of it, and the errors that end it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from kms_emulator.core import Core
 from kms_emulator.model.errors import ModelError
+from kms_emulator.model.faults import Fault
 from kms_emulator.model.registry import Registry
 
 Request = TypeVar("Request", bound=Message)
@@ -21,6 +22,7 @@ class CloudError(Exception):
         inner_code: a finer code, where the cloud sends one.
         details: an encoded google.rpc.Status for clients that read it, or nothing.
         http_status: for the HTTP wire; 0 where the code alone says which.
+        retry_after_s: when to come back, where the cloud says so; 0 where it does not.
     """
 
     def __init__(
@@ -31,9 +33,11 @@ class CloudError(Exception):
         inner_code: str = "",
         details: bytes = b"",
         http_status: int = 0,
+        retry_after_s: int = 0,
     ) -> None:
         self.code, self.message, self.status = code, message, status
-        self.inner_code, self.details, self.http_status = inner_code, details, http_status
+        self.inner_code, self.details = inner_code, details
+        self.http_status, self.retry_after_s = http_status, retry_after_s
         super().__init__(f"{code}: {message}")
 
 
@@ -84,6 +88,7 @@ class Call:
     key_version: str = ""
     plaintext_bytes: int = 0
     ciphertext_bytes: int = 0
+    fault: int = 0
 
     @property
     def registry(self) -> Registry:
@@ -105,9 +110,17 @@ class Operation(Generic[Request]):
 
 @dataclass(frozen=True)
 class Adapter:
-    """One cloud's shape: the service it is served as, its operations, and how it words what the model refuses."""
+    """One cloud's shape: the service it is served as, its operations, and how it words what is refused.
+
+    Attributes:
+        translate: what the model refuses.
+        fault_error: a fault that has an answer.
+        key_names: every name of every key that a request means; finds nothing wrong with any request.
+    """
 
     provider: str
     service: str
     operations: Mapping[str, Operation[Any]]
     translate: Callable[[ModelError, Call], CloudError]
+    fault_error: Callable[[Fault, Call], CloudError]
+    key_names: Callable[[Registry, Message], Iterable[str]]

@@ -18,6 +18,9 @@ ERROR_CODE_KEY = "x-kms-error-code"
 INNER_CODE_KEY = "x-kms-inner-error-code"
 """Trailing metadata: the finer code, where the cloud sends one."""
 
+RETRY_AFTER_KEY = "retry-after"
+"""Trailing metadata: seconds, where the cloud says when to come back."""
+
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata: google.rpc.Status, as Google's clients read it."""
 
@@ -67,6 +70,8 @@ async def abort(context: Context, error: CloudError) -> NoReturn:
     trailing: list[tuple[str, str | bytes]] = [(ERROR_CODE_KEY, error.code)]
     if error.inner_code:
         trailing.append((INNER_CODE_KEY, error.inner_code))
+    if error.retry_after_s:
+        trailing.append((RETRY_AFTER_KEY, str(error.retry_after_s)))
     if error.details:
         trailing.append((DETAILS_KEY, error.details))
     await context.abort(error.status, error.message, tuple(trailing))

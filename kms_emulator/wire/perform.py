@@ -12,6 +12,7 @@ from kms_emulator.calls import CallRecord
 from kms_emulator.core import Core
 from kms_emulator.model.errors import ModelError
 from kms_emulator.wire.call import ANONYMOUS, Adapter, Call, Caller, CloudError, NoAnswerError
+from kms_emulator.wire.faults import meet_faults
 
 INTERNAL_CODE = "InternalError"
 """Outcome of a call that met a fault of the emulator itself."""
@@ -65,6 +66,7 @@ async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
     operation = adapter.operations[call.operation]
     try:
         call.tick()
+        await meet_faults(adapter, call, request)
         if operation.check is not None:
             operation.check(request)
         answer = operation.run(call, request)

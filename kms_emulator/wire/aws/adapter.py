@@ -4,6 +4,7 @@ from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
 from kms_emulator.wire.aws import aliases, crypto, keys, names
 from kms_emulator.wire.aws.errors import translate
+from kms_emulator.wire.aws.faults import fault_error, key_names
 from kms_emulator.wire.call import Adapter, Operation
 
 AWS = Adapter(
@@ -30,4 +31,6 @@ AWS = Adapter(
         "GenerateDataKey": Operation(pb.GenerateDataKeyRequest, crypto.generate_data_key),
     },
     translate=translate,
+    fault_error=fault_error,
+    key_names=key_names,
 )

@@ -4,6 +4,7 @@ from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
 from kms_emulator.wire.azure import crypto, deleted, keys, names
 from kms_emulator.wire.azure.errors import translate
+from kms_emulator.wire.azure.faults import fault_error, key_names
 from kms_emulator.wire.call import Adapter, Operation
 
 AZURE = Adapter(
@@ -27,4 +28,6 @@ AZURE = Adapter(
         "Decrypt": Operation(pb.KeyOperationRequest, crypto.backward("decrypt")),
     },
     translate=translate,
+    fault_error=fault_error,
+    key_names=key_names,
 )

@@ -5,6 +5,7 @@ from keystore_api.google_kms.v1 import service_pb2 as pb
 from kms_emulator.wire.call import Adapter, Operation
 from kms_emulator.wire.gcp import crypto, keys, names, versions
 from kms_emulator.wire.gcp.errors import translate
+from kms_emulator.wire.gcp.faults import fault_error, key_names
 
 GCP = Adapter(
     provider=names.REALM,
@@ -31,4 +32,6 @@ GCP = Adapter(
         "GenerateRandomBytes": Operation(pb.GenerateRandomBytesRequest, crypto.generate_random_bytes),
     },
     translate=translate,
+    fault_error=fault_error,
+    key_names=key_names,
 )

@@ -119,10 +119,15 @@ def test_removed_and_cleared_faults_meet_nothing() -> None:
     plan = plan_of(Fault(FaultKind.CLOSE), Fault(FaultKind.HANG))
     assert plan.remove(1) is True
     assert plan.remove(1) is False
-    assert (plan.active(1), plan.active(2), len(plan)) == (False, True, 1)
+    assert len(plan) == 1
     verdict = plan.decide(facts())
     assert verdict == Verdict(0, plan.planned()[0].fault)
+    released: list[int] = []
+    plan.when_removed(2, lambda: released.append(2))
+    plan.when_removed(1, lambda: released.append(1))
+    assert released == [1]
     plan.clear()
+    assert released == [1, 2]
     assert plan.decide(facts()) is NOTHING
     assert plan.add(Fault(FaultKind.CLOSE)).number == 1
 

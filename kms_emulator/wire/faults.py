@@ -1,0 +1,63 @@
+"""Lets a call meet its faults: waits, breaks off, or answers in the cloud's words. The plan decides which."""
+
+import asyncio
+
+from google.protobuf.message import Message
+
+from kms_emulator.model.faults import Facts, FaultKind
+from kms_emulator.wire.call import Adapter, Call, NoAnswerError
+from kms_emulator.wire.times import SECOND_NS
+
+HANG_S_MAX = 3600
+"""LIMIT: seconds that a hanging call is kept; every client gives up long before."""
+
+CLOSED_OUTCOME, HUNG_OUTCOME = "ConnectionClosed", "Hung"
+
+
+async def meet_faults(adapter: Adapter, call: Call, request: Message) -> None:
+    """Return, perhaps late, if the call may go on.
+
+    Raises:
+        CloudError: the cloud's answer to the fault it met.
+        NoAnswerError: an outage without an answer.
+    """
+    plan, caller = call.core.faults, call.caller
+    if not plan:
+        return
+    facts = Facts(
+        call.provider,
+        call.operation,
+        call.now_ns,
+        keys=lambda: adapter.key_names(call.registry, request),
+        callers=tuple(filter(None, (caller.arn, caller.access_key_id))),
+        address=caller.address,
+    )
+    verdict = plan.decide(facts)
+    if verdict.delay_ns:
+        await asyncio.sleep(verdict.delay_ns / SECOND_NS)
+        call.tick()
+    fault = verdict.fault
+    if fault is None:
+        return
+    call.fault = fault.number
+    if fault.kind is FaultKind.CLOSE:
+        raise NoAnswerError(CLOSED_OUTCOME)
+    if fault.kind is FaultKind.HANG:
+        await _hang(call, fault.number)
+        raise NoAnswerError(HUNG_OUTCOME)
+    raise adapter.fault_error(fault, call)
+
+
+async def _hang(call: Call, number: int) -> None:
+    """Wait until the fault is removed; a wire cancels this when the caller goes away."""
+    released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def release() -> None:
+        if not released.done():
+            released.set_result(None)
+
+    call.core.faults.when_removed(number, release)
+    try:
+        await asyncio.wait_for(released, HANG_S_MAX)
+    except TimeoutError:
+        return

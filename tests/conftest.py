@@ -1,8 +1,15 @@
-"""What all tests share: a way to tell figures that the run should show at its end."""
+"""What all tests share: fixtures, and a way to tell figures that a run shows at its end."""
 
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+from tests.emulator_process import emulator as emulator
+
+# No test depends on how fast a machine is.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 _FIGURE = "figure"
 

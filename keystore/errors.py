@@ -5,7 +5,7 @@ No message carries key material or plaintext.
 
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
-        KeyUriError, KmsEndpointError, PageRangeError
+        KeyUriError, KmsEndpointError, KmsSetupError, PageRangeError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
@@ -39,6 +39,10 @@ class KeyUriError(InputError):
 
 class KmsEndpointError(InputError):
     """The address of a KMS is missing, cannot be parsed, or would send secrets over a network in clear."""
+
+
+class KmsSetupError(InputError):
+    """The library that speaks to a KMS is not installed, or its own settings cannot be used."""
 
 
 class PageRangeError(InputError):

@@ -1,142 +1,105 @@
-"""AWS KMS, over the emulator's gRPC shape of it: Encrypt and Decrypt with an encryption context.
+"""AWS KMS: Encrypt and Decrypt with an encryption context, over any wire that makes AWS's calls.
 
 A wrapped key names its KMS key itself, and records the ARN. A configured key id or ARN is sent along with Decrypt, so
 that AWS refuses a ciphertext of any other key; behind an alias the recorded ARN is sent, because an alias may have been
 pointed elsewhere since.
+
+Leaves to the wires (`aws_grpc`, `aws_boto3`): how a call is made, and which error type an answer is.
 """
 
 from collections.abc import Mapping
-
-import grpc
-from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
-from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
+from dataclasses import dataclass
+from typing import Protocol
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import (
-    CiphertextError,
-    KeyDisabledError,
-    KeyNotFoundError,
-    KeyPendingDeletionError,
-    KeyUnusableError,
-    KmsCredentialsError,
-    KmsError,
-    KmsPermissionError,
-    KmsUnreachableError,
-)
+from keystore.errors import KeyUnusableError, KmsError
 from keystore.format.wrapped import WrappedKey
-from keystore.kms.channel import CallRefusedError, call, classify, describe_refusal
+from keystore.kms.aws_codes import INVALID_STATE, STATES
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
+from keystore.kms.refusals import describe
 from keystore.kms.uri import KeyUri
 
-CODES: Mapping[str, type[KmsError]] = {
-    "UnrecognizedClientException": KmsCredentialsError,
-    "InvalidClientTokenId": KmsCredentialsError,
-    "InvalidSignatureException": KmsCredentialsError,
-    "SignatureDoesNotMatch": KmsCredentialsError,
-    "IncompleteSignature": KmsCredentialsError,
-    "MissingAuthenticationToken": KmsCredentialsError,
-    "MissingAuthenticationTokenException": KmsCredentialsError,
-    "ExpiredTokenException": KmsCredentialsError,
-    "ExpiredToken": KmsCredentialsError,
-    "RequestExpired": KmsCredentialsError,
-    "AccessDeniedException": KmsPermissionError,
-    "AccessDenied": KmsPermissionError,
-    "NotAuthorized": KmsPermissionError,
-    "OptInRequired": KmsPermissionError,
-    "InvalidGrantTokenException": KmsPermissionError,
-    "NotFoundException": KeyNotFoundError,
-    "InvalidArnException": KeyNotFoundError,
-    "DisabledException": KeyDisabledError,
-    "InvalidKeyUsageException": KeyUnusableError,
-    "InvalidCiphertextException": CiphertextError,
-    "IncorrectKeyException": CiphertextError,
-    "KeyUnavailableException": KmsUnreachableError,
-    "DependencyTimeoutException": KmsUnreachableError,
-    "KMSInternalException": KmsUnreachableError,
-    "InternalFailure": KmsUnreachableError,
-    "ServiceUnavailable": KmsUnreachableError,
-    "ThrottlingException": KmsUnreachableError,
-    "LimitExceededException": KmsUnreachableError,
-    "RequestLimitExceeded": KmsUnreachableError,
-}
-"""AWS's error codes (API reference of KMS: Encrypt, Decrypt, DescribeKey, and the common errors)."""
 
-STATES: Mapping[str, type[KmsError]] = {
-    "Disabled": KeyDisabledError,
-    "PendingDeletion": KeyPendingDeletionError,
-    "PendingReplicaDeletion": KeyPendingDeletionError,
-    "PendingImport": KeyUnusableError,
-    "Unavailable": KmsUnreachableError,
-    "Updating": KmsUnreachableError,
-    "Creating": KmsUnreachableError,
-    "Enabled": KmsUnreachableError,
-}
-"""What a key state means for a call that it forbade.
+class AwsRefusedError(Exception):
+    """A call failed; the client turns it into a `KmsError`. Never leaves `keystore.kms`.
 
-Unavailable: the key store behind it cannot be reached. Enabled: somebody changed it in between, so try again.
-"""
+    Attributes:
+        kind: what the answer, or its absence, means.
+        code: AWS's error code, or what stands for one when there was no answer.
+    """
+
+    def __init__(self, kind: type[KmsError], code: str, text: str) -> None:
+        super().__init__(text)
+        self.kind, self.code, self.text = kind, code, text
+
+
+@dataclass(frozen=True)
+class AwsKey:
+    """What DescribeKey tells."""
+
+    arn: str
+    state: str
+    usage: str
+
+
+class AwsWire(Protocol):
+    """AWS's calls in one region. Each raises `AwsRefusedError` and nothing else."""
+
+    def describe_key(self, key_id: str) -> AwsKey: ...
+
+    def encrypt(self, key_id: str, plaintext: bytes, context: Mapping[str, str]) -> tuple[str, bytes]:
+        """Return the ARN of the key and the ciphertext."""
+        ...
+
+    def decrypt(self, key_id: str, ciphertext: bytes, context: Mapping[str, str]) -> bytes: ...
+
+    def close(self) -> None:
+        """Give back connections; may be called twice."""
+        ...
 
 
 class AwsKms:
     """A KMS key of one region."""
 
-    def __init__(self, uri: KeyUri, channel: grpc.Channel) -> None:
-        self._uri, self._channel = uri, channel
-        self._stub = AwsKmsStub(channel)
+    def __init__(self, uri: KeyUri, wire: AwsWire) -> None:
+        self._uri, self._wire = uri, wire
 
     def describe(self) -> KeyDescription:
         try:
-            metadata = self._metadata()
-        except CallRefusedError as error:
+            key = self._wire.describe_key(self._uri.key)
+        except AwsRefusedError as error:
             raise self._error("DescribeKey", error) from None
-        usable = metadata.key_state == "Enabled" and metadata.key_usage == "ENCRYPT_DECRYPT"
-        return KeyDescription("aws", self._uri.text, metadata.arn, metadata.key_state, usable)
+        usable = key.state == "Enabled" and key.usage == "ENCRYPT_DECRYPT"
+        return KeyDescription("aws", self._uri.text, key.arn, key.state, usable)
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
         require_secret(secret)
-        request = pb.EncryptRequest(
-            region=self._uri.place,
-            key_id=self._uri.key,
-            plaintext=bytes(secret.view()),
-            encryption_context=dict(context),
-        )
         try:
-            reply = call(self._stub.Encrypt, request)
-        except CallRefusedError as error:
+            arn, ciphertext = self._wire.encrypt(self._uri.key, bytes(secret.view()), context)
+        except AwsRefusedError as error:
             raise self._error("Encrypt", error) from None
-        return WrappedKey("aws", self._uri.text, reply.key_id, reply.ciphertext_blob)
+        return WrappedKey("aws", self._uri.text, arn, ciphertext)
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
         require_wrapped(wrapped, "aws")
         is_alias = self._uri.key.startswith("alias/") or ":alias/" in self._uri.key
-        request = pb.DecryptRequest(
-            region=self._uri.place,
-            key_id=wrapped.key_version if is_alias else self._uri.key,
-            ciphertext_blob=wrapped.ciphertext,
-            encryption_context=dict(context),
-        )
+        key_id = wrapped.key_version if is_alias else self._uri.key
         try:
-            reply = call(self._stub.Decrypt, request)
-        except CallRefusedError as error:
+            plaintext = self._wire.decrypt(key_id, wrapped.ciphertext, context)
+        except AwsRefusedError as error:
             raise self._error("Decrypt", error) from None
-        return receive_secret(reply.plaintext, self._uri.text)
+        return receive_secret(plaintext, self._uri.text)
 
     def close(self) -> None:
-        self._channel.close()
+        self._wire.close()
 
-    def _metadata(self) -> pb.KeyMetadata:
-        request = pb.DescribeKeyRequest(region=self._uri.place, key_id=self._uri.key)
-        return call(self._stub.DescribeKey, request).key_metadata
-
-    def _error(self, action: str, error: CallRefusedError) -> KmsError:
-        refusal = error.refusal
-        if refusal.code == "KMSInvalidStateException":
-            return describe_refusal(self._state_error(), self._uri.text, action, refusal)
-        return describe_refusal(classify(refusal, CODES), self._uri.text, action, refusal)
+    def _error(self, action: str, error: AwsRefusedError) -> KmsError:
+        kind = self._state_error() if error.code == INVALID_STATE else error.kind
+        return describe(kind, self._uri.text, action, error.code, error.text)
 
     def _state_error(self) -> type[KmsError]:
         """Ask which state it is: AWS has one code for all that forbid a call."""
         try:
-            return STATES.get(self._metadata().key_state, KeyUnusableError)
-        except CallRefusedError:
+            return STATES.get(self._wire.describe_key(self._uri.key).state, KeyUnusableError)
+        except AwsRefusedError:
             return KeyUnusableError

@@ -9,7 +9,6 @@ Invariants:
    that we know.
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,20 +16,16 @@ from typing import Any, TypeVar
 import grpc
 
 from keystore.errors import (
-    CiphertextError,
-    KeyDestroyedError,
-    KeyDisabledError,
     KeyNotFoundError,
-    KeyPendingDeletionError,
-    KeyUnusableError,
     KmsCredentialsError,
     KmsEndpointError,
     KmsError,
     KmsPermissionError,
     KmsUnreachableError,
 )
+from keystore.kms.endpoints import is_loopback, is_url
+from keystore.kms.refusals import describe
 
-ENDPOINT_ENVIRONMENT = "KEYSTORE_KMS_ENDPOINT"
 TIMEOUT_S = 10.0
 """LIMIT: seconds for one call; a KMS answers in milliseconds, and a start must not hang on one that does not."""
 
@@ -61,18 +56,6 @@ INVALID_STATUSES: Mapping[grpc.StatusCode, type[KmsError]] = {
 }
 """Statuses that mean the same at every cloud when no code says more."""
 
-ADVICE: Mapping[type[KmsError], str] = {
-    KmsCredentialsError: "Renew the credentials.",
-    KmsPermissionError: "Give the permission back at the KMS.",
-    KeyNotFoundError: "Check the key URI and the endpoint.",
-    KeyDisabledError: "Enable the key at the KMS.",
-    KeyPendingDeletionError: "Cancel the deletion at the KMS while it is possible.",
-    KeyDestroyedError: "Use a copy of the data that another key wraps.",
-    KeyUnusableError: "Choose a key made for encryption.",
-    CiphertextError: "Bring back the file that holds the wrapped key.",
-    KmsUnreachableError: "Try again later; what runs goes on.",
-}
-
 
 @dataclass(frozen=True)
 class Refusal:
@@ -98,10 +81,14 @@ def open_channel(endpoint: str) -> grpc.Channel:
     Raises:
         KmsEndpointError: not HOST:PORT, or not a loopback address.
     """
+    if is_url(endpoint):
+        raise KmsEndpointError(
+            f"{endpoint!r} is a URL, and these keys are reached by gRPC. Name its HOST:PORT. Nothing was sent."
+        )
     host, colon, port = endpoint.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise KmsEndpointError(f"{endpoint!r} is not HOST:PORT, such as 127.0.0.1:4566. Nothing was sent.")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise KmsEndpointError(
             f"{endpoint!r} is not on this machine. The gRPC clients speak plaintext, which would show keys on a "
             "network; name a loopback address such as 127.0.0.1. Nothing was sent."
@@ -134,8 +121,7 @@ def classify(refusal: Refusal, codes: Mapping[str, type[KmsError]]) -> type[KmsE
 
 def describe_refusal(kind: type[KmsError], key_uri: str, action: str, refusal: Refusal) -> KmsError:
     """Return an error of type `kind` that tells what was asked, what the KMS said and what to do."""
-    code = refusal.code or refusal.status.name
-    return kind(f"{key_uri}: {action} failed: {code}: {refusal.text}. Nothing was changed. {ADVICE[kind]}")
+    return describe(kind, key_uri, action, refusal.code or refusal.status.name, refusal.text)
 
 
 def _read_refusal(error: grpc.RpcError) -> Refusal:
@@ -143,18 +129,8 @@ def _read_refusal(error: grpc.RpcError) -> Refusal:
         return Refusal(grpc.StatusCode.UNKNOWN, "", "", str(error))
     codes = {name: _text(value) for name, value in error.trailing_metadata() or ()}
     code, outer = (codes.get(name, "") for name in CODE_METADATA)
-    text = (error.details() or "no reason given").rstrip(".")
-    return Refusal(error.code(), code or outer, outer or code, text)
+    return Refusal(error.code(), code or outer, outer or code, error.details() or "")
 
 
 def _text(value: str | bytes) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
-    except ValueError:
-        return False

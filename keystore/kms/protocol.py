@@ -5,7 +5,8 @@ The promise of every client:
 1. `wrap` and `unwrap` move secrets of `SECRET_BYTES` bytes only. Data never goes to a KMS.
 2. Every failure is a `KmsError`, and its type separates *invalid* (the KMS said no: what uses the key must stop) from
    *unreachable* (nobody knows: what runs goes on). An answer that the client does not know is never called invalid.
-3. Every call has a deadline. No call is repeated behind the caller's back.
+3. Every call ends within a bound. Only AWS's own SDK repeats one, a bounded number of times, and no call that is made
+   changes anything at a KMS.
 4. `unwrap` returns what the KMS answered, which is not yet proof of anything: RSA wrapping binds no context and anybody
    with the public key can make a wrapped key. The caller derives its key from it and checks a commitment.
 """

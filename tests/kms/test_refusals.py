@@ -21,10 +21,11 @@ from keystore.errors import (
     KmsPermissionError,
     KmsUnreachableError,
 )
-from keystore.kms import aws, azure
-from keystore.kms.channel import ADVICE, CallRefusedError, call, open_channel
+from keystore.kms import aws_codes, azure
+from keystore.kms.channel import CallRefusedError, call, open_channel
 from keystore.kms.connect import connect
 from keystore.kms.protocol import WrappedKey
+from keystore.kms.refusals import ADVICE
 
 S = grpc.StatusCode
 URIS = {
@@ -122,7 +123,7 @@ def test_code_that_nobody_listed_is_never_invalid(
         assert type(error) is KmsUnreachableError
 
 
-@pytest.mark.parametrize(("code", "expected"), aws.CODES.items())
+@pytest.mark.parametrize(("code", "expected"), aws_codes.CODES.items())
 @pytest.mark.parametrize("status", [S.INTERNAL, S.FAILED_PRECONDITION, S.PERMISSION_DENIED])
 def test_codes_of_aws(server: tuple[Answer, str], code: str, expected: type[KmsError], status: grpc.StatusCode) -> None:
     """The code decides, whatever the status."""
@@ -164,7 +165,7 @@ def test_state_that_aws_does_not_explain_is_unusable(server: tuple[Answer, str])
 
 
 def test_each_type_has_advice() -> None:
-    kinds = {*aws.CODES.values(), *azure.UNWRAP_CODES.values(), *aws.STATES.values()}
+    kinds = {*aws_codes.CODES.values(), *azure.UNWRAP_CODES.values(), *aws_codes.STATES.values()}
     assert kinds <= ADVICE.keys()
 
 

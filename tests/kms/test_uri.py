@@ -88,4 +88,4 @@ def test_endpoint_elsewhere_is_refused(endpoint: str) -> None:
 def test_cloud_key_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KEYSTORE_KMS_ENDPOINT", raising=False)
     with pytest.raises(KmsEndpointError, match="KEYSTORE_KMS_ENDPOINT"):
-        connect("aws://us-east-1/alias/x")
+        connect("gcp://projects/p/locations/l/keyRings/r/cryptoKeys/k")

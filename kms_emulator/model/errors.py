@@ -6,6 +6,9 @@ ModelError
   VersionStateError     the version's state does not allow it
   CiphertextError       changed, cut, foreign, or bound to another context
   LengthError           too many bytes for this key
+  SignatureError        the signature or the code is not the message's
+  MaterialError         imported material is of the wrong form, or not the one expected
+  PeerKeyError          another party's public key is of the wrong form or kind
 """
 
 from kms_emulator.model.keys import Key, Version
@@ -57,3 +60,15 @@ class LengthError(ModelError):
     def __init__(self, length_max: int) -> None:
         self.length_max = length_max
         super().__init__(f"at most {length_max} bytes can be encrypted with this key")
+
+
+class SignatureError(ModelError):
+    """A signature or authentication code is not this key's over this message."""
+
+
+class MaterialError(ModelError):
+    """Imported material has the wrong form or size for the key, or is not what was imported before."""
+
+
+class PeerKeyError(ModelError):
+    """Another party's public key has the wrong form, or is of another kind than the key."""

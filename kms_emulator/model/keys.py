@@ -13,26 +13,68 @@ class KeyKind(Enum):
     """What a key's material is."""
 
     AES_256 = "aes-256"
+    HMAC_224 = "hmac-224"
+    HMAC_256 = "hmac-256"
+    HMAC_384 = "hmac-384"
+    HMAC_512 = "hmac-512"
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
     RSA_4096 = "rsa-4096"
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    EC_P521 = "ec-p521"
+    EC_SECP256K1 = "ec-secp256k1"
+    ED25519 = "ed25519"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
+    ML_KEM_768 = "ml-kem-768"
+    ML_KEM_1024 = "ml-kem-1024"
+
+
+class KeyUsage(Enum):
+    """The one thing that a key is for; it never changes."""
+
+    ENCRYPT = "encrypt"
+    SIGN = "sign"
+    MAC = "mac"
+    AGREE = "agree"
+    ENCAPSULATE = "encapsulate"
 
 
 class KeyState(Enum):
-    """State of a whole key. A key whose deletion has come is not a state: it is gone."""
+    """State of a whole key. A key whose deletion has come is not a state: it is gone.
+
+    MATERIAL_MISSING is for keys with imported material only, REPLICAS_REMAIN for keys with replicas only.
+    """
 
     ENABLED = "enabled"
     DISABLED = "disabled"
+    MATERIAL_MISSING = "material-missing"
+    REPLICAS_REMAIN = "replicas-remain"
     DELETION_SCHEDULED = "deletion-scheduled"
 
 
 class VersionState(Enum):
-    """State of one version. A destroyed version stays as a record without material."""
+    """State of one version. A destroyed version stays as a record without material; a missing one may come back."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
     DESTROY_SCHEDULED = "destroy-scheduled"
     DESTROYED = "destroyed"
+    MISSING = "missing"
+
+
+NO_MATERIAL = frozenset({VersionState.DESTROYED, VersionState.MISSING})
+"""The states in which a version has no material, here or in the store."""
+
+
+class Role(Enum):
+    """A key's part in a family: keys of several places that share id and material, of which one is primary."""
+
+    ALONE = "alone"
+    PRIMARY = "primary"
+    REPLICA = "replica"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +83,11 @@ class Version:
 
     Attributes:
         number: from 1, without gaps; ciphertexts name it.
-        id: 32 hexadecimal digits, random; for clouds whose versions have no numbers.
+        id: 32 hexadecimal digits, random or, for imported material, its fingerprint; for clouds whose versions have
+            no numbers.
         destroy_at_ns: when the scheduled destruction comes; None in other states.
         destroyed_ns: when it came.
+        expires_ns: when imported material goes missing by itself; None if it stays.
         attributes: what only the adapter understands.
     """
 
@@ -53,6 +97,7 @@ class Version:
     state: VersionState = VersionState.ENABLED
     destroy_at_ns: int | None = None
     destroyed_ns: int | None = None
+    expires_ns: int | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,10 +114,12 @@ class Key:
     """One key with all its versions.
 
     Attributes:
-        uid: 16 random bytes; ciphertexts name it. Never used again, unlike a name.
+        uid: 16 random bytes. Never used again, unlike a name.
         realm: which adapter the key belongs to; names are unique in a realm.
         primary: number of the version that encrypts unless another is asked for; None while there is none.
         deletion_window_ns: length of the scheduled deletion's window, as asked for.
+        imported: the material comes from outside: it can go missing, and only the same can come back.
+        family: 16 bytes that all keys of a family share; None for a key alone. Ciphertexts name the `lineage`.
     """
 
     uid: bytes
@@ -88,6 +135,20 @@ class Key:
     schedule: Schedule | None = None
     versions: tuple[Version, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    usage: KeyUsage = KeyUsage.ENCRYPT
+    imported: bool = False
+    role: Role = Role.ALONE
+    family: bytes | None = None
+
+    @property
+    def lineage(self) -> bytes:
+        """Return the 16 bytes that ciphertexts name: the family's, or the key's own."""
+        return self.family or self.uid
+
+    @property
+    def current(self) -> Version | None:
+        """Return the version that encrypts unless another is asked for, or None while there is none."""
+        return None if self.primary is None else self.version(self.primary)
 
     def version(self, number: int) -> Version | None:
         """Return the version of that number, or None."""

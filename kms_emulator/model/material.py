@@ -1,30 +1,38 @@
 """The bytes of one key version, and the only place that uses them. Never shown by `repr`, never pickled."""
 
-from enum import Enum
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from kms_emulator.model import envelope
-from kms_emulator.model.errors import CiphertextError, LengthError
+from kms_emulator.model import envelope, keypairs, paddings, signatures
+from kms_emulator.model.errors import CiphertextError, MaterialError, PeerKeyError, SignatureError
 from kms_emulator.model.keys import KeyKind
+from kms_emulator.model.paddings import RsaPadding as RsaPadding
 
-PUBLIC_EXPONENT = 65537
-_RSA_BITS = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072, KeyKind.RSA_4096: 4096}
-_AES_KEY_BYTES = 32
+SYMMETRIC_BYTES: Mapping[KeyKind, int] = {
+    KeyKind.AES_256: 32,
+    KeyKind.HMAC_224: 28,
+    KeyKind.HMAC_256: 32,
+    KeyKind.HMAC_384: 48,
+    KeyKind.HMAC_512: 64,
+}
+"""Length of the secret of each kind that is not a key pair."""
 
-
-class RsaPadding(Enum):
-    """How RSA pads: OAEP, with the hash that its mask generation uses too."""
-
-    OAEP_SHA1 = "oaep-sha1"
-    OAEP_SHA256 = "oaep-sha256"
+_HMAC_DIGESTS: Mapping[KeyKind, hashes.HashAlgorithm] = {
+    KeyKind.HMAC_224: hashes.SHA224(),
+    KeyKind.HMAC_256: hashes.SHA256(),
+    KeyKind.HMAC_384: hashes.SHA384(),
+    KeyKind.HMAC_512: hashes.SHA512(),
+}
 
 
 class Material:
-    """Secret bytes of one version: 32 for AES-256, PKCS #8 DER for RSA."""
+    """Secret bytes of one version: as many as `SYMMETRIC_BYTES` says, or PKCS #8 DER for a key pair."""
 
     def __init__(self, kind: KeyKind, secret: bytes) -> None:
         self.kind, self._secret = kind, secret
@@ -32,20 +40,46 @@ class Material:
     @classmethod
     def from_random(cls, random: bytes) -> Self:
         """Make an AES-256 key of 32 random bytes."""
-        if len(random) != _AES_KEY_BYTES:
-            raise ValueError(f"an AES-256 key has {_AES_KEY_BYTES} bytes, not {len(random)}")
+        if len(random) != SYMMETRIC_BYTES[KeyKind.AES_256]:
+            raise ValueError(f"an AES-256 key has 32 bytes, not {len(random)}")
         return cls(KeyKind.AES_256, random)
 
     @classmethod
+    def generate(cls, kind: KeyKind, entropy: Callable[[int], bytes]) -> Self:
+        """Make material of any kind. RSA takes tens of milliseconds to seconds: keep it off an event loop."""
+        length = SYMMETRIC_BYTES.get(kind)
+        return cls(kind, keypairs.generate(kind) if length is None else entropy(length))
+
+    @classmethod
     def generate_rsa(cls, kind: KeyKind) -> Self:
-        """Make an RSA key pair. Takes tens of milliseconds to seconds: keep it off an event loop."""
-        private = rsa.generate_private_key(PUBLIC_EXPONENT, _RSA_BITS[kind])
-        form = serialization.PrivateFormat.PKCS8
-        return cls(kind, private.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption()))
+        """Make an RSA key pair, as `generate` does."""
+        return cls(kind, keypairs.generate(kind))
+
+    @classmethod
+    def from_outside(cls, kind: KeyKind, secret: bytes) -> Self:
+        """Make material of what somebody imports: raw bytes, or a private key in PKCS #8.
+
+        Raises:
+            MaterialError: of the wrong length, form or kind.
+        """
+        length = SYMMETRIC_BYTES.get(kind)
+        if length is None:
+            return cls(kind, keypairs.to_pkcs8(keypairs.read_private(kind, secret)))
+        if len(secret) != length:
+            raise MaterialError(f"{kind.value} key material has {length} bytes, not {len(secret)}")
+        return cls(kind, secret)
 
     def to_stored(self) -> bytes:
         """Return the secret bytes, for the store only."""
         return self._secret
+
+    def fingerprint(self, lineage: bytes) -> str:
+        """Return 32 hexadecimal digits by which a key knows its imported material again; they say nothing about it."""
+        mac = hmac.HMAC(self._secret, hashes.SHA256())
+        mac.update(b"fingerprint of imported material\x00" + lineage)
+        return mac.finalize()[:16].hex()
+
+    # -- symmetric keys
 
     def seal(self, named: envelope.Named, plaintext: bytes, context: bytes, nonce: bytes) -> bytes:
         """Seal with AES-256-GCM; see `envelope`."""
@@ -55,38 +89,90 @@ class Material:
         """Open what `seal` made."""
         return envelope.open_sealed(self._secret, ciphertext, context)
 
+    def mac(self, message: bytes) -> bytes:
+        """Return the HMAC of the message, with the hash of the key's kind (RFC 2104)."""
+        return self._hmac(message).finalize()
+
+    def check_mac(self, message: bytes, code: bytes) -> None:
+        """Return if the code is the message's; SignatureError if not. Takes the same time for every wrong one."""
+        try:
+            self._hmac(message).verify(code)
+        except InvalidSignature:
+            raise SignatureError("the code is not this key's over this message") from None
+
+    def _hmac(self, message: bytes) -> hmac.HMAC:
+        mac = hmac.HMAC(self._secret, _HMAC_DIGESTS[self.kind])
+        mac.update(message)
+        return mac
+
+    # -- key pairs
+
+    def public_der(self) -> bytes:
+        """Return the public half as SubjectPublicKeyInfo DER."""
+        return keypairs.to_spki(self._private.public_key())
+
     def public_numbers(self) -> rsa.RSAPublicNumbers:
         """Return modulus and exponent of an RSA key."""
-        return self._private.public_key().public_numbers()
+        return self._rsa.public_key().public_numbers()
 
     def rsa_encrypt(self, plaintext: bytes, pad: RsaPadding) -> bytes:
-        """Encrypt under the public key.
-
-        Raises:
-            LengthError: more bytes than the modulus less the padding can hold.
-        """
-        digest = _digest(pad)
-        length_max = self._private.key_size // 8 - 2 - 2 * digest.digest_size
-        if len(plaintext) > length_max:
-            raise LengthError(length_max)
-        return self._private.public_key().encrypt(plaintext, _oaep(digest))
+        """Encrypt under the public half; see `paddings`."""
+        return paddings.encrypt(self._rsa.public_key(), plaintext, pad)
 
     def rsa_decrypt(self, ciphertext: bytes, pad: RsaPadding) -> bytes:
-        """Decrypt with the private key.
+        """Decrypt with the private half; see `paddings`."""
+        return paddings.decrypt(self._rsa, ciphertext, pad)
+
+    def sign(self, scheme: signatures.Scheme, message: bytes, form: signatures.MessageForm) -> bytes:
+        """Sign; see `signatures`."""
+        return signatures.sign(self._private, scheme, message, form)
+
+    def verify(self, scheme: signatures.Scheme, message: bytes, form: signatures.MessageForm, signature: bytes) -> None:
+        """Return if the signature is good; see `signatures`."""
+        signatures.verify(self._private.public_key(), scheme, message, form, signature)
+
+    def agree(self, peer_der: bytes) -> bytes:
+        """Return the shared secret with a peer's public key (SubjectPublicKeyInfo DER): x of the common point.
 
         Raises:
-            CiphertextError: changed, cut, or made under another key or padding.
+            PeerKeyError: not a public key, or one on another curve.
         """
         try:
-            return self._private.decrypt(ciphertext, _oaep(_digest(pad)))
+            peer = load_der_public_key(peer_der)
+            if not isinstance(peer, ec.EllipticCurvePublicKey):
+                raise ValueError("not a key on an elliptic curve")
+            # The cofactor of these curves is 1: this is the cofactor primitive of SP 800-56A too.
+            secret: bytes = self._private.exchange(ec.ECDH(), peer)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise PeerKeyError("the public key is not one on this key's curve") from error
+        return secret
+
+    def encapsulate(self) -> tuple[bytes, bytes]:
+        """Return a fresh shared secret and its encapsulation under the public half (FIPS 203)."""
+        secret, encapsulated = self._private.public_key().encapsulate()
+        return secret, encapsulated
+
+    def decapsulate(self, encapsulated: bytes) -> bytes:
+        """Return the shared secret. A changed encapsulation gives another secret, as FIPS 203 has it.
+
+        Raises:
+            CiphertextError: of the wrong length.
+        """
+        try:
+            secret: bytes = self._private.decapsulate(encapsulated)
         except ValueError:
-            raise CiphertextError("the ciphertext was changed or made under another key") from None
+            raise CiphertextError("not an encapsulation for this key") from None
+        return secret
 
     @cached_property
-    def _private(self) -> rsa.RSAPrivateKey:
-        private = serialization.load_der_private_key(self._secret, password=None)
+    def _private(self) -> Any:
+        return keypairs.read_private(self.kind, self._secret)
+
+    @property
+    def _rsa(self) -> rsa.RSAPrivateKey:
+        private = self._private
         if not isinstance(private, rsa.RSAPrivateKey):
-            raise TypeError("the stored material is not an RSA key")
+            raise TypeError("the material is not an RSA key")
         return private
 
     def __repr__(self) -> str:
@@ -94,12 +180,3 @@ class Material:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("key material is never pickled or copied")
-
-
-def _digest(pad: RsaPadding) -> hashes.HashAlgorithm:
-    # Key Vault offers OAEP over SHA-1 under the name RSA-OAEP, so it must be here; OAEP does not rest on collisions.
-    return hashes.SHA256() if pad is RsaPadding.OAEP_SHA256 else hashes.SHA1()
-
-
-def _oaep(digest: hashes.HashAlgorithm) -> padding.OAEP:
-    return padding.OAEP(mgf=padding.MGF1(digest), algorithm=digest, label=None)

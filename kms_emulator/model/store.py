@@ -3,7 +3,7 @@
 Each method that writes is atomic, and durable when it returns. It is read once, at the start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,17 +22,21 @@ class StoredState:
     settings: dict[str, str] = field(default_factory=dict)
 
 
+KeyChange = tuple[Key, Mapping[int, Material]]
+"""A key as it shall be, and the materials of its versions that are new or came back."""
+
+
 class Store(Protocol):
     """What the registry needs of a store."""
 
     def load(self) -> StoredState:
         """Return everything."""
 
-    def put_key(self, key: Key, new: Mapping[int, Material]) -> None:
-        """Write a key with its new materials, and erase the materials of its destroyed versions."""
+    def put_keys(self, changes: Sequence[KeyChange], removed: Sequence[bytes] = ()) -> None:
+        """Write keys with their new materials, and remove others with their materials and aliases, all or nothing.
 
-    def remove_key(self, uid: bytes) -> None:
-        """Remove a key, its materials and its aliases."""
+        Materials of versions that are gone, or have none, are erased.
+        """
 
     def put_alias(self, alias: Alias) -> None:
         """Write an alias."""
@@ -56,10 +60,7 @@ class MemoryStore:
     def load(self) -> StoredState:
         return StoredState()
 
-    def put_key(self, key: Key, new: Mapping[int, Material]) -> None:
-        pass
-
-    def remove_key(self, uid: bytes) -> None:
+    def put_keys(self, changes: Sequence[KeyChange], removed: Sequence[bytes] = ()) -> None:
         pass
 
     def put_alias(self, alias: Alias) -> None:

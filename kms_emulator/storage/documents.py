@@ -4,13 +4,25 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from kms_emulator.model.keys import Alias, Folder, Key, KeyKind, KeyState, Schedule, Version, VersionState
+from kms_emulator.model.keys import (
+    Alias,
+    Folder,
+    Key,
+    KeyKind,
+    KeyState,
+    KeyUsage,
+    Role,
+    Schedule,
+    Version,
+    VersionState,
+)
 
 
 def encode_key(key: Key) -> str:
     """Return the document of a key."""
     document = asdict(key)
-    document.update(uid=key.uid.hex(), kind=key.kind.value, state=key.state.value)
+    document.update(uid=key.uid.hex(), family=key.family.hex() if key.family is not None else None)
+    document.update(kind=key.kind.value, state=key.state.value, usage=key.usage.value, role=key.role.value)
     for version in document["versions"]:
         version["state"] = version["state"].value
     return json.dumps(document, sort_keys=True)
@@ -20,7 +32,9 @@ def decode_key(text: str) -> Key:
     """Return the key of a document; ValueError, KeyError or TypeError if it is not one."""
     document: dict[str, Any] = json.loads(text)
     document["uid"] = bytes.fromhex(document["uid"])
+    document["family"] = bytes.fromhex(document["family"]) if document["family"] is not None else None
     document["kind"], document["state"] = KeyKind(document["kind"]), KeyState(document["state"])
+    document["usage"], document["role"] = KeyUsage(document["usage"]), Role(document["role"])
     if document["schedule"] is not None:
         document["schedule"] = Schedule(**document["schedule"])
     document["versions"] = tuple(_decode_version(version) for version in document["versions"])

@@ -7,14 +7,14 @@ they are in the clear: this is an emulator.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kms_emulator.model.keys import Alias, Folder, Key, VersionState
+from kms_emulator.model.keys import NO_MATERIAL, Alias, Folder, Key
 from kms_emulator.model.material import Material
-from kms_emulator.model.store import StoredState
+from kms_emulator.model.store import KeyChange, StoredState
 from kms_emulator.storage import documents
 from kms_emulator.storage.errors import DataDirDamagedError, DataDirError, DataDirKeyError
 from kms_emulator.storage.sealing import Clear, Sealed, Sealer
@@ -127,30 +127,29 @@ class SqliteStore:
             self._check_complete(keys, materials)
             return StoredState(keys, materials, aliases, folders, settings)
 
-    def put_key(self, key: Key, new: Mapping[int, Material]) -> None:
-        """Write a key with its new materials, and erase the materials of its destroyed versions."""
-        gone = [version.number for version in key.versions if version.state is VersionState.DESTROYED]
+    def put_keys(self, changes: Sequence[KeyChange], removed: Sequence[bytes] = ()) -> None:
+        """Write keys with their new materials, and remove others with their materials and aliases, all or nothing."""
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO keys VALUES (?, ?) ON CONFLICT (uid) DO UPDATE SET document = excluded.document",
-                (key.uid, self._stored(("keys", key.uid.hex().upper()), documents.encode_key(key))),
-            )
-            rows = [
-                (key.uid, number, self._sealer.seal(_material(key.uid, number), material.to_stored()))
-                for number, material in new.items()
-            ]
-            db.executemany("INSERT INTO materials VALUES (?, ?, ?)", rows)
-            erased = db.executemany(
-                "DELETE FROM materials WHERE uid = ? AND number = ?", [(key.uid, number) for number in gone]
-            ).rowcount
-        if erased > 0:
+            erased = sum(self._put_key(db, key, new) for key, new in changes)
+            db.executemany("DELETE FROM keys WHERE uid = ?", [(uid,) for uid in removed])
+        if erased or removed:
             self._fold_log()
 
-    def remove_key(self, uid: bytes) -> None:
-        """Remove a key, its materials and its aliases."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM keys WHERE uid = ?", (uid,))
-        self._fold_log()
+    def _put_key(self, db: sqlite3.Connection, key: Key, new: Mapping[int, Material]) -> int:
+        """Write one key; return how many materials were erased."""
+        db.execute(
+            "INSERT INTO keys VALUES (?, ?) ON CONFLICT (uid) DO UPDATE SET document = excluded.document",
+            (key.uid, self._stored(("keys", key.uid.hex().upper()), documents.encode_key(key))),
+        )
+        rows = [
+            (key.uid, number, self._sealer.seal(_material(key.uid, number), material.to_stored()))
+            for number, material in new.items()
+        ]
+        db.executemany("INSERT OR REPLACE INTO materials VALUES (?, ?, ?)", rows)
+        gone = [version.number for version in key.versions if version.state in NO_MATERIAL]
+        single = db.executemany("DELETE FROM materials WHERE uid = ? AND number = ?", [(key.uid, n) for n in gone])
+        beyond = db.execute("DELETE FROM materials WHERE uid = ? AND number > ?", (key.uid, len(key.versions)))
+        return max(single.rowcount, 0) + beyond.rowcount
 
     def put_alias(self, alias: Alias) -> None:
         """Write an alias."""
@@ -214,7 +213,7 @@ class SqliteStore:
         for key in keys:
             for version in key.versions:
                 held = (key.uid, version.number) in materials
-                if held is (version.state is VersionState.DESTROYED):
+                if held is (version.state in NO_MATERIAL):
                     raise DataDirDamagedError(
                         f"{self._path}: version {version.number} of key {key.name} and its material do not agree; "
                         "nothing was changed. Restore the directory from a copy, or name another."

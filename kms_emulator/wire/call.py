@@ -42,11 +42,15 @@ class CloudError(Exception):
 
 
 class NoAnswerError(Exception):
-    """The connection is to end without an answer: an outage that was asked for."""
+    """The connection is to end without an answer: an outage that was asked for.
 
-    def __init__(self, outcome: str) -> None:
-        """Take what the call log says of it."""
-        self.outcome = outcome
+    Attributes:
+        outcome: what the call log says of it.
+        wait: to be awaited before the connection ends, unless the caller goes away.
+    """
+
+    def __init__(self, outcome: str, wait: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.outcome, self.wait = outcome, wait
         super().__init__(outcome)
 
 
@@ -83,6 +87,7 @@ class Call:
     provider: str
     operation: str
     caller: Caller = ANONYMOUS
+    request_id: str = ""
     now_ns: int = 0
     key: str = ""
     key_version: str = ""

@@ -4,7 +4,7 @@ import asyncio
 
 from google.protobuf.message import Message
 
-from kms_emulator.model.faults import Facts, FaultKind
+from kms_emulator.model.faults import Facts, FaultKind, FaultPlan
 from kms_emulator.wire.call import Adapter, Call, NoAnswerError
 from kms_emulator.wire.times import SECOND_NS
 
@@ -43,21 +43,17 @@ async def meet_faults(adapter: Adapter, call: Call, request: Message) -> None:
     if fault.kind is FaultKind.CLOSE:
         raise NoAnswerError(CLOSED_OUTCOME)
     if fault.kind is FaultKind.HANG:
-        await _hang(call, fault.number)
-        raise NoAnswerError(HUNG_OUTCOME)
+        raise NoAnswerError(HUNG_OUTCOME, lambda: _hang(plan, fault.number))
     raise adapter.fault_error(fault, call)
 
 
-async def _hang(call: Call, number: int) -> None:
-    """Wait until the fault is removed; a wire cancels this when the caller goes away."""
+async def _hang(plan: FaultPlan, number: int) -> None:
+    """Wait until the fault is removed."""
     released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def release() -> None:
         if not released.done():
             released.set_result(None)
 
-    call.core.faults.when_removed(number, release)
-    try:
-        await asyncio.wait_for(released, HANG_S_MAX)
-    except TimeoutError:
-        return
+    plan.when_removed(number, release)
+    await asyncio.wait({released}, timeout=HANG_S_MAX)

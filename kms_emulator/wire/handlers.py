@@ -50,7 +50,9 @@ def _runner(adapter: Adapter, name: str, core: Core) -> Callable[[Message, Conte
             return await perform(core, adapter, name, request, Caller(address=_address(context.peer())))
         except CloudError as error:
             await abort(context, error)
-        except NoAnswerError:
+        except NoAnswerError as error:
+            if error.wait is not None:
+                await error.wait()
             # gRPC cannot close one call's connection: this is what its clients make of a closed one.
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 

@@ -23,14 +23,16 @@ CANCELLED_CODE = "Cancelled"
 _log = logging.getLogger(__name__)
 
 
-async def perform(core: Core, adapter: Adapter, name: str, request: Message, caller: Caller = ANONYMOUS) -> Message:
+async def perform(
+    core: Core, adapter: Adapter, name: str, request: Message, caller: Caller = ANONYMOUS, request_id: str = ""
+) -> Message:
     """Run the operation `name` of an adapter.
 
     Raises:
         CloudError: the cloud's answer to whatever went wrong; it is in the call log.
         NoAnswerError: the connection is to end; that is in the call log too.
     """
-    call = Call(core, adapter.provider, name, caller)
+    call = Call(core, adapter.provider, name, caller, request_id)
     try:
         answer = await _run(adapter, call, request)
     except CloudError as error:
@@ -58,6 +60,10 @@ def note(call: Call, outcome: str) -> None:
             outcome=outcome,
             plaintext_bytes=call.plaintext_bytes,
             ciphertext_bytes=call.ciphertext_bytes,
+            caller=call.caller.arn,
+            access_key_id=call.caller.access_key_id,
+            address=call.caller.address,
+            fault=call.fault,
         )
     )
 
@@ -77,7 +83,9 @@ async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
         raise adapter.translate(error, call) from None
     except asyncio.CancelledError:
         # Passed on, it would make grpc print a traceback for every call that the end of the server cuts off.
-        raise CloudError(CANCELLED_CODE, "the emulator is ending", grpc.StatusCode.UNAVAILABLE) from None
+        raise CloudError(
+            CANCELLED_CODE, "the emulator is ending", grpc.StatusCode.UNAVAILABLE, http_status=503
+        ) from None
     except Exception as error:
         raise internal_error(f"{call.provider} {call.operation}", error) from None
 

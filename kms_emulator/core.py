@@ -1,4 +1,4 @@
-"""What one running emulator consists of, without any wire: registry, clock, call log, and the store behind them."""
+"""What one running emulator consists of, without any wire: registry, identities, clock, call log, and their store."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from kms_emulator.calls import CallLog
 from kms_emulator.clock import ClockSetting, VirtualClock
 from kms_emulator.model.faults import FaultPlan
+from kms_emulator.model.identities import Identities
 from kms_emulator.model.registry import Registry
 from kms_emulator.model.store import MemoryStore, Store
 
@@ -13,7 +14,10 @@ _CLOCK_SETTING = "clock"
 
 
 class Core:
-    """Registry, clock and call log over one store."""
+    """Registry, identities, clock and call log over one store.
+
+    `strict_auth` refuses callers whose access key is not known; a reset does not change it.
+    """
 
     def __init__(self, store: Store | None = None, host_ns: Callable[[], int] = time.time_ns) -> None:
         self._store: Store = store or MemoryStore()
@@ -21,6 +25,8 @@ class Core:
         saved = state.settings.get(_CLOCK_SETTING)
         self.clock = VirtualClock(host_ns, ClockSetting.decode(saved) if saved else None)
         self.registry = Registry(self._store, state)
+        self.identities = Identities(self._store, state.identities, state.credentials)
+        self.strict_auth = False
         self.calls = CallLog()
         self.faults = FaultPlan()
 
@@ -37,8 +43,9 @@ class Core:
         return self.now_ns()
 
     def reset(self) -> None:
-        """Forget everything: keys, names, calls, faults, and the clock's setting."""
+        """Forget everything: keys, names, identities, calls, faults, and the clock's setting."""
         self.registry.clear()
+        self.identities.clear()
         self.calls.clear()
         self.faults.clear()
         self.clock.setting = ClockSetting()

@@ -16,6 +16,7 @@ from dataclasses import replace
 from kms_emulator.model import envelope, lifecycle
 from kms_emulator.model.envelope import NONCE_BYTES
 from kms_emulator.model.errors import CiphertextError, KeyMissingError, NameTakenError
+from kms_emulator.model.grants import Grants
 from kms_emulator.model.keys import (
     NO_MATERIAL,
     Alias,
@@ -54,6 +55,7 @@ class Registry:
         self._materials = dict(state.materials)
         self._aliases = {(alias.realm, alias.name): alias for alias in state.aliases}
         self._folders = {(folder.realm, folder.name): folder for folder in state.folders}
+        self.grants = Grants(store, state.grants)
         self._next_due_ns = self._find_next_due()
 
     def __len__(self) -> int:
@@ -199,7 +201,7 @@ class Registry:
             self._forget(key)
 
     def remove(self, key: Key) -> None:
-        """Remove a key, its materials and its aliases, for good."""
+        """Remove a key, its materials, its aliases and its grants, for good."""
         self.put_all((), [key])
 
     def _followed(self, primary: Key, new: Mapping[int, Material]) -> list[KeyChange]:
@@ -233,6 +235,7 @@ class Registry:
         for version in key.versions:
             self._materials.pop((key.uid, version.number), None)
         self._aliases = {place: alias for place, alias in self._aliases.items() if alias.target != key.uid}
+        self.grants.forget_key(key.uid)
 
     def put_alias(self, realm: str, name: str, target: Key, now_ns: int) -> Alias:
         """Create an alias, or point it at another key."""
@@ -261,6 +264,7 @@ class Registry:
         self._store.clear()
         self._keys, self._names, self._lineages, self._materials, self._next_due_ns = {}, {}, {}, {}, None
         self._aliases, self._folders = {}, {}
+        self.grants.clear()
 
     # -- time
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from kms_emulator.model.grants import Grant
+from kms_emulator.model.identities import Credential, Identity
 from kms_emulator.model.keys import Alias, Folder, Key
 from kms_emulator.model.material import Material
 
@@ -20,6 +22,9 @@ class StoredState:
     aliases: list[Alias] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+    grants: list[Grant] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
+    credentials: list[Credential] = field(default_factory=list)
 
 
 KeyChange = tuple[Key, Mapping[int, Material]]
@@ -33,7 +38,7 @@ class Store(Protocol):
         """Return everything."""
 
     def put_keys(self, changes: Sequence[KeyChange], removed: Sequence[bytes] = ()) -> None:
-        """Write keys with their new materials, and remove others with their materials and aliases, all or nothing.
+        """Write keys with their new materials, and remove others with all that is theirs, all or nothing.
 
         Materials of versions that are gone, or have none, are erased.
         """
@@ -49,6 +54,24 @@ class Store(Protocol):
 
     def put_setting(self, name: str, value: str) -> None:
         """Write what is neither key nor name, such as the clock's setting."""
+
+    def put_grant(self, grant: Grant) -> None:
+        """Write a grant."""
+
+    def remove_grant(self, grant_id: str) -> None:
+        """Remove a grant."""
+
+    def put_identity(self, identity: Identity) -> None:
+        """Write an identity."""
+
+    def remove_identity(self, name: str) -> None:
+        """Remove an identity."""
+
+    def put_credential(self, credential: Credential) -> None:
+        """Write a credential."""
+
+    def remove_credential(self, credential_id: str) -> None:
+        """Remove a credential."""
 
     def clear(self) -> None:
         """Remove everything."""
@@ -73,6 +96,24 @@ class MemoryStore:
         pass
 
     def put_setting(self, name: str, value: str) -> None:
+        pass
+
+    def put_grant(self, grant: Grant) -> None:
+        pass
+
+    def remove_grant(self, grant_id: str) -> None:
+        pass
+
+    def put_identity(self, identity: Identity) -> None:
+        pass
+
+    def remove_identity(self, name: str) -> None:
+        pass
+
+    def put_credential(self, credential: Credential) -> None:
+        pass
+
+    def remove_credential(self, credential_id: str) -> None:
         pass
 
     def clear(self) -> None:

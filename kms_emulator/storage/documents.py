@@ -1,9 +1,11 @@
-"""Turns keys, aliases and folders into JSON documents and back. No key material passes through here."""
+"""Turns what the model keeps into JSON documents and back. No key material passes through here."""
 
 import json
 from dataclasses import asdict
 from typing import Any
 
+from kms_emulator.model.grants import Grant
+from kms_emulator.model.identities import Credential, Identity, IdentityKind
 from kms_emulator.model.keys import (
     Alias,
     Folder,
@@ -60,6 +62,39 @@ def encode_folder(folder: Folder) -> str:
 def decode_folder(text: str) -> Folder:
     """Return the folder of a document."""
     return Folder(**json.loads(text))
+
+
+def encode_grant(grant: Grant) -> str:
+    """Return the document of a grant."""
+    return json.dumps(asdict(grant) | {"key_uid": grant.key_uid.hex()}, sort_keys=True)
+
+
+def decode_grant(text: str) -> Grant:
+    """Return the grant of a document."""
+    document = json.loads(text)
+    document |= {"key_uid": bytes.fromhex(document["key_uid"]), "operations": tuple(document["operations"])}
+    return Grant(**document)
+
+
+def encode_identity(identity: Identity) -> str:
+    """Return the document of an identity."""
+    return json.dumps(asdict(identity) | {"kind": identity.kind.value}, sort_keys=True)
+
+
+def decode_identity(text: str) -> Identity:
+    """Return the identity of a document."""
+    document = json.loads(text)
+    return Identity(**document | {"kind": IdentityKind(document["kind"])})
+
+
+def encode_credential(credential: Credential) -> str:
+    """Return the document of a credential, with its secret: it opens nothing but this emulator."""
+    return json.dumps(asdict(credential), sort_keys=True)
+
+
+def decode_credential(text: str) -> Credential:
+    """Return the credential of a document."""
+    return Credential(**json.loads(text))
 
 
 def _decode_version(document: dict[str, Any]) -> Version:

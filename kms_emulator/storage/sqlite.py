@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kms_emulator.model.grants import Grant
+from kms_emulator.model.identities import Credential, Identity
 from kms_emulator.model.keys import NO_MATERIAL, Alias, Folder, Key
 from kms_emulator.model.material import Material
 from kms_emulator.model.store import KeyChange, StoredState
@@ -19,7 +21,7 @@ from kms_emulator.storage import documents
 from kms_emulator.storage.errors import DataDirDamagedError, DataDirError, DataDirKeyError
 from kms_emulator.storage.sealing import Clear, Sealed, Sealer
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x4B4D5345  # "KMSE"
 PASSPHRASE_NAME = "KMS_EMULATOR_PASSPHRASE"
 """The environment variable that a passphrase is taken from."""
@@ -45,6 +47,13 @@ CREATE TABLE folders (
   document TEXT NOT NULL,
   PRIMARY KEY (realm, name)
 ) WITHOUT ROWID;
+CREATE TABLE grants (
+  id TEXT PRIMARY KEY,
+  key_uid BLOB NOT NULL REFERENCES keys (uid) ON DELETE CASCADE,
+  document TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE identities (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE credentials (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sealing (header TEXT NOT NULL);
 """
@@ -124,8 +133,11 @@ class SqliteStore:
                 name: self._opened(("settings", name), value)
                 for name, value in self._rows("SELECT name, value FROM settings")
             }
+            grants = [documents.decode_grant(text) for text in self._documents("grants", "id")]
+            identities = [documents.decode_identity(text) for text in self._documents("identities", "name")]
+            credentials = [documents.decode_credential(text) for text in self._documents("credentials", "id")]
             self._check_complete(keys, materials)
-            return StoredState(keys, materials, aliases, folders, settings)
+            return StoredState(keys, materials, aliases, folders, settings, grants, identities, credentials)
 
     def put_keys(self, changes: Sequence[KeyChange], removed: Sequence[bytes] = ()) -> None:
         """Write keys with their new materials, and remove others with their materials and aliases, all or nothing."""
@@ -175,6 +187,33 @@ class SqliteStore:
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, self._stored(("settings", name), value)))
 
+    def put_grant(self, grant: Grant) -> None:
+        """Write a grant."""
+        row = (grant.id, grant.key_uid, self._stored(("grants", grant.id), documents.encode_grant(grant)))
+        self._write("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", row)
+
+    def remove_grant(self, grant_id: str) -> None:
+        """Remove a grant."""
+        self._write("DELETE FROM grants WHERE id = ?", (grant_id,))
+
+    def put_identity(self, identity: Identity) -> None:
+        """Write an identity."""
+        document = self._stored(("identities", identity.name), documents.encode_identity(identity))
+        self._write("INSERT OR REPLACE INTO identities VALUES (?, ?)", (identity.name, document))
+
+    def remove_identity(self, name: str) -> None:
+        """Remove an identity."""
+        self._write("DELETE FROM identities WHERE name = ?", (name,))
+
+    def put_credential(self, credential: Credential) -> None:
+        """Write a credential."""
+        document = self._stored(("credentials", credential.id), documents.encode_credential(credential))
+        self._write("INSERT OR REPLACE INTO credentials VALUES (?, ?)", (credential.id, document))
+
+    def remove_credential(self, credential_id: str) -> None:
+        """Remove a credential."""
+        self._write("DELETE FROM credentials WHERE id = ?", (credential_id,))
+
     def clear(self) -> None:
         """Remove everything but what the file is sealed under."""
         with self._transaction() as db:
@@ -194,6 +233,10 @@ class SqliteStore:
 
     def _rows(self, query: str) -> list[Any]:
         return self._connection().execute(query).fetchall()
+
+    def _write(self, statement: str, row: tuple[object, ...]) -> None:
+        with self._transaction() as db:
+            db.execute(statement, row)
 
     def _documents(self, table: str, columns: str) -> Iterator[str]:
         """Yield the documents of a table whose rows are named by `columns`."""
@@ -250,7 +293,7 @@ class SqliteStore:
 
 
 _IDENTITY = ("application_id", "user_version")
-_TABLES = ("aliases", "materials", "keys", "folders", "settings")
+_TABLES = ("aliases", "materials", "grants", "keys", "folders", "settings", "identities", "credentials")
 
 
 def _material(uid: bytes, number: int) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ class Call:
     plaintext_bytes: int = 0
     ciphertext_bytes: int = 0
     fault: int = 0
+    request: Message | None = None
 
     @property
     def registry(self) -> Registry:

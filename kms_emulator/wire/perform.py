@@ -32,7 +32,7 @@ async def perform(
         CloudError: the cloud's answer to whatever went wrong; it is in the call log.
         NoAnswerError: the connection is to end; that is in the call log too.
     """
-    call = Call(core, adapter.provider, name, caller, request_id)
+    call = Call(core, adapter.provider, name, caller, request_id, request=request)
     try:
         answer = await _run(adapter, call, request)
     except CloudError as error:

@@ -7,8 +7,9 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from kms_emulator.admin.controls import Controls
 from kms_emulator.admin.service import SERVICE as ADMIN_SERVICE
-from kms_emulator.admin.service import AdminService
+from kms_emulator.admin.service import admin_handler
 from kms_emulator.core import Core
 from kms_emulator.wire.aws.adapter import AWS
 from kms_emulator.wire.azure.adapter import AZURE
@@ -63,7 +64,7 @@ async def start(core: Core, host: str, port: int, data_dir: str = "") -> Server:
     """
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX)
     server.add_generic_rpc_handlers(
-        (*(generic_handler(adapter, core) for adapter in ADAPTERS), AdminService(core, data_dir).handler())
+        (*(generic_handler(adapter, core) for adapter in ADAPTERS), admin_handler(Controls(core, data_dir)))
     )
     services = (*(adapter.service for adapter in ADAPTERS), ADMIN_SERVICE)
     await _add_health(server, services)

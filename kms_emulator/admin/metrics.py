@@ -15,7 +15,7 @@ def metrics_text(core: Core) -> str:
         ({"provider": provider, "operation": operation, "outcome": outcome}, count)
         for (provider, operation, outcome), count in sorted(core.calls.counts.items())
     ]
-    families = (
+    families: tuple[tuple[str, str, str, list[tuple[dict[str, str], int]]], ...] = (
         ("kms_emulator_calls_total", "counter", "Calls, by how they ended.", calls),
         (
             "kms_emulator_calls_with_fault_total",

@@ -6,7 +6,6 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from kms_emulator.model import envelope
 from kms_emulator.model.errors import ModelError
 from kms_emulator.model.faults import Fault, FaultKind
 from kms_emulator.model.keys import Key
@@ -64,7 +63,7 @@ def key_names(registry: Registry, request: Message) -> Iterator[str]:
     for field in _CIPHERTEXT_FIELDS:
         ciphertext = getattr(fields, field, b"")
         if ciphertext:
-            yield from _all_names(registry, _in_ciphertext(registry, ciphertext))
+            yield from _all_names(registry, _in_ciphertext(registry, place, ciphertext))
 
 
 def _behind(registry: Registry, place: str, identifier: str) -> Key | None:
@@ -79,9 +78,9 @@ def _behind(registry: Registry, place: str, identifier: str) -> Key | None:
         return None
 
 
-def _in_ciphertext(registry: Registry, ciphertext: bytes) -> Key | None:
+def _in_ciphertext(registry: Registry, place: str, ciphertext: bytes) -> Key | None:
     try:
-        return registry.by_uid(envelope.read_names(ciphertext).uid)
+        return registry.named_in(names.REALM, ciphertext, f"{place}/")[0]
     except ModelError:
         return None
 

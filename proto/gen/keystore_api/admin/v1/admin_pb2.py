@@ -26,13 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!keystore_api/admin/v1/admin.proto\x12\x15keystore_api.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\x7f\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x10\n\x08\x64\x61ta_dir\x18\x03 \x01(\t\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tkey_count\x18\x05 \x01(\x03\"\x11\n\x0fGetClockRequest\"k\n\x05\x43lock\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x08\x12)\n\x06offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x13\x41\x64vanceClockRequest\x12%\n\x02\x62y\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\x0fSetClockRequest\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x08\"\xcb\x01\n\x04\x43\x61ll\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x11\n\toperation\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x13\n\x0bkey_version\x18\x06 \x01(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x17\n\x0fplaintext_bytes\x18\x08 \x01(\x03\x12\x18\n\x10\x63iphertext_bytes\x18\t \x01(\x03\"z\n\x10ListCallsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x11\n\toperation\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x05 \x01(\x03\x12\r\n\x05limit\x18\x06 \x01(\x05\"_\n\x11ListCallsResponse\x12*\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.keystore_api.admin.v1.Call\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\x03\"\x0e\n\x0cResetRequest\"\x0f\n\rResetResponse2\x9a\x04\n\x05\x41\x64min\x12_\n\rGetServerInfo\x12+.keystore_api.admin.v1.GetServerInfoRequest\x1a!.keystore_api.admin.v1.ServerInfo\x12P\n\x08GetClock\x12&.keystore_api.admin.v1.GetClockRequest\x1a\x1c.keystore_api.admin.v1.Clock\x12X\n\x0c\x41\x64vanceClock\x12*.keystore_api.admin.v1.AdvanceClockRequest\x1a\x1c.keystore_api.admin.v1.Clock\x12P\n\x08SetClock\x12&.keystore_api.admin.v1.SetClockRequest\x1a\x1c.keystore_api.admin.v1.Clock\x12^\n\tListCalls\x12\'.keystore_api.admin.v1.ListCallsRequest\x1a(.keystore_api.admin.v1.ListCallsResponse\x12R\n\x05Reset\x12#.keystore_api.admin.v1.ResetRequest\x1a$.keystore_api.admin.v1.ResetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!keystore_api/admin/v1/admin.proto\x12\x15keystore_api.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\x7f\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x10\n\x08\x64\x61ta_dir\x18\x03 \x01(\t\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tkey_count\x18\x05 \x01(\x03\"\x11\n\x0fGetClockRequest\"k\n\x05\x43lock\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x08\x12)\n\x06offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x13\x41\x64vanceClockRequest\x12%\n\x02\x62y\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\x0fSetClockRequest\x12\'\n\x03now\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x08\"\x92\x02\n\x04\x43\x61ll\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x11\n\toperation\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x13\n\x0bkey_version\x18\x06 \x01(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x17\n\x0fplaintext_bytes\x18\x08 \x01(\x03\x12\x18\n\x10\x63iphertext_bytes\x18\t \x01(\x03\x12\x0e\n\x06\x63\x61ller\x18\n \x01(\t\x12\x15\n\raccess_key_id\x18\x0b \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x0c \x01(\t\x12\r\n\x05\x66\x61ult\x18\r \x01(\x03\"\x8a\x01\n\x10ListCallsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x11\n\toperation\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x66ter_number\x18\x05 \x01(\x03\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\"_\n\x11ListCallsResponse\x12*\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.keystore_api.admin.v1.Call\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\x03\"\x0e\n\x0cResetRequest\"\x0f\n\rResetResponse\"\x13\n\x11GetMetricsRequest\"\x17\n\x07Metrics\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x97\x03\n\x05\x46\x61ult\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x11\n\toperation\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x06 \x01(\t\x12-\n\tfrom_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66irst\x18\t \x01(\x03\x12\r\n\x05\x65very\x18\n \x01(\x03\x12\r\n\x05\x63ount\x18\x0b \x01(\x03\x12(\n\x05\x64\x65lay\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x63ode\x18\r \x01(\t\x12\x0f\n\x07message\x18\x0e \x01(\t\x12\x1a\n\rretry_after_s\x18\x0f \x01(\x05H\x00\x88\x01\x01\x12\x10\n\x08networks\x18\x10 \x03(\t\x12\x0c\n\x04seen\x18\x11 \x01(\x03\x12\x0b\n\x03met\x18\x12 \x01(\x03\x42\x10\n\x0e_retry_after_s\"\x13\n\x11ListFaultsRequest\"B\n\x12ListFaultsResponse\x12,\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x1c.keystore_api.admin.v1.Fault\"%\n\x13RemoveFaultsRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\"\'\n\x14RemoveFaultsResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x03\"\x11\n\x0fGetStateRequest\"\x91\x02\n\nKeyVersion\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndestroy_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x45\n\nattributes\x18\x06 \x03(\x0b\x32\x31.keystore_api.admin.v1.KeyVersion.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9a\x03\n\x03Key\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tdelete_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rnext_rotation\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\nattributes\x18\t \x03(\x0b\x32*.keystore_api.admin.v1.Key.AttributesEntry\x12\x33\n\x08versions\x18\n \x03(\x0b\x32!.keystore_api.admin.v1.KeyVersion\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x61rn\x18\x02 \x01(\t\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\x16\n\x0e\x61\x63\x63\x65ss_key_ids\x18\x04 \x03(\t\"\xda\x01\n\x05State\x12+\n\x05\x63lock\x18\x01 \x01(\x0b\x32\x1c.keystore_api.admin.v1.Clock\x12(\n\x04keys\x18\x02 \x03(\x0b\x32\x1a.keystore_api.admin.v1.Key\x12\x11\n\tkey_rings\x18\x03 \x03(\t\x12*\n\x05users\x18\x04 \x03(\x0b\x32\x1b.keystore_api.admin.v1.User\x12,\n\x06\x66\x61ults\x18\x05 \x03(\x0b\x32\x1c.keystore_api.admin.v1.Fault\x12\r\n\x05\x63\x61lls\x18\x06 \x01(\x03\"`\n\x0ePutUserRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\raccess_key_id\x18\x02 \x01(\t\x12\x19\n\x11secret_access_key\x18\x03 \x01(\t\x12\x0e\n\x06policy\x18\x04 \x01(\t\"\x12\n\x10ListUsersRequest\"?\n\x11ListUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.keystore_api.admin.v1.User\"!\n\x11RemoveUserRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x14\n\x12RemoveUserResponse2\xea\t\n\x05\x41\x64min\x12_\n\rGetServerInfo\x12+.keystore_api.admin.v1.GetServerInfoRequest\x1a!.keystore_api.admin.v1.ServerInfo\x12P\n\x08GetClock\x12&.keystore_api.admin.v1.GetClockRequest\x1a\x1c.keystore_api.admin.v1.Clock\x12X\n\x0c\x41\x64vanceClock\x12*.keystore_api.admin.v1.AdvanceClockRequest\x1a\x1c.keystore_api.admin.v1.Clock\x12P\n\x08SetClock\x12&.keystore_api.admin.v1.SetClockRequest\x1a\x1c.keystore_api.admin.v1.Clock\x12^\n\tListCalls\x12\'.keystore_api.admin.v1.ListCallsRequest\x1a(.keystore_api.admin.v1.ListCallsResponse\x12V\n\nGetMetrics\x12(.keystore_api.admin.v1.GetMetricsRequest\x1a\x1e.keystore_api.admin.v1.Metrics\x12\x46\n\x08\x41\x64\x64\x46\x61ult\x12\x1c.keystore_api.admin.v1.Fault\x1a\x1c.keystore_api.admin.v1.Fault\x12\x61\n\nListFaults\x12(.keystore_api.admin.v1.ListFaultsRequest\x1a).keystore_api.admin.v1.ListFaultsResponse\x12g\n\x0cRemoveFaults\x12*.keystore_api.admin.v1.RemoveFaultsRequest\x1a+.keystore_api.admin.v1.RemoveFaultsResponse\x12P\n\x08GetState\x12&.keystore_api.admin.v1.GetStateRequest\x1a\x1c.keystore_api.admin.v1.State\x12M\n\x07PutUser\x12%.keystore_api.admin.v1.PutUserRequest\x1a\x1b.keystore_api.admin.v1.User\x12^\n\tListUsers\x12\'.keystore_api.admin.v1.ListUsersRequest\x1a(.keystore_api.admin.v1.ListUsersResponse\x12\x61\n\nRemoveUser\x12(.keystore_api.admin.v1.RemoveUserRequest\x1a).keystore_api.admin.v1.RemoveUserResponse\x12R\n\x05Reset\x12#.keystore_api.admin.v1.ResetRequest\x1a$.keystore_api.admin.v1.ResetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keystore_api.admin.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_KEYVERSION_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_KEYVERSION_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_KEY_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_KEY_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_GETSERVERINFOREQUEST']._serialized_start=125
   _globals['_GETSERVERINFOREQUEST']._serialized_end=147
   _globals['_SERVERINFO']._serialized_start=149
@@ -46,15 +50,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETCLOCKREQUEST']._serialized_start=468
   _globals['_SETCLOCKREQUEST']._serialized_end=542
   _globals['_CALL']._serialized_start=545
-  _globals['_CALL']._serialized_end=748
-  _globals['_LISTCALLSREQUEST']._serialized_start=750
-  _globals['_LISTCALLSREQUEST']._serialized_end=872
-  _globals['_LISTCALLSRESPONSE']._serialized_start=874
-  _globals['_LISTCALLSRESPONSE']._serialized_end=969
-  _globals['_RESETREQUEST']._serialized_start=971
-  _globals['_RESETREQUEST']._serialized_end=985
-  _globals['_RESETRESPONSE']._serialized_start=987
-  _globals['_RESETRESPONSE']._serialized_end=1002
-  _globals['_ADMIN']._serialized_start=1005
-  _globals['_ADMIN']._serialized_end=1543
+  _globals['_CALL']._serialized_end=819
+  _globals['_LISTCALLSREQUEST']._serialized_start=822
+  _globals['_LISTCALLSREQUEST']._serialized_end=960
+  _globals['_LISTCALLSRESPONSE']._serialized_start=962
+  _globals['_LISTCALLSRESPONSE']._serialized_end=1057
+  _globals['_RESETREQUEST']._serialized_start=1059
+  _globals['_RESETREQUEST']._serialized_end=1073
+  _globals['_RESETRESPONSE']._serialized_start=1075
+  _globals['_RESETRESPONSE']._serialized_end=1090
+  _globals['_GETMETRICSREQUEST']._serialized_start=1092
+  _globals['_GETMETRICSREQUEST']._serialized_end=1111
+  _globals['_METRICS']._serialized_start=1113
+  _globals['_METRICS']._serialized_end=1136
+  _globals['_FAULT']._serialized_start=1139
+  _globals['_FAULT']._serialized_end=1546
+  _globals['_LISTFAULTSREQUEST']._serialized_start=1548
+  _globals['_LISTFAULTSREQUEST']._serialized_end=1567
+  _globals['_LISTFAULTSRESPONSE']._serialized_start=1569
+  _globals['_LISTFAULTSRESPONSE']._serialized_end=1635
+  _globals['_REMOVEFAULTSREQUEST']._serialized_start=1637
+  _globals['_REMOVEFAULTSREQUEST']._serialized_end=1674
+  _globals['_REMOVEFAULTSRESPONSE']._serialized_start=1676
+  _globals['_REMOVEFAULTSRESPONSE']._serialized_end=1715
+  _globals['_GETSTATEREQUEST']._serialized_start=1717
+  _globals['_GETSTATEREQUEST']._serialized_end=1734
+  _globals['_KEYVERSION']._serialized_start=1737
+  _globals['_KEYVERSION']._serialized_end=2010
+  _globals['_KEYVERSION_ATTRIBUTESENTRY']._serialized_start=1961
+  _globals['_KEYVERSION_ATTRIBUTESENTRY']._serialized_end=2010
+  _globals['_KEY']._serialized_start=2013
+  _globals['_KEY']._serialized_end=2423
+  _globals['_KEY_ATTRIBUTESENTRY']._serialized_start=1961
+  _globals['_KEY_ATTRIBUTESENTRY']._serialized_end=2010
+  _globals['_USER']._serialized_start=2425
+  _globals['_USER']._serialized_end=2498
+  _globals['_STATE']._serialized_start=2501
+  _globals['_STATE']._serialized_end=2719
+  _globals['_PUTUSERREQUEST']._serialized_start=2721
+  _globals['_PUTUSERREQUEST']._serialized_end=2817
+  _globals['_LISTUSERSREQUEST']._serialized_start=2819
+  _globals['_LISTUSERSREQUEST']._serialized_end=2837
+  _globals['_LISTUSERSRESPONSE']._serialized_start=2839
+  _globals['_LISTUSERSRESPONSE']._serialized_end=2902
+  _globals['_REMOVEUSERREQUEST']._serialized_start=2904
+  _globals['_REMOVEUSERREQUEST']._serialized_end=2937
+  _globals['_REMOVEUSERRESPONSE']._serialized_start=2939
+  _globals['_REMOVEUSERRESPONSE']._serialized_end=2959
+  _globals['_ADMIN']._serialized_start=2962
+  _globals['_ADMIN']._serialized_end=4220
 # @@protoc_insertion_point(module_scope)

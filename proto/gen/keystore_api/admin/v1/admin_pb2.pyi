@@ -57,7 +57,7 @@ class SetClockRequest(_message.Message):
     def __init__(self, now: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frozen: _Optional[bool] = ...) -> None: ...
 
 class Call(_message.Message):
-    __slots__ = ("number", "time", "provider", "operation", "key", "key_version", "outcome", "plaintext_bytes", "ciphertext_bytes")
+    __slots__ = ("number", "time", "provider", "operation", "key", "key_version", "outcome", "plaintext_bytes", "ciphertext_bytes", "caller", "access_key_id", "address", "fault")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,10 @@ class Call(_message.Message):
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     PLAINTEXT_BYTES_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
     number: int
     time: _timestamp_pb2.Timestamp
     provider: str
@@ -76,23 +80,29 @@ class Call(_message.Message):
     outcome: str
     plaintext_bytes: int
     ciphertext_bytes: int
-    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider: _Optional[str] = ..., operation: _Optional[str] = ..., key: _Optional[str] = ..., key_version: _Optional[str] = ..., outcome: _Optional[str] = ..., plaintext_bytes: _Optional[int] = ..., ciphertext_bytes: _Optional[int] = ...) -> None: ...
+    caller: str
+    access_key_id: str
+    address: str
+    fault: int
+    def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider: _Optional[str] = ..., operation: _Optional[str] = ..., key: _Optional[str] = ..., key_version: _Optional[str] = ..., outcome: _Optional[str] = ..., plaintext_bytes: _Optional[int] = ..., ciphertext_bytes: _Optional[int] = ..., caller: _Optional[str] = ..., access_key_id: _Optional[str] = ..., address: _Optional[str] = ..., fault: _Optional[int] = ...) -> None: ...
 
 class ListCallsRequest(_message.Message):
-    __slots__ = ("provider", "operation", "key", "outcome", "after_number", "limit")
+    __slots__ = ("provider", "operation", "key", "outcome", "after_number", "limit", "caller")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     OPERATION_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     AFTER_NUMBER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     provider: str
     operation: str
     key: str
     outcome: str
     after_number: int
     limit: int
-    def __init__(self, provider: _Optional[str] = ..., operation: _Optional[str] = ..., key: _Optional[str] = ..., outcome: _Optional[str] = ..., after_number: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    caller: str
+    def __init__(self, provider: _Optional[str] = ..., operation: _Optional[str] = ..., key: _Optional[str] = ..., outcome: _Optional[str] = ..., after_number: _Optional[int] = ..., limit: _Optional[int] = ..., caller: _Optional[str] = ...) -> None: ...
 
 class ListCallsResponse(_message.Message):
     __slots__ = ("calls", "total", "dropped")
@@ -109,5 +119,197 @@ class ResetRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ResetResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetMetricsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Metrics(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class Fault(_message.Message):
+    __slots__ = ("number", "kind", "provider", "operation", "key", "caller", "from_time", "until_time", "first", "every", "count", "delay", "code", "message", "retry_after_s", "networks", "seen", "met")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    FROM_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    EVERY_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    MET_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    kind: str
+    provider: str
+    operation: str
+    key: str
+    caller: str
+    from_time: _timestamp_pb2.Timestamp
+    until_time: _timestamp_pb2.Timestamp
+    first: int
+    every: int
+    count: int
+    delay: _duration_pb2.Duration
+    code: str
+    message: str
+    retry_after_s: int
+    networks: _containers.RepeatedScalarFieldContainer[str]
+    seen: int
+    met: int
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[str] = ..., provider: _Optional[str] = ..., operation: _Optional[str] = ..., key: _Optional[str] = ..., caller: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first: _Optional[int] = ..., every: _Optional[int] = ..., count: _Optional[int] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_s: _Optional[int] = ..., networks: _Optional[_Iterable[str]] = ..., seen: _Optional[int] = ..., met: _Optional[int] = ...) -> None: ...
+
+class ListFaultsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFaultsResponse(_message.Message):
+    __slots__ = ("faults",)
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[Fault]
+    def __init__(self, faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ...) -> None: ...
+
+class RemoveFaultsRequest(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class RemoveFaultsResponse(_message.Message):
+    __slots__ = ("removed",)
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    def __init__(self, removed: _Optional[int] = ...) -> None: ...
+
+class GetStateRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class KeyVersion(_message.Message):
+    __slots__ = ("number", "id", "state", "created_at", "destroy_at", "attributes")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    DESTROY_AT_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    id: str
+    state: str
+    created_at: _timestamp_pb2.Timestamp
+    destroy_at: _timestamp_pb2.Timestamp
+    attributes: _containers.ScalarMap[str, str]
+    def __init__(self, number: _Optional[int] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., destroy_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Key(_message.Message):
+    __slots__ = ("provider", "name", "uid", "kind", "state", "created_at", "delete_at", "next_rotation", "attributes", "versions", "aliases")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    DELETE_AT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ROTATION_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    name: str
+    uid: str
+    kind: str
+    state: str
+    created_at: _timestamp_pb2.Timestamp
+    delete_at: _timestamp_pb2.Timestamp
+    next_rotation: _timestamp_pb2.Timestamp
+    attributes: _containers.ScalarMap[str, str]
+    versions: _containers.RepeatedCompositeFieldContainer[KeyVersion]
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_rotation: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class User(_message.Message):
+    __slots__ = ("name", "arn", "policy", "access_key_ids")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARN_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arn: str
+    policy: str
+    access_key_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., arn: _Optional[str] = ..., policy: _Optional[str] = ..., access_key_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class State(_message.Message):
+    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls")
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    KEY_RINGS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    clock: Clock
+    keys: _containers.RepeatedCompositeFieldContainer[Key]
+    key_rings: _containers.RepeatedScalarFieldContainer[str]
+    users: _containers.RepeatedCompositeFieldContainer[User]
+    faults: _containers.RepeatedCompositeFieldContainer[Fault]
+    calls: int
+    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ...) -> None: ...
+
+class PutUserRequest(_message.Message):
+    __slots__ = ("name", "access_key_id", "secret_access_key", "policy")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_ACCESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    access_key_id: str
+    secret_access_key: str
+    policy: str
+    def __init__(self, name: _Optional[str] = ..., access_key_id: _Optional[str] = ..., secret_access_key: _Optional[str] = ..., policy: _Optional[str] = ...) -> None: ...
+
+class ListUsersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListUsersResponse(_message.Message):
+    __slots__ = ("users",)
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    users: _containers.RepeatedCompositeFieldContainer[User]
+    def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
+
+class RemoveUserRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class RemoveUserResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

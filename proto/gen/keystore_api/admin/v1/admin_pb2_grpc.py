@@ -59,6 +59,46 @@ class AdminStub:
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListCallsRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListCallsResponse.FromString,
                 _registered_method=True)
+        self.GetMetrics = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/GetMetrics',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetMetricsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Metrics.FromString,
+                _registered_method=True)
+        self.AddFault = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/AddFault',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Fault.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Fault.FromString,
+                _registered_method=True)
+        self.ListFaults = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/ListFaults',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListFaultsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListFaultsResponse.FromString,
+                _registered_method=True)
+        self.RemoveFaults = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/RemoveFaults',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveFaultsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveFaultsResponse.FromString,
+                _registered_method=True)
+        self.GetState = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/GetState',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetStateRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.State.FromString,
+                _registered_method=True)
+        self.PutUser = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/PutUser',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutUserRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.User.FromString,
+                _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/ListUsers',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
+        self.RemoveUser = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/RemoveUser',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserResponse.FromString,
+                _registered_method=True)
         self.Reset = channel.unary_unary(
                 '/keystore_api.admin.v1.Admin/Reset',
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.SerializeToString,
@@ -99,8 +139,60 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMetrics(self, request, context):
+        """The call log's counters and some gauges, in Prometheus' text form.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddFault(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFaults(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveFaults(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetState(self, request, context):
+        """Everything there is, without key material and secrets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutUser(self, request, context):
+        """Creates or changes a user of the emulated AWS account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsers(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveUser(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reset(self, request, context):
-        """Removes every key and alias, empties the call log, and sets the clock back to the host's.
+        """Back to the seed: every key, alias, user, call and fault that is not of the seed is gone, and the clock is the
+        host's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +225,46 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.ListCalls,
                     request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListCallsRequest.FromString,
                     response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListCallsResponse.SerializeToString,
+            ),
+            'GetMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMetrics,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetMetricsRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Metrics.SerializeToString,
+            ),
+            'AddFault': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddFault,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Fault.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Fault.SerializeToString,
+            ),
+            'ListFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFaults,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListFaultsRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListFaultsResponse.SerializeToString,
+            ),
+            'RemoveFaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveFaults,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveFaultsRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveFaultsResponse.SerializeToString,
+            ),
+            'GetState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetState,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetStateRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.State.SerializeToString,
+            ),
+            'PutUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutUser,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutUserRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.User.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListUsersRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'RemoveUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveUser,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserResponse.SerializeToString,
             ),
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
@@ -275,6 +407,222 @@ class Admin:
             '/keystore_api.admin.v1.Admin/ListCalls',
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListCallsRequest.SerializeToString,
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListCallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/GetMetrics',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetMetricsRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Metrics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddFault(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/AddFault',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Fault.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Fault.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/ListFaults',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListFaultsRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListFaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/RemoveFaults',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveFaultsRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveFaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/GetState',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetStateRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.State.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/PutUser',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutUserRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/ListUsers',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListUsersRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/RemoveUser',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,57 @@
+"""The whole state as one message. Material never passes through here: the registry gives none away."""
+
+from keystore_api.admin.v1 import admin_pb2 as pb
+
+from kms_emulator.admin.rules import fault_message
+from kms_emulator.core import Core
+from kms_emulator.model.faults import PROVIDERS
+from kms_emulator.model.keys import Key, Version
+from kms_emulator.wire.times import timestamp
+
+
+def state_message(core: Core) -> pb.State:
+    """Return keys, aliases, key rings, users and faults."""
+    registry = core.registry
+    aliases: dict[bytes, list[str]] = {}
+    for provider in PROVIDERS:
+        for alias in registry.aliases(provider):
+            aliases.setdefault(alias.target, []).append(alias.name)
+    keys = [_key(key, aliases.get(key.uid, [])) for provider in PROVIDERS for key in registry.keys(provider)]
+    return pb.State(
+        keys=keys,
+        key_rings=[folder.name for folder in registry.folders("gcp")],
+        faults=[fault_message(planned) for planned in core.faults.planned()],
+        calls=core.calls.total,
+    )
+
+
+def _key(key: Key, aliases: list[str]) -> pb.Key:
+    message = pb.Key(
+        provider=key.realm,
+        name=key.name,
+        uid=key.uid.hex(),
+        kind=key.kind.value,
+        state=key.state.value,
+        created_at=timestamp(key.created_ns),
+        attributes=key.attributes,
+        versions=[_version(version) for version in key.versions],
+        aliases=aliases,
+    )
+    if key.delete_at_ns is not None:
+        message.delete_at.CopyFrom(timestamp(key.delete_at_ns))
+    if key.schedule is not None:
+        message.next_rotation.CopyFrom(timestamp(key.schedule.next_ns))
+    return message
+
+
+def _version(version: Version) -> pb.KeyVersion:
+    message = pb.KeyVersion(
+        number=version.number,
+        id=version.id,
+        state=version.state.value,
+        created_at=timestamp(version.created_ns),
+        attributes=version.attributes,
+    )
+    if version.destroy_at_ns is not None:
+        message.destroy_at.CopyFrom(timestamp(version.destroy_at_ns))
+    return message

@@ -14,7 +14,7 @@ DAY_S = 86_400
 
 
 def create(aws: AwsKmsStub, region: str = "") -> str:
-    return aws.CreateKey(pb.CreateKeyRequest(region=region)).key_metadata.key_id
+    return aws.CreateKey(pb.CreateKeyRequest(region=region or None)).key_metadata.key_id
 
 
 def encrypt(aws: AwsKmsStub, key_id: str, plaintext: bytes = b"secret", **context: str) -> bytes:
@@ -23,7 +23,7 @@ def encrypt(aws: AwsKmsStub, key_id: str, plaintext: bytes = b"secret", **contex
 
 
 def decrypt(aws: AwsKmsStub, ciphertext: bytes, key_id: str = "", **context: str) -> bytes:
-    request = pb.DecryptRequest(key_id=key_id, ciphertext_blob=ciphertext, encryption_context=context)
+    request = pb.DecryptRequest(key_id=key_id or None, ciphertext_blob=ciphertext, encryption_context=context)
     return aws.Decrypt(request).plaintext
 
 
@@ -251,7 +251,7 @@ def test_lists_come_in_pages(aws: AwsKmsStub) -> None:
     found: list[str] = []
     marker = ""
     for _ in range(4):
-        reply = aws.ListKeys(pb.ListKeysRequest(limit=2, marker=marker))
+        reply = aws.ListKeys(pb.ListKeysRequest(limit=2, marker=marker or None))
         found += [key.key_id for key in reply.keys]
         marker = reply.next_marker
     assert (len(found), set(found), marker) == (7, created, "")

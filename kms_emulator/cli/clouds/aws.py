@@ -31,7 +31,7 @@ class AwsKeys:
         rows: list[KeyRow] = []
         marker = ""
         for _ in range(PAGES_MAX):
-            request = pb.ListKeysRequest(region=self._region, limit=1000, marker=marker)
+            request = pb.ListKeysRequest(region=self._region, limit=1000, marker=marker or None)
             reply = self._stub.ListKeys(request, timeout=TIMEOUT_S)
             rows += [self._row(AwsUri(self._region, key.key_id)) for key in reply.keys]
             marker = reply.next_marker

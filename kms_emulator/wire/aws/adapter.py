@@ -1,35 +1,53 @@
-"""The table of AWS operations."""
+"""The table of AWS operations. What is in AWS's model and not in here is refused as unsupported."""
 
+from typing import Any
+
+from google.protobuf.message import Message
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
 from kms_emulator.wire.aws import aliases, crypto, keys, names
-from kms_emulator.wire.aws.errors import translate
+from kms_emulator.wire.aws.constraints import checker
+from kms_emulator.wire.aws.errors import aws_error, translate
 from kms_emulator.wire.aws.faults import fault_error, key_names
-from kms_emulator.wire.call import Adapter, Operation
+from kms_emulator.wire.aws.shapes import api
+from kms_emulator.wire.call import Adapter, Call, Operation
+
+SERVED: dict[str, Any] = {
+    "CreateKey": keys.create_key,
+    "DescribeKey": keys.describe_key,
+    "ListKeys": keys.list_keys,
+    "UpdateKeyDescription": keys.update_key_description,
+    "EnableKey": keys.enable_key,
+    "DisableKey": keys.disable_key,
+    "ScheduleKeyDeletion": keys.schedule_key_deletion,
+    "CancelKeyDeletion": keys.cancel_key_deletion,
+    "RotateKeyOnDemand": keys.rotate_key_on_demand,
+    "ListKeyRotations": keys.list_key_rotations,
+    "CreateAlias": aliases.create_alias,
+    "UpdateAlias": aliases.update_alias,
+    "DeleteAlias": aliases.delete_alias,
+    "ListAliases": aliases.list_aliases,
+    "Encrypt": crypto.encrypt,
+    "Decrypt": crypto.decrypt,
+    "ReEncrypt": crypto.re_encrypt,
+    "GenerateDataKey": crypto.generate_data_key,
+}
+"""What runs each operation: it takes the call and the operation's request, and returns its response."""
+
+
+def _operation(name: str) -> Operation[Any]:
+    request = getattr(pb, api().operations[name].input)
+    return Operation(request, SERVED.get(name, _refuse), checker(name))
+
+
+def _refuse(call: Call, _: Message) -> Message:
+    raise aws_error("UnsupportedOperationException", f"{call.operation} is not emulated.")
+
 
 AWS = Adapter(
     provider=names.REALM,
     service="keystore_api.aws_kms.v1.AwsKms",
-    operations={
-        "CreateKey": Operation(pb.CreateKeyRequest, keys.create_key),
-        "DescribeKey": Operation(pb.DescribeKeyRequest, keys.describe_key),
-        "ListKeys": Operation(pb.ListKeysRequest, keys.list_keys),
-        "UpdateKeyDescription": Operation(pb.UpdateKeyDescriptionRequest, keys.update_key_description),
-        "EnableKey": Operation(pb.EnableKeyRequest, keys.enable_key),
-        "DisableKey": Operation(pb.DisableKeyRequest, keys.disable_key),
-        "ScheduleKeyDeletion": Operation(pb.ScheduleKeyDeletionRequest, keys.schedule_key_deletion),
-        "CancelKeyDeletion": Operation(pb.CancelKeyDeletionRequest, keys.cancel_key_deletion),
-        "RotateKeyOnDemand": Operation(pb.RotateKeyOnDemandRequest, keys.rotate_key_on_demand),
-        "ListKeyRotations": Operation(pb.ListKeyRotationsRequest, keys.list_key_rotations),
-        "CreateAlias": Operation(pb.CreateAliasRequest, aliases.create_alias),
-        "UpdateAlias": Operation(pb.UpdateAliasRequest, aliases.update_alias),
-        "DeleteAlias": Operation(pb.DeleteAliasRequest, aliases.delete_alias),
-        "ListAliases": Operation(pb.ListAliasesRequest, aliases.list_aliases),
-        "Encrypt": Operation(pb.EncryptRequest, crypto.encrypt),
-        "Decrypt": Operation(pb.DecryptRequest, crypto.decrypt),
-        "ReEncrypt": Operation(pb.ReEncryptRequest, crypto.re_encrypt),
-        "GenerateDataKey": Operation(pb.GenerateDataKeyRequest, crypto.generate_data_key),
-    },
+    operations={name: _operation(name) for name in api().operations},
     translate=translate,
     fault_error=fault_error,
     key_names=key_names,

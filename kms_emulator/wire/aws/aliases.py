@@ -52,7 +52,7 @@ def list_aliases(call: Call, request: pb.ListAliasesRequest) -> pb.ListAliasesRe
     count = limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
     found, marker = page(aliases, lambda alias: alias.name, request.marker, count)
     entries = [_entry(call, alias) for alias in found]
-    return pb.ListAliasesResponse(aliases=entries, next_marker=marker, truncated=bool(marker))
+    return pb.ListAliasesResponse(aliases=entries, next_marker=marker or None, truncated=bool(marker))
 
 
 def _name(requested_region: str, alias_name: str) -> str:

@@ -21,33 +21,11 @@ ROTATIONS_ON_DEMAND_MAX = 25
 DESCRIPTION_CHARACTERS_MAX = 8192
 LIST_LIMIT_MAX = 1000
 LIST_LIMIT_DEFAULT = 100
-_STATES = {
-    KeyState.ENABLED: "Enabled",
-    KeyState.DISABLED: "Disabled",
-    KeyState.DELETION_SCHEDULED: "PendingDeletion",
-}
-
-
-def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
-    """Create a symmetric key with its first material."""
-    place = region(request.region)
-    if request.key_usage not in ("", "ENCRYPT_DECRYPT"):
-        raise aws_error("UnsupportedOperationException", f"KeyUsage {request.key_usage} is not emulated.")
-    if request.key_spec not in ("", ALGORITHM):
-        raise aws_error("UnsupportedOperationException", f"KeySpec {request.key_spec} is not emulated.")
-    attributes = {"description": _description(request.description)}
-    attributes |= {f"tag:{tag.tag_key}": tag.tag_value for tag in request.tags}
-    uid = _uuid4(call.registry.new_uid())
-    name = names.key_name(place, names.identifier(uid))
-    empty = call.registry.create(names.REALM, name, KeyKind.AES_256, call.now_ns, uid=uid, attributes=attributes)
-    key = call.registry.add_version(empty, call.registry.new_aes(), call.now_ns)
-    call.key = names.key_arn(key)
-    return pb.CreateKeyResponse(key_metadata=metadata(key))
 
 
 def describe_key(call: Call, request: pb.DescribeKeyRequest) -> pb.DescribeKeyResponse:
     """Return a key's metadata, in any state."""
-    return pb.DescribeKeyResponse(key_metadata=metadata(find_key(call, request.region, request.key_id)))
+    return pb.DescribeKeyResponse(key_metadata=metadata(call.registry, find_key(call, request.region, request.key_id)))
 
 
 def list_keys(call: Call, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
@@ -55,7 +33,7 @@ def list_keys(call: Call, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
     keys = call.registry.keys(names.REALM, f"{region(request.region)}/")
     found, marker = page(keys, names.key_id, request.marker, limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX))
     entries = [pb.KeyListEntry(key_id=names.key_id(key), key_arn=names.key_arn(key)) for key in found]
-    return pb.ListKeysResponse(keys=entries, next_marker=marker, truncated=bool(marker))
+    return pb.ListKeysResponse(keys=entries, next_marker=marker or None, truncated=bool(marker))
 
 
 def update_key_description(call: Call, request: pb.UpdateKeyDescriptionRequest) -> pb.UpdateKeyDescriptionResponse:
@@ -88,11 +66,13 @@ def schedule_key_deletion(call: Call, request: pb.ScheduleKeyDeletionRequest) ->
         raise validation("pendingWindowInDays", f"have value greater than or equal to {WINDOW_DAYS_MIN}")
     if days > WINDOW_DAYS_MAX:
         raise validation("pendingWindowInDays", f"have value less than or equal to {WINDOW_DAYS_MAX}")
-    changed = call.registry.put(lifecycle.schedule_deletion(key, days * DAY_NS, call.now_ns))
+    remain = key.role is Role.PRIMARY and bool(call.registry.replicas(key))
+    ending = lifecycle.schedule_deletion(key, days * DAY_NS, call.now_ns, replicas_remain=remain)
+    changed = call.registry.put(ending)
     return pb.ScheduleKeyDeletionResponse(
         key_id=names.key_arn(changed),
-        deletion_date=timestamp(changed.delete_at_ns or 0),
-        key_state=_STATES[changed.state],
+        deletion_date=timestamp(changed.delete_at_ns) if changed.delete_at_ns is not None else None,
+        key_state=STATES[changed.state],
         pending_window_in_days=days,
     )
 
@@ -100,7 +80,7 @@ def schedule_key_deletion(call: Call, request: pb.ScheduleKeyDeletionRequest) ->
 def cancel_key_deletion(call: Call, request: pb.CancelKeyDeletionRequest) -> pb.CancelKeyDeletionResponse:
     """Take a scheduled deletion back; the key is disabled afterwards."""
     key = find_key(call, request.region, request.key_id, aliases=False)
-    if key.state is not KeyState.DELETION_SCHEDULED:
+    if key.state not in lifecycle.ENDING:
         raise aws_error("KMSInvalidStateException", f"{names.key_arn(key)} is not pending deletion.")
     changed = call.registry.put(lifecycle.cancel_deletion(key, KeyState.DISABLED, call.now_ns))
     return pb.CancelKeyDeletionResponse(key_id=names.key_arn(changed))
@@ -109,11 +89,12 @@ def cancel_key_deletion(call: Call, request: pb.CancelKeyDeletionRequest) -> pb.
 def rotate_key_on_demand(call: Call, request: pb.RotateKeyOnDemandRequest) -> pb.RotateKeyOnDemandResponse:
     """Give a key new material; the old stays for what it encrypted. Id and ARN do not change."""
     key = find_key(call, request.region, request.key_id, aliases=False)
-    lifecycle.check_usable(key, len(key.versions))
+    check_rotatable(key)
+    check_usable(call, key, KeyUsage.ENCRYPT)
     if len(key.versions) > ROTATIONS_ON_DEMAND_MAX:
         text = f"{names.key_arn(key)} has reached the limit of {ROTATIONS_ON_DEMAND_MAX} on-demand rotations."
         raise aws_error("LimitExceededException", text)
-    changed = call.registry.add_version(key, call.registry.new_aes(), call.now_ns)
+    changed = _rotated(call, key)
     call.key_version = material_id(changed, changed.versions[-1])
     return pb.RotateKeyOnDemandResponse(key_id=names.key_id(changed))
 
@@ -130,35 +111,7 @@ def list_key_rotations(call: Call, request: pb.ListKeyRotationsRequest) -> pb.Li
         wanted[::-1], lambda version: f"{len(key.versions) - version.number:08}", request.marker, count
     )
     entries = [_rotation(key, version) for version in found]
-    return pb.ListKeyRotationsResponse(rotations=entries, next_marker=marker, truncated=bool(marker))
-
-
-def metadata(key: Key) -> pb.KeyMetadata:
-    """Return AWS's description of a key."""
-    found = pb.KeyMetadata(
-        aws_account_id=names.ACCOUNT_ID,
-        key_id=names.key_id(key),
-        arn=names.key_arn(key),
-        creation_date=timestamp(key.created_ns),
-        enabled=key.state is KeyState.ENABLED,
-        description=key.attributes.get("description", ""),
-        key_usage="ENCRYPT_DECRYPT",
-        key_state=_STATES[key.state],
-        origin="AWS_KMS",
-        key_manager="CUSTOMER",
-        key_spec=ALGORITHM,
-        encryption_algorithms=[ALGORITHM],
-        current_key_material_id=material_id(key, key.versions[-1]),
-    )
-    if key.delete_at_ns is not None and key.deletion_window_ns is not None:
-        found.deletion_date.CopyFrom(timestamp(key.delete_at_ns))
-        found.pending_deletion_window_in_days = key.deletion_window_ns // DAY_NS
-    return found
-
-
-def material_id(key: Key, version: Version) -> str:
-    """Return the id of a key's material: 64 hexadecimal digits that say nothing about it."""
-    return hashlib.sha256(key.uid + bytes.fromhex(version.id)).hexdigest()
+    return pb.ListKeyRotationsResponse(rotations=entries, next_marker=marker or None, truncated=bool(marker))
 
 
 def limit(requested: int, default: int, largest: int) -> int:
@@ -166,6 +119,25 @@ def limit(requested: int, default: int, largest: int) -> int:
     if not 0 <= requested <= largest:
         raise validation("limit", f"have value between 1 and {largest}")
     return requested or default
+
+
+def check_rotatable(key: Key) -> None:
+    """Refuse keys whose material never changes, and replicas, which follow their primary."""
+    if key.kind is not KeyKind.AES_256:
+        text = f"{names.key_arn(key)} key spec is {spec_of(key).name} which is not valid for this operation."
+        raise aws_error("UnsupportedOperationException", text)
+    if key.role is Role.REPLICA:
+        text = f"{names.key_arn(key)} is a multi-Region replica key, which is not valid for this operation."
+        raise aws_error("UnsupportedOperationException", text)
+
+
+def _rotated(call: Call, key: Key) -> Key:
+    if not key.imported:
+        return call.registry.add_version(key, call.registry.new_aes(), call.now_ns)
+    if not families.is_ready(call.registry, key):
+        text = f"{names.key_arn(key)} has no key material that is pending rotation in all of its Regions."
+        raise aws_error("KMSInvalidStateException", text)
+    return families.rotate_imported(call.registry, key, call.now_ns)
 
 
 def _rotation(key: Key, version: Version) -> pb.RotationsListEntry:
@@ -185,8 +157,3 @@ def _description(text: str) -> str:
     if len(text) > DESCRIPTION_CHARACTERS_MAX:
         raise validation("description", f"have length less than or equal to {DESCRIPTION_CHARACTERS_MAX}")
     return text
-
-
-def _uuid4(random: bytes) -> bytes:
-    """Set version and variant, so that the id is a UUID of the random kind (RFC 9562)."""
-    return random[:6] + bytes([random[6] & 0x0F | 0x40, random[7], random[8] & 0x3F | 0x80]) + random[9:]

@@ -1,0 +1,199 @@
+"""AWS JSON 1.1 to messages and back: CamelCase members, base64 blobs, timestamps as seconds since 1970.
+
+As AWS does: members that are not known, or null, are passed over; a value of another type is refused.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
+
+from kms_emulator.wire.aws.errors import aws_error
+from kms_emulator.wire.aws.shapes import Shape, api
+from kms_emulator.wire.call import CloudError
+from kms_emulator.wire.times import SECOND_NS
+
+TIME_S_MAX = 253_402_300_799
+"""LIMIT: the end of the year 9999, the last time a protobuf timestamp can hold."""
+
+_INTEGER_MAX = 2**31 - 1
+_WORDS = {str: "STRING_VALUE", int: "NUMBER_VALUE", float: "DECIMAL_VALUE"}
+_NAMES = {"blob": "ByteBuffer", "boolean": "Boolean", "integer": "Integer", "string": "String", "timestamp": "Date"}
+
+Decode = Callable[[Any], Any]
+Encode = Callable[[Any], Any]
+
+
+def decode(shape: str, body: bytes) -> Message:
+    """Return the message of a JSON document.
+
+    Raises:
+        CloudError: SerializationException: not JSON, or a value of the wrong type.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _refused("the body is not a JSON document") from None
+    if type(value) is not dict:
+        raise _refused("Unexpected token: the body must be a JSON object")
+    message: Message = _decoder(shape)(value)
+    return message
+
+
+def encode(shape: str, message: Message) -> bytes:
+    """Return the JSON document of a message."""
+    return json.dumps(_encoder(shape)(message), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@cache
+def _decoder(name: str) -> Decode:
+    shape = api().shapes[name]
+    if shape.type == "structure":
+        return _structure_decoder(shape)
+    if shape.type == "list":
+        return _list_decoder(shape)
+    if shape.type == "map":
+        return _map_decoder(shape)
+    return _SCALARS[shape.type]
+
+
+def _structure_decoder(shape: Shape) -> Decode:
+    message_type: Callable[..., Message] = getattr(pb, shape.name)
+    members = {member.name: member for member in shape.members}
+
+    def decode_structure(value: Any) -> Message:
+        if type(value) is not dict:
+            raise _refused("Unexpected token: expected the start of a structure")
+        fields = {}
+        for name, inner in value.items():
+            member = members.get(name)
+            if member is not None and inner is not None:
+                fields[member.field] = _decoder(member.shape)(inner)
+        try:
+            return message_type(**fields)
+        except ValueError:  # half of a surrogate pair
+            raise _refused("a string is not Unicode text") from None
+
+    return decode_structure
+
+
+def _list_decoder(shape: Shape) -> Decode:
+    def decode_list(value: Any) -> list[Any]:
+        if type(value) is not list:
+            raise _refused("Unexpected token: expected the start of a list")
+        return [decode_item(item) for item in value]
+
+    decode_item = _decoder(shape.member)
+    return decode_list
+
+
+def _map_decoder(shape: Shape) -> Decode:
+    def decode_map(value: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise _refused("Unexpected token: expected the start of a map")
+        return {name: decode_value(inner) for name, inner in value.items()}
+
+    decode_value = _decoder(shape.value)
+    return decode_map
+
+
+def _decode_string(value: Any) -> str:
+    if type(value) is not str:
+        raise _mismatch(value, "string")
+    return value
+
+
+def _decode_boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise _mismatch(value, "boolean")
+    return value
+
+
+def _decode_integer(value: Any) -> int:
+    if type(value) is not int or abs(value) > _INTEGER_MAX:
+        raise _mismatch(value, "integer")
+    return value
+
+
+def _decode_blob(value: Any) -> bytes:
+    if type(value) is not str:
+        raise _mismatch(value, "blob")
+    try:
+        return binascii.a2b_base64(value.encode("ascii"), strict_mode=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise _refused("a blob is not base64") from None
+
+
+def _decode_timestamp(value: Any) -> Timestamp:
+    if type(value) not in (int, float) or not 0 <= value <= TIME_S_MAX:
+        raise _mismatch(value, "timestamp")
+    seconds, rest = divmod(value, 1)
+    return Timestamp(seconds=int(seconds), nanos=round(rest * 1000) * 1_000_000 % SECOND_NS)
+
+
+_SCALARS: Mapping[str, Decode] = {
+    "blob": _decode_blob,
+    "boolean": _decode_boolean,
+    "integer": _decode_integer,
+    "string": _decode_string,
+    "timestamp": _decode_timestamp,
+}
+
+
+def _mismatch(value: Any, wanted: str) -> CloudError:
+    """Return the error for a value of the wrong type; nothing of the value is repeated."""
+    found = f"{value}_VALUE".upper() if type(value) is bool else _WORDS.get(type(value), "a structure or list")
+    return _refused(f"{found} cannot be converted to {_NAMES[wanted]}")
+
+
+def _refused(text: str) -> CloudError:
+    return aws_error("SerializationException", text)
+
+
+@cache
+def _encoder(name: str) -> Encode:
+    shape = api().shapes[name]
+    if shape.type == "structure":
+        return _structure_encoder(shape)
+    if shape.type == "list":
+        encode_item = _encoder(shape.member)
+        return lambda items: [encode_item(item) for item in items]
+    if shape.type == "map":
+        encode_value = _encoder(shape.value)
+        return lambda items: {name: encode_value(item) for name, item in items.items()}
+    encoders: dict[str, Encode] = {"blob": _encode_blob, "timestamp": _encode_timestamp}
+    return encoders.get(shape.type, _as_it_is)
+
+
+def _structure_encoder(shape: Shape) -> Encode:
+    members = {member.field: member for member in shape.members}
+    # A page of a list has its list also when that is empty; elsewhere an empty list is one that does not apply.
+    is_page = "truncated" in members
+    lists = [member.name for member in shape.members if is_page and api().shapes[member.shape].type == "list"]
+
+    def encode_structure(message: Message) -> dict[str, Any]:
+        found: dict[str, Any] = {name: [] for name in lists}
+        for field, value in message.ListFields():
+            member = members[field.name]
+            found[member.name] = _encoder(member.shape)(value)
+        return found
+
+    return encode_structure
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _encode_blob(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _encode_timestamp(value: Timestamp) -> float:
+    return value.seconds + value.nanos // 1_000_000 / 1000 if value.nanos else value.seconds

@@ -1,0 +1,130 @@
+"""The one ASGI application: reads a request to its end, gives it to a handler, sends what that returns.
+
+A handler is found by the request's path. Whatever a handler raises, the client gets an answer without a traceback, and
+the process goes on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from kms_emulator.wire.call import NoAnswerError
+from kms_emulator.wire.http.message import Handler, HttpRequest, HttpResponse, json_response
+from kms_emulator.wire.perform import internal_error
+
+BODY_BYTES_MAX = 1 << 20
+"""LIMIT: bytes of a request's body, as for gRPC; the largest legal one is a key policy of 128 KiB and some."""
+
+ABORT_KEY = "kms_emulator.abort"
+"""Where the server puts the function that drops a connection into a request's scope."""
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+
+class GoneError(Exception):
+    """The client went away before its request was complete."""
+
+
+class TooLongError(Exception):
+    """The body is longer than BODY_BYTES_MAX."""
+
+
+class App:
+    """Handlers by path: an exact path first, then the longest prefix that ends with a slash, then the default."""
+
+    def __init__(self, default: Handler, exact: Mapping[str, Handler], prefixes: Mapping[str, Handler]) -> None:
+        self._default, self._exact = default, dict(exact)
+        self._prefixes = sorted(prefixes.items(), key=lambda item: -len(item[0]))
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            response = await self._respond(scope, receive)
+        except GoneError:
+            return
+        except NoAnswerError as error:
+            if error.wait is not None:
+                await _until_gone(error.wait, receive)
+            scope[ABORT_KEY]()
+            await receive()  # returns once the connection is gone; before that uvicorn would answer in our place
+            return
+        await _send(response, send)
+
+    async def _respond(self, scope: Event, receive: Receive) -> HttpResponse:
+        try:
+            request = _request(scope, await _read_body(receive))
+            return await self._handler(request.path)(request)
+        except (GoneError, NoAnswerError):
+            raise
+        except TooLongError:
+            text = f"the body is longer than {BODY_BYTES_MAX} bytes"
+            error = {"__type": "RequestEntityTooLargeException", "message": text}
+            # The rest of the body is not read: the connection is of no more use.
+            return HttpResponse(413, json_response(error).body, headers=(("connection", "close"),))
+        except Exception as error:
+            failed = internal_error(f"{scope['method']} request", error)
+            return json_response({"__type": failed.code, "message": failed.message}, 500)
+
+    def _handler(self, path: str) -> Handler:
+        found = self._exact.get(path)
+        if found is not None:
+            return found
+        return next((handler for prefix, handler in self._prefixes if path.startswith(prefix)), self._default)
+
+
+async def _until_gone(wait: Callable[[], Awaitable[None]], receive: Receive) -> None:
+    """Wait as asked, but not longer than the client does."""
+    waiting, leaving = asyncio.ensure_future(wait()), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        leaving.cancel()
+
+
+async def _read_body(receive: Receive) -> bytes:
+    event = await receive()
+    if event["type"] == "http.request" and not event.get("more_body"):
+        return _within_limit(event["body"])
+    body = b""
+    while event["type"] == "http.request":  # ends: every turn adds bytes, up to the limit, or waits for the client
+        body = _within_limit(body + event["body"])
+        if not event.get("more_body"):
+            return body
+        event = await receive()
+    raise GoneError
+
+
+def _within_limit(body: bytes) -> bytes:
+    if len(body) > BODY_BYTES_MAX:
+        raise TooLongError
+    return body
+
+
+def _request(scope: Event, body: bytes) -> HttpRequest:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    client = scope.get("client")
+    return HttpRequest(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        address=client[0] if client else "",
+    )
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    headers = [
+        (b"content-type", response.content_type.encode("latin-1")),
+        (b"content-length", str(len(response.body)).encode()),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers),
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

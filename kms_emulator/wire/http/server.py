@@ -1,0 +1,85 @@
+"""Runs the ASGI application through uvicorn, in the event loop that is already running; signals are left to others.
+
+Imported only when HTTP is served: uvicorn is in the extra `emulator`.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from kms_emulator.wire.http.app import ABORT_KEY, App
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection is kept."""
+
+STOP_GRACE_S = 1
+"""How long running requests may take to end when the server stops."""
+
+
+class HttpServer:
+    """A server on a socket that is already bound."""
+
+    def __init__(self, app: App, bound: socket.socket) -> None:
+        self._socket = bound
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            loop="none",
+            ws="none",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_GRACE_S,
+        )
+        self._server = _Server(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Accept connections from when this returns."""
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        accepting = asyncio.create_task(self._server.accepting.wait())
+        await asyncio.wait({accepting, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        accepting.cancel()
+        if self._serving.done():
+            self._serving.result()
+            raise RuntimeError("the HTTP server ended while it was starting")
+
+    async def stop(self) -> None:
+        """Stop listening at once, and let running requests end."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, without its own signal handlers, and telling when it accepts."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepting.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, which also lets a request drop its connection: an outage on command needs that."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope = cast(dict[str, Any], self.scope)
+        scope[ABORT_KEY] = self.transport.abort

@@ -1,0 +1,44 @@
+"""Fixtures: one emulator with HTTP for a module, emptied before each test, and boto3 clients of it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kms_emulator.core import Core
+from tests.emulator.aws_http.clients import client
+from tests.emulator.running import Running
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Running]:
+    found = Running(Core(), http=True)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def running(emulator: Running) -> Running:
+    emulator.core.reset()
+    return emulator
+
+
+@pytest.fixture
+def url(running: Running) -> str:
+    found = running.server.url
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def kms(url: str) -> "KMSClient":
+    return client(url)
+
+
+@pytest.fixture
+def raw_kms(url: str) -> "KMSClient":
+    """A client that sends whatever it is given."""
+    return client(url, parameter_validation=False)

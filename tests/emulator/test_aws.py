@@ -259,4 +259,4 @@ def test_lists_come_in_pages(aws: AwsKmsStub) -> None:
 
 def test_what_is_not_emulated_says_so(aws: AwsKmsStub) -> None:
     with refused("UnsupportedOperationException"):
-        aws.CreateKey(pb.CreateKeyRequest(key_spec="RSA_2048"))
+        aws.CreateKey(pb.CreateKeyRequest(key_spec="SM2", key_usage="SIGN_VERIFY"))

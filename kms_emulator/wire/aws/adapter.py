@@ -5,7 +5,7 @@ from typing import Any
 from google.protobuf.message import Message
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
-from kms_emulator.wire.aws import aliases, crypto, keys, names
+from kms_emulator.wire.aws import aliases, creation, crypto, keys, names
 from kms_emulator.wire.aws.constraints import checker
 from kms_emulator.wire.aws.errors import aws_error, translate
 from kms_emulator.wire.aws.faults import fault_error, key_names
@@ -13,7 +13,7 @@ from kms_emulator.wire.aws.shapes import api
 from kms_emulator.wire.call import Adapter, Call, Operation
 
 SERVED: dict[str, Any] = {
-    "CreateKey": keys.create_key,
+    "CreateKey": creation.create_key,
     "DescribeKey": keys.describe_key,
     "ListKeys": keys.list_keys,
     "UpdateKeyDescription": keys.update_key_description,

@@ -3,7 +3,8 @@
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
 from kms_emulator.model.errors import KeyStateError
-from kms_emulator.model.keys import Alias, Key, KeyState
+from kms_emulator.model.keys import Alias, Key
+from kms_emulator.model.lifecycle import ENDING
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.errors import aws_error, validation
 from kms_emulator.wire.aws.keys import limit
@@ -76,7 +77,7 @@ def _existing(call: Call, requested_region: str, alias_name: str) -> Alias:
 
 def _target(call: Call, requested_region: str, identifier: str) -> Key:
     key = find_key(call, requested_region, identifier, aliases=False)
-    if key.state is KeyState.DELETION_SCHEDULED:
+    if key.state in ENDING:
         raise KeyStateError(key)
     return key
 

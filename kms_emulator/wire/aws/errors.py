@@ -9,6 +9,7 @@ from kms_emulator.model.errors import (
     CiphertextError,
     KeyMissingError,
     KeyStateError,
+    MaterialError,
     ModelError,
     NameTakenError,
 )
@@ -28,6 +29,13 @@ _STATUS = {
 }
 """Every other code is INVALID_ARGUMENT: something in the request is wrong."""
 
+_PENDING = {
+    KeyState.ENABLED: "in a state that does not allow it",
+    KeyState.DELETION_SCHEDULED: "pending deletion",
+    KeyState.MATERIAL_MISSING: "pending import",
+    KeyState.REPLICAS_REMAIN: "pending replica deletion",
+}
+
 
 def aws_error(code: str, message: str = "") -> CloudError:
     """Return an error of that code."""
@@ -44,7 +52,7 @@ def wrong_state(key: Key) -> CloudError:
     """Return AWS's answer to using a key in its present state."""
     if key.state is KeyState.DISABLED:
         return aws_error("DisabledException", f"{key_arn(key)} is disabled.")
-    return aws_error("KMSInvalidStateException", f"{key_arn(key)} is pending deletion.")
+    return aws_error("KMSInvalidStateException", f"{key_arn(key)} is {_PENDING[key.state]}.")
 
 
 def translate(error: ModelError, call: Call) -> CloudError:
@@ -53,6 +61,8 @@ def translate(error: ModelError, call: Call) -> CloudError:
         return wrong_state(error.key)
     if isinstance(error, CiphertextError):
         return aws_error("InvalidCiphertextException")
+    if isinstance(error, MaterialError):
+        return aws_error("IncorrectKeyMaterialException", str(error))
     if isinstance(error, KeyMissingError):
         return aws_error("NotFoundException", f"Key '{call.key}' does not exist")
     if isinstance(error, NameTakenError):

@@ -1,19 +1,20 @@
-"""AWS operations on whole keys: create, describe, list, switch, delete, rotate."""
-
-import hashlib
+"""AWS operations on whole keys: describe, list, switch, delete, rotate."""
 
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
-from kms_emulator.model import lifecycle
-from kms_emulator.model.keys import Key, KeyKind, KeyState, Version
+from kms_emulator.model import families, lifecycle
+from kms_emulator.model.keys import Key, KeyKind, KeyState, KeyUsage, Role
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.errors import aws_error, validation
 from kms_emulator.wire.aws.lookup import find_key, region
+from kms_emulator.wire.aws.metadata import STATES, material_id, metadata
+from kms_emulator.wire.aws.rotations import describe_rotation, listed_versions
+from kms_emulator.wire.aws.specs import spec_of
+from kms_emulator.wire.aws.usable import check_usable
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.paging import page
 from kms_emulator.wire.times import DAY_NS, timestamp
 
-ALGORITHM = "SYMMETRIC_DEFAULT"
 WINDOW_DAYS_MIN, WINDOW_DAYS_MAX = 7, 30
 ROTATIONS_ON_DEMAND_MAX = 25
 """LIMIT: on-demand rotations of one key (AWS KMS developer guide, "Resource quotas")."""
@@ -105,12 +106,12 @@ def list_key_rotations(call: Call, request: pb.ListKeyRotationsRequest) -> pb.Li
     included = request.include_key_material or "ROTATIONS_ONLY"
     if included not in ("ROTATIONS_ONLY", "ALL_KEY_MATERIAL"):
         raise validation("includeKeyMaterial", "satisfy enum value set: [ALL_KEY_MATERIAL, ROTATIONS_ONLY]")
-    wanted = key.versions if included == "ALL_KEY_MATERIAL" else key.versions[1:]
+    wanted = listed_versions(key, every=included == "ALL_KEY_MATERIAL")
     count = limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
     found, marker = page(
         wanted[::-1], lambda version: f"{len(key.versions) - version.number:08}", request.marker, count
     )
-    entries = [_rotation(key, version) for version in found]
+    entries = [describe_rotation(call.registry, key, version) for version in found]
     return pb.ListKeyRotationsResponse(rotations=entries, next_marker=marker or None, truncated=bool(marker))
 
 
@@ -138,19 +139,6 @@ def _rotated(call: Call, key: Key) -> Key:
         text = f"{names.key_arn(key)} has no key material that is pending rotation in all of its Regions."
         raise aws_error("KMSInvalidStateException", text)
     return families.rotate_imported(call.registry, key, call.now_ns)
-
-
-def _rotation(key: Key, version: Version) -> pb.RotationsListEntry:
-    first = version.number == 1
-    entry = pb.RotationsListEntry(
-        key_id=names.key_id(key),
-        key_material_id=material_id(key, version),
-        key_material_state="CURRENT" if version is key.versions[-1] else "NON_CURRENT",
-        rotation_type="" if first else "ON_DEMAND",
-    )
-    if not first:
-        entry.rotation_date.CopyFrom(timestamp(version.created_ns))
-    return entry
 
 
 def _description(text: str) -> str:

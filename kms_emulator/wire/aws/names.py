@@ -12,18 +12,23 @@ ACCOUNT_ID = "111122223333"
 DEFAULT_REGION = "us-east-1"
 REGION_PATTERN = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 ALIAS_PATTERN = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
-KEY_ID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+KEY_ID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}")
 ARN_PATTERN = re.compile(r"arn:aws:kms:(?P<region>[^:]*):(?P<account>[^:]*):(?P<kind>key|alias)/(?P<id>.+)")
 
 
 def key_id(key: Key) -> str:
-    """Return the key's id."""
-    return identifier(key.uid)
+    """Return the key's id; all keys of a multi-Region family have the same."""
+    return key.name.partition("/")[2]
 
 
 def identifier(uid: bytes) -> str:
     """Return a uid written as a UUID."""
     return str(uuid.UUID(bytes=uid))
+
+
+def family_identifier(family: bytes) -> str:
+    """Return the id of the keys of a multi-Region family."""
+    return f"mrk-{family.hex()}"
 
 
 def region_of(name: str) -> str:

@@ -12,6 +12,7 @@ from kms_emulator.cli.exits import EXISTS, FAILED, NOT_FOUND, UNREACHABLE, USAGE
 ENVIRONMENT_NAME = "KMS_EMULATOR_ENDPOINT"
 HOST_DEFAULT, PORT_DEFAULT = "127.0.0.1", 4710
 ENDPOINT_DEFAULT = f"{HOST_DEFAULT}:{PORT_DEFAULT}"
+PORT_MAX = 65535
 TIMEOUT_S = 10.0
 """LIMIT: seconds for one call; making an RSA-4096 key takes a few of them on a slow machine."""
 
@@ -23,6 +24,12 @@ _EXIT_CODES = {
     grpc.StatusCode.UNAVAILABLE: UNREACHABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: UNREACHABLE,
 }
+
+
+def default_http_port(port: int) -> int:
+    """Return the port on which HTTP is served unless another is named: the one after gRPC's, or any if that is any."""
+    return (port + 1) % (PORT_MAX + 1) if port else 0
+
 
 endpoint_option = click.option(
     "--endpoint",

@@ -7,12 +7,14 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import rich_click as click
 
 from kms_emulator.cli.data_key import data_key
-from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT
+from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT, default_http_port
 from kms_emulator.cli.env import variables
 from kms_emulator.cli.exits import UNUSABLE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
@@ -22,6 +24,7 @@ from kms_emulator.storage.directory import DataDir
 from kms_emulator.storage.errors import DataDirError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +34,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
     type=click.IntRange(0, 65535),
     default=PORT_DEFAULT,
     show_default=True,
-    help="Port to listen on; 0 takes any free one.",
+    help="Port to listen on for gRPC; 0 takes any free one.",
+)
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on for HTTP; 0 takes any free one. [default: the one after --port; any, if that is 0]",
 )
 @click.option(
     "--data-dir",
@@ -51,9 +59,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @json_option
 @reports_errors
 def serve(
-    host: str, port: int, data_dir: Path | None, data_key_file: Path | None, ready_file: Path | None, as_json: bool
+    host: str,
+    port: int,
+    http_port: int | None,
+    data_dir: Path | None,
+    data_key_file: Path | None,
+    ready_file: Path | None,
+    as_json: bool,
 ) -> None:
-    """Serve the three clouds' key management on one port, until SIGTERM or Ctrl-C.
+    """Serve AWS KMS over HTTP and the three clouds' key management over gRPC, until SIGTERM or Ctrl-C.
 
     With --json the banner is one line of JSON, what the ready file holds. A second signal ends the process at once.
     """
@@ -69,17 +83,45 @@ def serve(
             secret = data_key(data_key_file, data_dir)
             opened = stack.enter_context(DataDir(data_dir, secret)) if data_dir else None
             core = Core(opened.store) if opened else Core()
-            asyncio.run(_run(core, host, port, data_dir, ready_file, as_json=as_json))
+            running = _run(core, host, port, _http_port(port, http_port), data_dir, ready_file, as_json=as_json)
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(running)
     except (PortError, DataDirError) as error:
         raise CommandError(str(error), UNUSABLE) from None
 
 
+def _http_port(port: int, wanted: int | None) -> int | None:
+    """Return the port for HTTP, or None if it cannot be served because its packages are not installed."""
+    if find_spec("uvicorn") is None or find_spec("httptools") is None:
+        if wanted is not None:
+            raise CommandError(f"HTTP needs more packages: {HTTP_EXTRA}", UNUSABLE)
+        return None
+    return default_http_port(port) if wanted is None else wanted
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loop, if that is installed."""
+    if find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
 async def _run(
-    core: Core, host: str, port: int, data_dir: Path | None, ready_file: Path | None, *, as_json: bool
+    core: Core,
+    host: str,
+    port: int,
+    http_port: int | None,
+    data_dir: Path | None,
+    ready_file: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
-    server = await start(core, host, port, str(data_dir or ""))
+    server = await start(core, host, port, str(data_dir or ""), http_port)
     endpoints = _endpoints(server)
     try:
         if ready_file:
@@ -108,7 +150,7 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 def _endpoints(server: Server) -> dict[str, str | None]:
     """Return the ready file's object: where each surface is; what is not served is null."""
     here = server.endpoint
-    return {"aws": None, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
+    return {"aws": server.url, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
 
 
 def _write_ready_file(path: Path, endpoints: dict[str, str | None]) -> None:
@@ -137,14 +179,15 @@ def _print_banner(server: Server, endpoints: dict[str, str | None], data_dir: Pa
     state = f"in {data_dir}" if data_dir else "in memory, gone when this process ends"
     click.echo("KMS emulator for tests; not a place for real keys.\n")
     for name, value in (
-        ("AWS, Azure", f"{server.endpoint}   gRPC, keystore_api.aws_kms.v1 and keystore_api.azure_keyvault.v1"),
+        ("AWS", server.url or f"over gRPC only; for AWS's own clients: {HTTP_EXTRA}"),
         ("Google", f"{server.endpoint}   gRPC, google.cloud.kms.v1"),
+        ("gRPC", f"{server.endpoint}   keystore_api.aws_kms.v1, keystore_api.azure_keyvault.v1"),
         ("Admin", f"{server.endpoint}   clock, call log, reset; health and reflection"),
         ("Keys", state),
     ):
         click.echo(f"  {name:<12}{value}")
     click.echo("\nIn another shell:\n")
-    for name, value in variables(server.endpoint).items():
+    for name, value in variables(server.endpoint, server.url).items():
         click.echo(f"  export {name}={value}")
     click.echo("  kms-emulator key create --provider aws\n")
     click.echo("Ready.")

@@ -152,10 +152,19 @@ def test_env_for_each_shell(cli: Cli, shell: str, line: str) -> None:
     assert line.format(cli.endpoint) in cli.text("env", "--shell", shell).splitlines()
 
 
+def test_env_takes_the_next_port_for_aws(cli: Cli) -> None:
+    found = cli.json("env", "--endpoint", "127.0.0.1:6000")
+    assert found["AWS_ENDPOINT_URL_KMS"] == found["AWS_ENDPOINT_URL_STS"] == "http://127.0.0.1:6001"
+    assert cli.json("env", "--aws-url", "http://localhost:7")["AWS_ENDPOINT_URL_KMS"] == "http://localhost:7"
+
+
 def test_env_from_ready_file(cli: Cli, tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
-    ready.write_text(json.dumps({"grpc": "127.0.0.1:5"}))
-    assert cli.json("env", "--ready-file", str(ready))["KMS_EMULATOR_ENDPOINT"] == "127.0.0.1:5"
+    ready.write_text(json.dumps({"grpc": "127.0.0.1:5", "aws": "http://127.0.0.1:6"}))
+    found = cli.json("env", "--ready-file", str(ready))
+    assert (found["KMS_EMULATOR_ENDPOINT"], found["AWS_ENDPOINT_URL_KMS"]) == ("127.0.0.1:5", "http://127.0.0.1:6")
+    ready.write_text(json.dumps({"grpc": "127.0.0.1:5", "aws": None}))
+    assert "AWS_ENDPOINT_URL_KMS" not in cli.json("env", "--ready-file", str(ready))
     cli.text("env", "--ready-file", str(tmp_path / "none"), code=2)
     ready.write_text("{}")
     cli.text("env", "--ready-file", str(ready), code=2)

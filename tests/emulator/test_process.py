@@ -25,12 +25,16 @@ from tests.emulator.running import WAIT_MAX_S, process, run_cli, wait_until
 def test_signal_ends_it_with_zero(tmp_path: Path, number: signal.Signals) -> None:
     with process(tmp_path) as emulator:
         here = emulator.endpoint
-        assert emulator.ready == {"aws": None, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
+        aws = emulator.ready["aws"]
+        assert aws is not None
+        assert aws.startswith("http://127.0.0.1:")
+        assert emulator.ready == {"aws": aws, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
         assert here.startswith("127.0.0.1:")
         code, out, error = emulator.end(number)
     assert (code, error) == (0, "")
     assert out.splitlines()[-1] == "Ready."
     assert f"export KEYSTORE_KMS_ENDPOINT={here}" in out
+    assert f"export AWS_ENDPOINT_URL_KMS={aws}" in out
     assert not emulator.ready_file.exists()
 
 

@@ -1,14 +1,16 @@
 """What one running emulator consists of, without any wire: registry, identities, clock, call log, and their store."""
 
+import secrets
 import time
 from collections.abc import Callable
 
 from kms_emulator.calls import CallLog
 from kms_emulator.clock import ClockSetting, VirtualClock
+from kms_emulator.model.entropy import RepeatedEntropy
 from kms_emulator.model.faults import FaultPlan
 from kms_emulator.model.identities import Identities
-from kms_emulator.model.registry import Registry
-from kms_emulator.model.store import MemoryStore, Store
+from kms_emulator.model.registry import Entropy, Registry
+from kms_emulator.model.store import MemoryStore, Store, StoredState
 
 _CLOCK_SETTING = "clock"
 
@@ -16,19 +18,28 @@ _CLOCK_SETTING = "clock"
 class Core:
     """Registry, identities, clock and call log over one store.
 
-    `strict_auth` refuses callers whose access key is not known; a reset does not change it.
+    `strict_auth` refuses callers whose access key is not known; a reset does not change it. `seed` is what a reset
+    goes back to; it is added at the start, where names are free.
     """
 
-    def __init__(self, store: Store | None = None, host_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        host_ns: Callable[[], int] = time.time_ns,
+        entropy: Entropy = secrets.token_bytes,
+        seed: StoredState | None = None,
+    ) -> None:
         self._store: Store = store or MemoryStore()
+        self._entropy, self._seed = entropy, seed or StoredState()
         state = self._store.load()
         saved = state.settings.get(_CLOCK_SETTING)
         self.clock = VirtualClock(host_ns, ClockSetting.decode(saved) if saved else None)
-        self.registry = Registry(self._store, state)
+        self.registry = Registry(self._store, state, entropy)
         self.identities = Identities(self._store, state.identities, state.credentials)
         self.strict_auth = False
         self.calls = CallLog()
         self.faults = FaultPlan()
+        self._sow()
 
     def now_ns(self) -> int:
         """Return the virtual time, with everything done that was due by then."""
@@ -43,9 +54,16 @@ class Core:
         return self.now_ns()
 
     def reset(self) -> None:
-        """Forget everything: keys, names, identities, calls, faults, and the clock's setting."""
+        """Go back to the seed; calls, faults, the clock's setting and all else are forgotten."""
         self.registry.clear()
         self.identities.clear()
         self.calls.clear()
         self.faults.clear()
         self.clock.setting = ClockSetting()
+        if isinstance(self._entropy, RepeatedEntropy):
+            self._entropy.restart()
+        self._sow()
+
+    def _sow(self) -> None:
+        self.registry.merge(self._seed)
+        self.identities.merge(self._seed.identities, self._seed.credentials)

@@ -152,6 +152,16 @@ class Identities:
         if credential.active:
             self.issue(replace(credential, active=False))
 
+    def merge(self, identities: list[Identity], credentials: list[Credential]) -> None:
+        """Add the identities whose names are free, and the credentials of theirs that are not known."""
+        added = {identity.name for identity in identities if identity.name not in self._identities}
+        for identity in identities:
+            if identity.name in added:
+                self.put(identity)
+        for credential in credentials:
+            if credential.identity in added and credential.id not in self._credentials:
+                self.issue(credential)
+
     def clear(self) -> None:
         """Drop everything, after the store did."""
         self._identities.clear()

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kms_emulator.model import envelope, lifecycle
+from kms_emulator.model.entropy import RepeatedEntropy
 from kms_emulator.model.envelope import NONCE_BYTES
 from kms_emulator.model.errors import CiphertextError, KeyMissingError, NameTakenError
 from kms_emulator.model.grants import Grants
+from kms_emulator.model.keypairs import PAIRS
 from kms_emulator.model.keys import (
     NO_MATERIAL,
     Alias,
@@ -141,6 +143,10 @@ class Registry:
 
     def new_material(self, kind: KeyKind) -> Material:
         """Return fresh material. RSA takes tens of milliseconds to seconds: keep it off an event loop."""
+        if isinstance(self._entropy, RepeatedEntropy) and kind in PAIRS:
+            from kms_emulator.model import repeated  # only here: it sieves primes when it is loaded
+
+            return Material(kind, repeated.generate(kind, self._entropy))
         return Material.generate(kind, self._entropy)
 
     def create(
@@ -258,6 +264,23 @@ class Registry:
         self._store.put_folder(folder)
         self._folders[(realm, name)] = folder
         return folder
+
+    def merge(self, state: StoredState) -> None:
+        """Add the keys, aliases and folders whose uids and names are free; what is there stays as it is."""
+        for key in state.keys:
+            if key.uid not in self._keys and (key.realm, key.name) not in self._names:
+                numbers = (version.number for version in key.versions)
+                self.put_all(
+                    [(key, {n: state.materials[key.uid, n] for n in numbers if (key.uid, n) in state.materials})]
+                )
+        for alias in state.aliases:
+            if (alias.realm, alias.name) not in self._aliases and alias.target in self._keys:
+                self._store.put_alias(alias)
+                self._aliases[(alias.realm, alias.name)] = alias
+        for folder in state.folders:
+            if (folder.realm, folder.name) not in self._folders:
+                self._store.put_folder(folder)
+                self._folders[(folder.realm, folder.name)] = folder
 
     def clear(self) -> None:
         """Remove everything."""

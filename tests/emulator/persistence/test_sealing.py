@@ -91,7 +91,7 @@ def test_reset_stays_sealed(tmp_path: Path) -> None:
     "damage",
     [
         "UPDATE materials SET number = 2",
-        "UPDATE materials SET secret = substr(secret, 1, length(secret) - 1) || x'00'",
+        "UPDATE materials SET secret = substr(secret, 1, length(secret) - 1)",
         "UPDATE materials SET secret = x'00'",
         "UPDATE keys SET document = '{}'",
         "UPDATE keys SET document = (SELECT secret FROM materials)",

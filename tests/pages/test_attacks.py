@@ -308,37 +308,40 @@ def rejected() -> Rejected:
     keys = StaticKeys()
     life = Life(keys, Machine())
     life.create()
-    life.commit({0: b"0" * PAGE_BYTES, 1: b"1" * PAGE_BYTES})
-    life.reopen()
-    life.commit({0: b"2" * PAGE_BYTES})
+    # Everything is written three times: so the next opening finds free slots far below that of the lost page, and its
+    # own blocks leave that alone.
+    for fill in (b"0", b"1", b"2"):
+        life.commit(dict.fromkeys(range(20), fill * PAGE_BYTES))
+        life.opened.checkpoint()
     before, known = len(life.points), life.now
-    life.commit({0: b"3" * PAGE_BYTES, 1: b"4" * PAGE_BYTES})
+    life.commit({0: b"3" * PAGE_BYTES})
+    assert known is not None
     point = next(point for point in life.points[before:] if point.kind == "sync")
     *_, record = point.image.unsynced
-    torn = point.image.after_power_loss([record], point.image.unsynced_anchors[-1])
+    torn = point.image.after_power_loss([record], point.image.anchor)
     again = Life(keys, Machine(torn))
     again.open()
-    assert again.read((0, 1)) == known
+    assert again.read(range(20)) == known
     again.opened.close()
-    assert known is not None
     whole = point.image.after_power_loss(point.image.unsynced, None)
     return Rejected(keys, whole, again.machine.now(), known)
 
 
-def test_pages_put_back_do_not_bring_a_rejected_commit_back(rejected: Rejected) -> None:
-    """Its record may still stand on the disk, and the pages fit it; the new epoch keeps it away."""
-    header_end = 12288
-    image = replace(rejected.decided, disk=rejected.decided.disk[:header_end] + rejected.whole.disk[header_end:])
-    life = Life(rejected.keys, Machine(image))
-    with pytest.raises(StoreDamagedError):
-        life.open()
-    for at in range(header_end, len(rejected.whole.disk), PAGE_BYTES):
-        disk = bytearray(rejected.decided.disk)
-        disk[at : at + PAGE_BYTES] = rejected.whole.disk[at : at + PAGE_BYTES]
-        life = Life(rejected.keys, Machine(replace(rejected.decided, disk=bytes(disk))))
-        with contextlib.suppress(StoreDamagedError):
+def test_a_page_put_back_does_not_bring_a_rejected_commit_back(rejected: Rejected) -> None:
+    """Its record may still stand on the disk, and the page fits it; the new epoch keeps it away."""
+    before, now = rejected.whole.disk, rejected.decided.disk
+    opened = 0
+    for at in range(0, len(before), PAGE_BYTES):
+        end = at + PAGE_BYTES
+        if before[at:end] == now[at:end]:
+            continue
+        disk = now[:at] + before[at:end] + now[end:]
+        life = Life(rejected.keys, Machine(replace(rejected.decided, disk=disk)))
+        with contextlib.suppress(StoreDamagedError, StoreRolledBackError):
             life.open()
-            assert life.read((0, 1)) == rejected.contents
+            assert life.read(range(20)) == rejected.contents
+            opened += 1
+    assert opened > 1
 
 
 def test_the_whole_branch_of_a_rejected_commit_is_refused(rejected: Rejected) -> None:

@@ -341,7 +341,7 @@ def test_a_page_put_back_does_not_bring_a_rejected_commit_back(rejected: Rejecte
             life.open()
             assert life.read(range(20)) == rejected.contents
             opened += 1
-    assert opened > 1
+    assert opened >= 1
 
 
 def test_the_whole_branch_of_a_rejected_commit_is_refused(rejected: Rejected) -> None:

@@ -39,9 +39,16 @@ def promote(registry: Registry, primary: Key, replica: Key, now_ns: int) -> None
 
 
 def import_material(
-    registry: Registry, key: Key, material: Material, expires_ns: int | None, now_ns: int, *, new: bool | None = None
+    registry: Registry,
+    key: Key,
+    material: Material,
+    expires_ns: int | None,
+    now_ns: int,
+    *,
+    new: bool | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> tuple[Key, int]:
-    """Give a key imported material, and return it with the number of the version.
+    """Give a key imported material, and return it with the number of the version, which gets the attributes.
 
     `new` says whether it must be material that the key never had, or that it had; None leaves it to the key.
 
@@ -56,7 +63,7 @@ def import_material(
         raise MaterialError("the key has this material" if known else "the key never had this material")
     if wanted_new and lifecycle.pending_version(key) is not None:
         raise KeyStateError(key)
-    changed, number = lifecycle.import_material(key, fingerprint, expires_ns, now_ns)
+    changed, number = lifecycle.import_material(key, fingerprint, expires_ns, now_ns, attributes)
     return registry.put(changed, {number: material}), number
 
 

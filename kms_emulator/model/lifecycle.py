@@ -187,7 +187,9 @@ def pending_version(key: Key) -> Version | None:
     return key.versions[-1] if key.imported and len(key.versions) > (key.primary or 0) else None
 
 
-def import_material(key: Key, fingerprint: str, expires_ns: int | None, now_ns: int) -> tuple[Key, int]:
+def import_material(
+    key: Key, fingerprint: str, expires_ns: int | None, now_ns: int, attributes: Mapping[str, str] | None = None
+) -> tuple[Key, int]:
     """Give a key of imported material what it lacks, or its material anew with another expiry.
 
     The first material becomes primary; another one waits for `set_primary`. Returns the key and the version's number.
@@ -195,11 +197,12 @@ def import_material(key: Key, fingerprint: str, expires_ns: int | None, now_ns: 
     known = key.version_by_id(fingerprint)
     if known is None:
         number = len(key.versions) + 1
-        version = Version(number, fingerprint, now_ns, expires_ns=expires_ns)
+        version = Version(number, fingerprint, now_ns, expires_ns=expires_ns, attributes=attributes or {})
         changed = replace(_not_ending(key), versions=(*key.versions, version), primary=key.primary or 1)
     else:
         number = known.number
-        back = replace(known, state=VersionState.ENABLED, expires_ns=expires_ns)
+        kept = {**known.attributes, **(attributes or {})}
+        back = replace(known, state=VersionState.ENABLED, expires_ns=expires_ns, attributes=kept)
         changed = _with_version(_not_ending(key), back, now_ns)
     return replace(_settled(changed), updated_ns=now_ns), number
 

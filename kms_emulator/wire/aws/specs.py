@@ -1,7 +1,7 @@
 """Key specs and their algorithms in AWS's words, and what each is in the model.
 
-Source: AWS KMS developer guide, "Key spec reference". Not here, because the library behind it has no such primitive: SM2
-(China Regions only), ML_KEM_512 and ED25519_PH_SHA_512.
+Source: AWS KMS developer guide, "Key spec reference". Not here, because the library behind it has no such primitive:
+SM2 (China Regions only), ML_KEM_512 and ED25519_PH_SHA_512.
 """
 
 from collections.abc import Mapping

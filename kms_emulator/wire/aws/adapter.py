@@ -5,7 +5,18 @@ from typing import Any
 from google.protobuf.message import Message
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
-from kms_emulator.wire.aws import aliases, creation, crypto, keys, names
+from kms_emulator.wire.aws import (
+    aliases,
+    asymmetric,
+    creation,
+    crypto,
+    datakeypairs,
+    importing,
+    keys,
+    mac,
+    names,
+    replicas,
+)
 from kms_emulator.wire.aws.constraints import checker
 from kms_emulator.wire.aws.errors import aws_error, translate
 from kms_emulator.wire.aws.faults import fault_error, key_names
@@ -31,6 +42,21 @@ SERVED: dict[str, Any] = {
     "Decrypt": crypto.decrypt,
     "ReEncrypt": crypto.re_encrypt,
     "GenerateDataKey": crypto.generate_data_key,
+    "GenerateDataKeyPair": datakeypairs.generate_data_key_pair,
+    "GenerateDataKeyPairWithoutPlaintext": datakeypairs.generate_data_key_pair_without_plaintext,
+    "GetPublicKey": asymmetric.get_public_key,
+    "Sign": asymmetric.sign,
+    "Verify": asymmetric.verify,
+    "DeriveSharedSecret": asymmetric.derive_shared_secret,
+    "Encapsulate": asymmetric.encapsulate,
+    "Decapsulate": asymmetric.decapsulate,
+    "GenerateMac": mac.generate_mac,
+    "VerifyMac": mac.verify_mac,
+    "GetParametersForImport": importing.get_parameters_for_import,
+    "ImportKeyMaterial": importing.import_key_material,
+    "DeleteImportedKeyMaterial": importing.delete_imported_key_material,
+    "ReplicateKey": replicas.replicate_key,
+    "UpdatePrimaryRegion": replicas.update_primary_region,
 }
 """What runs each operation: it takes the call and the operation's request, and returns its response."""
 

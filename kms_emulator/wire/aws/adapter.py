@@ -17,6 +17,7 @@ from kms_emulator.wire.aws import (
     names,
     replicas,
 )
+from kms_emulator.wire.aws.authorize import authorize_account
 from kms_emulator.wire.aws.constraints import checker
 from kms_emulator.wire.aws.errors import aws_error, translate
 from kms_emulator.wire.aws.faults import fault_error, key_names
@@ -60,10 +61,26 @@ SERVED: dict[str, Any] = {
 }
 """What runs each operation: it takes the call and the operation's request, and returns its response."""
 
+OF_ACCOUNT = frozenset({
+    "ConnectCustomKeyStore", "CreateCustomKeyStore", "CreateKey", "DeleteCustomKeyStore", "DescribeCustomKeyStores",
+    "DisconnectCustomKeyStore", "GenerateRandom", "ListAliases", "ListKeys", "ListRetirableGrants",
+    "UpdateCustomKeyStore",
+})  # fmt: skip
+"""Operations that need a permission of the caller's own policies. The others ask for one when they find their key."""
+
 
 def _operation(name: str) -> Operation[Any]:
     request = getattr(pb, api().operations[name].input)
-    return Operation(request, SERVED.get(name, _refuse), checker(name))
+    run = SERVED.get(name, _refuse)
+    return Operation(request, _authorized(run) if name in OF_ACCOUNT else run, checker(name))
+
+
+def _authorized(run: Any) -> Any:
+    def authorize_and_run(call: Call, request: Message) -> Any:
+        authorize_account(call)
+        return run(call, request)
+
+    return authorize_and_run
 
 
 def _refuse(call: Call, _: Message) -> Message:

@@ -6,6 +6,7 @@ from kms_emulator.model.errors import KeyStateError
 from kms_emulator.model.keys import Alias, Key
 from kms_emulator.model.lifecycle import ENDING
 from kms_emulator.wire.aws import names
+from kms_emulator.wire.aws.authorize import authorize, authorize_account
 from kms_emulator.wire.aws.errors import aws_error, validation
 from kms_emulator.wire.aws.keys import limit
 from kms_emulator.wire.aws.lookup import find_key, region
@@ -20,6 +21,7 @@ LIST_LIMIT_DEFAULT = 50
 def create_alias(call: Call, request: pb.CreateAliasRequest) -> pb.CreateAliasResponse:
     """Give a key a second name."""
     name = _name(request.region, request.alias_name)
+    authorize_account(call, resource=names.arn(region(request.region), request.alias_name))
     key = _target(call, request.region, request.target_key_id)
     old = call.registry.alias(names.REALM, name)
     if old is not None:
@@ -69,9 +71,11 @@ def _existing(call: Call, requested_region: str, alias_name: str) -> Alias:
     name = _name(requested_region, alias_name)
     call.key = alias_name
     alias = call.registry.alias(names.REALM, name)
+    arn = names.arn(region(requested_region), alias_name)
+    authorize_account(call, resource=arn)
     if alias is None:
-        arn = names.arn(region(requested_region), alias_name)
         raise aws_error("NotFoundException", f"Alias {arn} is not found.")
+    authorize(call, call.registry.by_uid(alias.target), asked=arn)
     return alias
 
 

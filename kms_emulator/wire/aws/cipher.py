@@ -12,12 +12,16 @@ from kms_emulator.model.context import encode_map
 from kms_emulator.model.errors import KeyMissingError, LengthError
 from kms_emulator.model.keys import Key, KeyUsage, Version
 from kms_emulator.wire.aws import names
+from kms_emulator.wire.aws.authorize import authorize_ciphertext
 from kms_emulator.wire.aws.errors import aws_error
 from kms_emulator.wire.aws.lookup import find_key, region
 from kms_emulator.wire.aws.metadata import material_id
 from kms_emulator.wire.aws.specs import PADDINGS, SYMMETRIC, check_algorithm, spec_of
 from kms_emulator.wire.aws.usable import check_dry_run, check_usable
 from kms_emulator.wire.call import Call, CloudError
+
+_DECRYPTING = {"ReEncrypt": "ReEncryptFrom"}
+"""The permission that decrypting needs, where it is not the operation's own."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def seal(
 def unseal(call: Call, requested_region: str, sealed: Ciphertext, *, dry_run: bool = False) -> Decrypted:
     """Decrypt with the material that the ciphertext names, or with the RSA key that the caller names."""
     call.ciphertext_bytes = len(sealed.blob)
-    expected = find_key(call, requested_region, sealed.identifier) if sealed.identifier else None
+    action = _DECRYPTING.get(call.operation, "")
+    expected = find_key(call, requested_region, sealed.identifier, action=action) if sealed.identifier else None
     if sealed.algorithm not in ("", SYMMETRIC):
         opened = _open_rsa(call, expected, sealed)
     else:
@@ -108,6 +113,8 @@ def _open_symmetric(call: Call, place: str, expected: Key | None, sealed: Cipher
         check_usable(call, expected, KeyUsage.ENCRYPT)
         check_algorithm(expected, SYMMETRIC)
     key, version = _named_key(call, place, sealed.blob)
+    if expected is None:
+        authorize_ciphertext(call, key, action=_DECRYPTING.get(call.operation, ""))
     if expected is not None and expected.uid != key.uid:
         text = "The key ID in the request does not identify a CMK that can perform this operation."
         raise aws_error("IncorrectKeyException", text)
@@ -122,6 +129,7 @@ def _named_key(call: Call, place: str, ciphertext: bytes) -> tuple[Key, Version]
     try:
         return call.registry.named_in(names.REALM, ciphertext, f"{place}/")
     except KeyMissingError:
+        authorize_ciphertext(call, None, action=_DECRYPTING.get(call.operation, ""))
         raise _unknown_key() from None
 
 

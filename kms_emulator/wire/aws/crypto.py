@@ -52,7 +52,7 @@ def re_encrypt(call: Call, request: pb.ReEncryptRequest) -> pb.ReEncryptResponse
         request.source_encryption_algorithm,
     )
     opened = unseal(call, request.region, sealed)
-    key = find_key(call, request.region, request.destination_key_id)
+    key = find_key(call, request.region, request.destination_key_id, action="ReEncryptTo")
     context, algorithm = request.destination_encryption_context, request.destination_encryption_algorithm
     made = seal(call, key, opened.plaintext, context, algorithm, dry_run=request.dry_run)
     return pb.ReEncryptResponse(

@@ -5,23 +5,22 @@ every wire (`perform`).
 """
 
 import json
-import re
 import uuid
 
 from kms_emulator.core import Core
 from kms_emulator.wire.aws import documents
 from kms_emulator.wire.aws.adapter import AWS
+from kms_emulator.wire.aws.authenticate import authenticate
 from kms_emulator.wire.aws.errors import aws_error
 from kms_emulator.wire.aws.shapes import Described, api
-from kms_emulator.wire.call import ANONYMOUS, Call, Caller, CloudError, NoAnswerError
+from kms_emulator.wire.aws.sigv4 import signed_for
+from kms_emulator.wire.call import Call, Caller, CloudError, NoAnswerError
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse
 from kms_emulator.wire.perform import note, perform
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 _STATUS = {"UnknownOperationException": 404, "InternalFailure": 500, "InternalError": 500, "ServiceUnavailable": 503}
 """HTTP statuses of errors outside the model; every other is 400."""
-
-_CREDENTIAL = re.compile(r"Credential=(?P<access_key_id>[^/,\s]+)/[0-9]{8}/(?P<region>[^/,\s]+)/[^/,\s]+/aws4_request")
 
 
 class AwsFront:
@@ -43,14 +42,14 @@ class AwsFront:
         target = request.headers.get("x-amz-target", "")
         try:
             operation = _operation(request, target)
-            caller, region = _identify(request)
+            caller = authenticate(request, self._core)
             message = documents.decode(operation.input, request.body)
         except (CloudError, NoAnswerError) as error:
             code = error.code if isinstance(error, CloudError) else error.outcome
             name = target.rpartition(".")[2] if target.rpartition(".")[2] in api().operations else ""
             note(Call(self._core, AWS.provider, name, caller), code)
             raise
-        message.region = region  # type: ignore[attr-defined] # every request has it
+        message.region = signed_for(request)[0]  # type: ignore[attr-defined] # every request has it
         answer = await perform(self._core, AWS, operation.name, message, caller, request_id)
         return documents.encode(operation.output, answer) if operation.output else b""
 
@@ -61,14 +60,6 @@ def _operation(request: HttpRequest, target: str) -> Described:
     if request.method != "POST" or request.path != "/" or prefix != api().target_prefix or found is None:
         raise aws_error("UnknownOperationException")
     return found
-
-
-def _identify(request: HttpRequest) -> tuple[Caller, str]:
-    """Return who signed the request, and the region it was signed for."""
-    scope = _CREDENTIAL.search(request.headers.get("authorization", ""))
-    if scope is None:
-        return Caller(address=request.address) if request.address else ANONYMOUS, ""
-    return Caller(access_key_id=scope["access_key_id"], address=request.address), scope["region"]
 
 
 def _response(request_id: str, status: int, body: bytes) -> HttpResponse:

@@ -1,9 +1,11 @@
-"""Finds the key that a request means: by id, key ARN, alias or alias ARN, in the request's region."""
+"""Finds the key that a request means, by id, key ARN, alias or alias ARN, and refuses callers who may not use it."""
 
+from kms_emulator.model.errors import KeyMissingError
 from kms_emulator.model.keys import Key
 from kms_emulator.wire.aws import names
+from kms_emulator.wire.aws.authorize import authorize, authorize_missing
 from kms_emulator.wire.aws.errors import aws_error, validation
-from kms_emulator.wire.call import Call, CloudError
+from kms_emulator.wire.call import Call
 
 
 def region(requested: str) -> str:
@@ -14,31 +16,48 @@ def region(requested: str) -> str:
     return found
 
 
-def find_key(call: Call, requested_region: str, identifier: str, *, aliases: bool = True) -> Key:
-    """Return the key; `aliases` tells whether the operation takes aliases, which not all do.
+def find_key(call: Call, requested_region: str, identifier: str, *, aliases: bool = True, action: str = "") -> Key:
+    """Return the key, if the caller may use it.
+
+    `aliases` tells whether the operation takes aliases, which not all do; `action` is what the caller needs the
+    permission for, the operation itself if not given.
 
     Raises:
-        CloudError: ValidationException or NotFoundException.
+        CloudError: ValidationException, NotFoundException or AccessDeniedException.
     """
     call.key = identifier
     place = region(requested_region)
     if not identifier:
         raise validation("keyId", "have length greater than or equal to 1")
-    resource = _resource(place, identifier)
-    if resource.startswith("alias/"):
-        if not aliases:
-            raise aws_error("NotFoundException", f"Invalid keyId '{identifier}'")
-        key = _behind_alias(call, place, resource)
-    else:
-        if not names.KEY_ID_PATTERN.fullmatch(resource):
-            raise aws_error("NotFoundException", f"Invalid keyId '{identifier}'")
-        call.key = names.arn(place, f"key/{resource}")
-        key = call.registry.key(names.REALM, names.key_name(place, resource))
+    resource = _resource(call, place, identifier, action)
+    asked = names.arn(place, resource if resource.startswith("alias/") else f"key/{resource}")
+    try:
+        key = _find(call, place, identifier, resource, aliases=aliases)
+    except KeyMissingError:
+        authorize_missing(call, asked, action=action)
+        if resource.startswith("alias/"):
+            raise aws_error("NotFoundException", f"Alias {asked} is not found.") from None
+        raise
     call.key = names.key_arn(key)
+    authorize(call, key, action=action, asked=asked)
     return key
 
 
-def _resource(place: str, identifier: str) -> str:
+def _find(call: Call, place: str, identifier: str, resource: str, *, aliases: bool) -> Key:
+    if resource.startswith("alias/"):
+        if not aliases:
+            raise aws_error("NotFoundException", f"Invalid keyId '{identifier}'")
+        alias = call.registry.alias(names.REALM, names.key_name(place, resource))
+        if alias is None:
+            raise KeyMissingError(f"no alias {resource}")
+        return call.registry.by_uid(alias.target)
+    if not names.KEY_ID_PATTERN.fullmatch(resource):
+        raise aws_error("NotFoundException", f"Invalid keyId '{identifier}'")
+    call.key = names.arn(place, f"key/{resource}")
+    return call.registry.key(names.REALM, names.key_name(place, resource))
+
+
+def _resource(call: Call, place: str, identifier: str, action: str) -> str:
     """Return the key id or ``alias/NAME`` that an identifier of this region and account means."""
     if not identifier.startswith("arn:"):
         return identifier
@@ -48,16 +67,6 @@ def _resource(place: str, identifier: str) -> str:
     if parts["region"] != place:
         raise aws_error("NotFoundException", f"Invalid arn {parts['region']}")
     if parts["account"] != names.ACCOUNT_ID:
-        raise _missing(identifier)
+        authorize_missing(call, identifier, action=action)
+        raise aws_error("NotFoundException", f"Key '{identifier}' does not exist")
     return parts["id"] if parts["kind"] == "key" else f"alias/{parts['id']}"
-
-
-def _behind_alias(call: Call, place: str, resource: str) -> Key:
-    alias = call.registry.alias(names.REALM, names.key_name(place, resource))
-    if alias is None:
-        raise aws_error("NotFoundException", f"Alias {names.arn(place, resource)} is not found.")
-    return call.registry.by_uid(alias.target)
-
-
-def _missing(identifier: str) -> CloudError:
-    return aws_error("NotFoundException", f"Key '{identifier}' does not exist")

@@ -40,6 +40,8 @@ class Core:
         self.calls = CallLog()
         self.faults = FaultPlan()
         self._sow()
+        if isinstance(entropy, RepeatedEntropy):
+            entropy.mark()
 
     def now_ns(self) -> int:
         """Return the virtual time, with everything done that was due by then."""

@@ -6,7 +6,9 @@ import ipaddress
 import json
 import logging
 import os
+import secrets
 import signal
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +18,12 @@ import rich_click as click
 from kms_emulator.cli.data_key import data_key
 from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT, default_http_port
 from kms_emulator.cli.env import variables
-from kms_emulator.cli.exits import UNUSABLE, CommandError
+from kms_emulator.cli.exits import UNUSABLE, USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
 from kms_emulator.core import Core
+from kms_emulator.model.entropy import SEED_MAX, RepeatedEntropy
+from kms_emulator.model.store import MemoryStore, Store
+from kms_emulator.seeding.errors import SeedError
 from kms_emulator.server import PortError, Server, start
 from kms_emulator.storage.directory import DataDir
 from kms_emulator.storage.errors import DataDirError
@@ -52,6 +57,16 @@ HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
     help="Seal the data directory under this file's content; or under a passphrase, in KMS_EMULATOR_PASSPHRASE.",
 )
 @click.option(
+    "--seed-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Begin with the users and keys of this YAML or JSON file, and go back to them at every reset.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, SEED_MAX),
+    help="Make ids, key material and ciphertexts repeat: the same calls give the same answers. Guards nothing.",
+)
+@click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the endpoints there, as JSON, once it serves; removed at the end.",
@@ -64,6 +79,8 @@ def serve(
     http_port: int | None,
     data_dir: Path | None,
     data_key_file: Path | None,
+    seed_file: Path | None,
+    seed: int | None,
     ready_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -82,12 +99,31 @@ def serve(
         with contextlib.ExitStack() as stack:
             secret = data_key(data_key_file, data_dir)
             opened = stack.enter_context(DataDir(data_dir, secret)) if data_dir else None
-            core = Core(opened.store) if opened else Core()
+            core = _core(opened.store if opened else MemoryStore(), seed_file, seed)
             running = _run(core, host, port, _http_port(port, http_port), data_dir, ready_file, as_json=as_json)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(running)
-    except (PortError, DataDirError) as error:
+    except (PortError, DataDirError, SeedError) as error:
         raise CommandError(str(error), UNUSABLE) from None
+
+
+def _core(store: Store, seed_file: Path | None, seed: int | None) -> Core:
+    """Return the emulator's core, with the seed in it; warn of randomness that repeats."""
+    entropy = secrets.token_bytes if seed is None else RepeatedEntropy(seed)
+    if seed is not None:
+        if not isinstance(store, MemoryStore):
+            raise CommandError("--seed and --data-dir exclude each other: new ids would repeat stored ones", USAGE)
+        click.echo(
+            f"WARNING: --seed {seed}: every key, id and ciphertext can be computed by anybody who knows the seed. "
+            "For tests that compare whole answers; protect nothing with it.",
+            err=True,
+        )
+    if seed_file is None:
+        return Core(store, entropy=entropy)
+    from kms_emulator.seeding.sowing import read_seed  # only here: it needs YAML
+
+    state = read_seed(seed_file, time.time_ns(), entropy)
+    return Core(store, entropy=entropy, seed=state)
 
 
 def _http_port(port: int, wanted: int | None) -> int | None:

@@ -18,7 +18,7 @@ class RepeatedEntropy:
     def __init__(self, seed: int) -> None:
         if not 0 <= seed <= SEED_MAX:
             raise ValueError(f"a seed is a number from 0 to {SEED_MAX}")
-        self.seed, self._asked = seed, 0
+        self.seed, self._asked, self._start = seed, 0, 0
         self._lock = threading.Lock()
 
     def __call__(self, length: int) -> bytes:
@@ -27,7 +27,12 @@ class RepeatedEntropy:
             number, self._asked = self._asked, self._asked + 1
         return hashlib.shake_256(_LABEL + struct.pack(">QQ", self.seed, number)).digest(length)
 
-    def restart(self) -> None:
-        """Begin again, as if nothing had been asked for."""
+    def mark(self) -> None:
+        """Let `restart` come back to here."""
         with self._lock:
-            self._asked = 0
+            self._start = self._asked
+
+    def restart(self) -> None:
+        """Begin again where `mark` was, or at the beginning."""
+        with self._lock:
+            self._asked = self._start

@@ -8,7 +8,7 @@ from kms_emulator.model.keypairs import PAIRS, RSA_BITS, read_private
 from kms_emulator.model.keys import KeyKind
 from kms_emulator.model.repeated import generate
 
-QUICK = sorted(PAIRS - set(RSA_BITS), key=lambda kind: kind.value) + [KeyKind.RSA_2048]
+QUICK = [*sorted(PAIRS - set(RSA_BITS), key=lambda kind: kind.value), KeyKind.RSA_2048]
 
 
 def some_work(core: Core) -> tuple[bytes, bytes]:

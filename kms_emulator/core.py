@@ -11,6 +11,7 @@ from kms_emulator.model.faults import FaultPlan
 from kms_emulator.model.identities import Identities
 from kms_emulator.model.registry import Entropy, Registry
 from kms_emulator.model.store import MemoryStore, Store, StoredState
+from kms_emulator.model.usage import LastUses
 
 _CLOCK_SETTING = "clock"
 
@@ -38,6 +39,7 @@ class Core:
         self.identities = Identities(self._store, state.identities, state.credentials)
         self.strict_auth = False
         self.calls = CallLog()
+        self.uses = LastUses(self.clock.now_ns())
         self.faults = FaultPlan()
         self._sow()
         if isinstance(entropy, RepeatedEntropy):
@@ -62,6 +64,7 @@ class Core:
         self.calls.clear()
         self.faults.clear()
         self.clock.setting = ClockSetting()
+        self.uses.clear(self.clock.now_ns())
         if isinstance(self._entropy, RepeatedEntropy):
             self._entropy.restart()
         self._sow()

@@ -1,7 +1,7 @@
 """One call on its way through an adapter: who makes it, what is noted of it, and the errors that end it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -81,7 +81,10 @@ ANONYMOUS = Caller()
 
 @dataclass
 class Call:
-    """What an operation works with, and what it notes for the call log: names and lengths, never contents."""
+    """What an operation works with, and what it notes for the call log: names and lengths, never contents.
+
+    `uids` are those of the keys that were found for it.
+    """
 
     core: Core
     provider: str
@@ -93,6 +96,7 @@ class Call:
     key_version: str = ""
     plaintext_bytes: int = 0
     ciphertext_bytes: int = 0
+    uids: list[bytes] = field(default_factory=list)
     fault: int = 0
     request: Message | None = None
 
@@ -122,6 +126,7 @@ class Adapter:
         translate: what the model refuses.
         fault_error: a fault that has an answer.
         key_names: every name of every key that a request means; finds nothing wrong with any request.
+        completed: told of every call that succeeded, before it is answered.
     """
 
     provider: str
@@ -130,3 +135,4 @@ class Adapter:
     translate: Callable[[ModelError, Call], CloudError]
     fault_error: Callable[[Fault, Call], CloudError]
     key_names: Callable[[Registry, Message], Iterable[str]]
+    completed: Callable[[Call], None] | None = None

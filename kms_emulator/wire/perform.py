@@ -76,7 +76,11 @@ async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
         if operation.check is not None:
             operation.check(request)
         answer = operation.run(call, request)
-        return await answer if inspect.isawaitable(answer) else answer
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if adapter.completed is not None:
+            adapter.completed(call)
+        return answer
     except (CloudError, NoAnswerError):
         raise
     except ModelError as error:

@@ -7,12 +7,15 @@ from kms_emulator.model.keys import Alias, Key
 from kms_emulator.model.lifecycle import ENDING
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.authorize import authorize, authorize_account
-from kms_emulator.wire.aws.errors import aws_error, validation
-from kms_emulator.wire.aws.keys import limit
+from kms_emulator.wire.aws.errors import aws_error
 from kms_emulator.wire.aws.lookup import find_key, region
+from kms_emulator.wire.aws.pages import Wanted, aws_page
+from kms_emulator.wire.aws.specs import spec_of
 from kms_emulator.wire.call import Call
-from kms_emulator.wire.paging import page
 from kms_emulator.wire.times import timestamp
+
+ALIASES_MAX = 50
+"""LIMIT: aliases of one key (AWS KMS developer guide, "Resource quotas")."""
 
 LIST_LIMIT_MAX = 100
 LIST_LIMIT_DEFAULT = 50
@@ -27,6 +30,7 @@ def create_alias(call: Call, request: pb.CreateAliasRequest) -> pb.CreateAliasRe
     if old is not None:
         text = f"An alias with the name {names.alias_arn(old)} already exists"
         raise aws_error("AlreadyExistsException", text)
+    _check_count(call, key)
     call.registry.put_alias(names.REALM, name, key, call.now_ns)
     return pb.CreateAliasResponse()
 
@@ -35,6 +39,12 @@ def update_alias(call: Call, request: pb.UpdateAliasRequest) -> pb.UpdateAliasRe
     """Point an alias at another key."""
     alias = _existing(call, request.region, request.alias_name)
     key = _target(call, request.region, request.target_key_id)
+    old = call.registry.by_uid(alias.target)
+    if (old.usage, spec_of(old).is_pair) != (key.usage, spec_of(key).is_pair):
+        text = f"Alias {names.alias_arn(alias)} cannot be changed from {names.key_arn(old)} to {names.key_arn(key)}"
+        raise aws_error("ValidationException", f"{text} because they have different key types or usages.")
+    if old.uid != key.uid:
+        _check_count(call, key)
     call.registry.put_alias(names.REALM, alias.name, key, call.now_ns)
     return pb.UpdateAliasResponse()
 
@@ -52,16 +62,22 @@ def list_aliases(call: Call, request: pb.ListAliasesRequest) -> pb.ListAliasesRe
     if request.key_id:
         key = find_key(call, request.region, request.key_id, aliases=False)
         aliases = [alias for alias in aliases if alias.target == key.uid]
-    count = limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
-    found, marker = page(aliases, lambda alias: alias.name, request.marker, count)
-    entries = [_entry(call, alias) for alias in found]
-    return pb.ListAliasesResponse(aliases=entries, next_marker=marker or None, truncated=bool(marker))
+    wanted = Wanted(request.limit, request.marker, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
+    place = f"{request.key_id} {region(request.region)}"
+    found = aws_page(call, place, aliases, lambda alias: alias.name, wanted)
+    entries = [_entry(call, alias) for alias in found.items]
+    return pb.ListAliasesResponse(aliases=entries, next_marker=found.next_marker, truncated=found.truncated)
 
 
 def _name(requested_region: str, alias_name: str) -> str:
     place = region(requested_region)
+    if not alias_name.startswith("alias/"):
+        text = 'Alias must start with the prefix "alias/". Please see '
+        raise aws_error(
+            "ValidationException", f"{text}https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
+        )
     if not names.ALIAS_PATTERN.fullmatch(alias_name):
-        raise validation("aliasName", "satisfy regular expression pattern: ^alias/[a-zA-Z0-9/_-]+$")
+        raise aws_error("ValidationException", f"{alias_name} contains invalid characters for an alias")
     if alias_name.startswith("alias/aws/"):
         raise aws_error("NotAuthorizedException", "")
     return names.key_name(place, alias_name)
@@ -84,6 +100,12 @@ def _target(call: Call, requested_region: str, identifier: str) -> Key:
     if key.state in ENDING:
         raise KeyStateError(key)
     return key
+
+
+def _check_count(call: Call, key: Key) -> None:
+    place = f"{names.region_of(key.name)}/"
+    if sum(alias.target == key.uid for alias in call.registry.aliases(names.REALM, place)) >= ALIASES_MAX:
+        raise aws_error("LimitExceededException", f"{names.key_arn(key)} has {ALIASES_MAX} aliases already.")
 
 
 def _entry(call: Call, alias: Alias) -> pb.AliasListEntry:

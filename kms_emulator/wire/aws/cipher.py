@@ -119,6 +119,7 @@ def _open_symmetric(call: Call, place: str, expected: Key | None, sealed: Cipher
         text = "The key ID in the request does not identify a CMK that can perform this operation."
         raise aws_error("IncorrectKeyException", text)
     call.key, call.key_version = names.key_arn(key), material_id(key, version)
+    call.uids.append(key.uid)
     lifecycle.check_usable(key, version.number)
     plaintext = call.registry.open(key, version.number, sealed.blob, encode_map(sealed.context))
     return Decrypted(key, plaintext, SYMMETRIC, material_id(key, version))

@@ -10,9 +10,11 @@ from kms_emulator.model.keypairs import RSA_BITS
 from kms_emulator.model.keys import Key, KeyKind, KeyState, KeyUsage, Role
 from kms_emulator.model.material import Material
 from kms_emulator.wire.aws import names
+from kms_emulator.wire.aws.authorize import authorize_account
 from kms_emulator.wire.aws.errors import aws_error
 from kms_emulator.wire.aws.lookup import region
 from kms_emulator.wire.aws.metadata import metadata
+from kms_emulator.wire.aws.policies import check_new_policy
 from kms_emulator.wire.aws.specs import SYMMETRIC, USAGES, Spec, find_spec, not_emulated
 from kms_emulator.wire.background import run_beside
 from kms_emulator.wire.call import Call
@@ -34,6 +36,10 @@ async def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.CreateKeyRe
     material = None if imported else await new_material(call, spec.kind)
     key = _named(call, place, spec.kind, usage, multi_region=request.multi_region)
     key = replace(key, attributes=attributes, imported=imported)
+    if request.policy:
+        check_new_policy(call, key, request.policy, bypass=request.bypass_policy_lockout_safety_check)
+    if request.tags:
+        authorize_account(call, action="TagResource")
     if material is None:
         key = call.registry.put(replace(key, state=KeyState.MATERIAL_MISSING))
     else:
@@ -71,7 +77,7 @@ def own_attributes(description: str, tags: Iterable[pb.Tag], policy: str) -> dic
 
 
 def _named(call: Call, place: str, kind: KeyKind, usage: KeyUsage, *, multi_region: bool) -> Key:
-    uid = _uuid4(call.registry.new_uid())
+    uid = names.uuid4(call.registry.new_uid())
     family = call.registry.new_uid() if multi_region else None
     identifier = names.identifier(uid) if family is None else names.family_identifier(family)
     name = names.key_name(place, identifier)
@@ -100,8 +106,3 @@ def _is_imported(request: pb.CreateKeyRequest) -> bool:
     if request.origin in ("AWS_CLOUDHSM", "EXTERNAL_KEY_STORE") or request.custom_key_store_id or request.xks_key_id:
         raise not_emulated("A custom key store")
     return request.origin == "EXTERNAL"
-
-
-def _uuid4(random: bytes) -> bytes:
-    """Set version and variant, so that the id is a UUID of the random kind (RFC 9562)."""
-    return random[:6] + bytes([random[6] & 0x0F | 0x40, random[7], random[8] & 0x3F | 0x80]) + random[9:]

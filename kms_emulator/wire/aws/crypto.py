@@ -4,15 +4,13 @@ from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.cipher import Ciphertext, seal, unseal
-from kms_emulator.wire.aws.errors import aws_error, validation
+from kms_emulator.wire.aws.errors import validation
 from kms_emulator.wire.aws.lookup import find_key
 from kms_emulator.wire.aws.usable import check_attestation
 from kms_emulator.wire.call import Call
 
 PLAINTEXT_BYTES_MAX = 4096
 CIPHERTEXT_BYTES_MAX = 6144
-DATA_KEY_BYTES_MAX = 1024
-_DATA_KEY_BYTES = {"AES_128": 16, "AES_256": 32}
 
 
 def encrypt(call: Call, request: pb.EncryptRequest) -> pb.EncryptResponse:
@@ -66,34 +64,8 @@ def re_encrypt(call: Call, request: pb.ReEncryptRequest) -> pb.ReEncryptResponse
     )
 
 
-def generate_data_key(call: Call, request: pb.GenerateDataKeyRequest) -> pb.GenerateDataKeyResponse:
-    """Return random bytes, and the same bytes encrypted under a key."""
-    check_attestation(request.HasField("recipient"))
-    plaintext = call.registry.new_bytes(_data_key_bytes(request))
-    key = find_key(call, request.region, request.key_id)
-    made = seal(call, key, plaintext, request.encryption_context, dry_run=request.dry_run)
-    return pb.GenerateDataKeyResponse(
-        ciphertext_blob=made.ciphertext,
-        plaintext=plaintext,
-        key_id=names.key_arn(key),
-        key_material_id=made.material,
-    )
-
-
 def _check_length(field: str, value: bytes, length_max: int) -> None:
     if not value:
         raise validation(field, "have length greater than or equal to 1")
     if len(value) > length_max:
         raise validation(field, f"have length less than or equal to {length_max}")
-
-
-def _data_key_bytes(request: pb.GenerateDataKeyRequest) -> int:
-    if bool(request.number_of_bytes) == bool(request.key_spec):
-        text = "Please specify either number of bytes or key spec."
-        raise aws_error("ValidationException", text)
-    if request.key_spec and request.key_spec not in _DATA_KEY_BYTES:
-        raise validation("keySpec", "satisfy enum value set: [AES_256, AES_128]")
-    length = request.number_of_bytes or _DATA_KEY_BYTES[request.key_spec]
-    if not 1 <= length <= DATA_KEY_BYTES_MAX:
-        raise validation("numberOfBytes", f"have value between 1 and {DATA_KEY_BYTES_MAX}")
-    return length

@@ -1,24 +1,19 @@
-"""AWS operations on whole keys: describe, list, switch, delete, rotate."""
+"""AWS operations on whole keys: describe, list, switch, delete."""
 
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
-from kms_emulator.model import families, lifecycle
-from kms_emulator.model.keys import Key, KeyKind, KeyState, KeyUsage, Role
+from kms_emulator.model import lifecycle
+from kms_emulator.model.keys import KeyState, Role
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.errors import aws_error, validation
 from kms_emulator.wire.aws.lookup import find_key, region
-from kms_emulator.wire.aws.metadata import STATES, material_id, metadata
-from kms_emulator.wire.aws.rotations import describe_rotation, listed_versions
-from kms_emulator.wire.aws.specs import spec_of
-from kms_emulator.wire.aws.usable import check_usable
+from kms_emulator.wire.aws.metadata import STATES, metadata
+from kms_emulator.wire.aws.pages import Wanted, aws_page
+from kms_emulator.wire.aws.rotation import resume
 from kms_emulator.wire.call import Call
-from kms_emulator.wire.paging import page
 from kms_emulator.wire.times import DAY_NS, timestamp
 
 WINDOW_DAYS_MIN, WINDOW_DAYS_MAX = 7, 30
-ROTATIONS_ON_DEMAND_MAX = 25
-"""LIMIT: on-demand rotations of one key (AWS KMS developer guide, "Resource quotas")."""
-
 DESCRIPTION_CHARACTERS_MAX = 8192
 LIST_LIMIT_MAX = 1000
 LIST_LIMIT_DEFAULT = 100
@@ -30,11 +25,13 @@ def describe_key(call: Call, request: pb.DescribeKeyRequest) -> pb.DescribeKeyRe
 
 
 def list_keys(call: Call, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
-    """List the keys of a region."""
-    keys = call.registry.keys(names.REALM, f"{region(request.region)}/")
-    found, marker = page(keys, names.key_id, request.marker, limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX))
-    entries = [pb.KeyListEntry(key_id=names.key_id(key), key_arn=names.key_arn(key)) for key in found]
-    return pb.ListKeysResponse(keys=entries, next_marker=marker or None, truncated=bool(marker))
+    """List the keys of a region. Nobody shares keys with this account, so all are its own."""
+    place, owners = region(request.region), ",".join(sorted(request.resource_owners))
+    keys = [] if owners == "OTHER_ACCOUNTS_VIA_RAM" else call.registry.keys(names.REALM, f"{place}/")
+    wanted = Wanted(request.limit, request.marker, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
+    found = aws_page(call, f"{owners} {place}", keys, names.key_id, wanted)
+    entries = [pb.KeyListEntry(key_id=names.key_id(key), key_arn=names.key_arn(key)) for key in found.items]
+    return pb.ListKeysResponse(keys=entries, next_marker=found.next_marker, truncated=found.truncated)
 
 
 def update_key_description(call: Call, request: pb.UpdateKeyDescriptionRequest) -> pb.UpdateKeyDescriptionResponse:
@@ -46,9 +43,10 @@ def update_key_description(call: Call, request: pb.UpdateKeyDescriptionRequest) 
 
 
 def enable_key(call: Call, request: pb.EnableKeyRequest) -> pb.EnableKeyResponse:
-    """Enable a key."""
+    """Enable a key. A rotation that fell due in the meantime comes now."""
     key = find_key(call, request.region, request.key_id, aliases=False)
-    call.registry.put(lifecycle.enable(key, call.now_ns))
+    enabled = lifecycle.enable(key, call.now_ns)
+    call.registry.put(resume(enabled, call.now_ns) if key.state is KeyState.DISABLED else enabled)
     return pb.EnableKeyResponse()
 
 
@@ -85,60 +83,6 @@ def cancel_key_deletion(call: Call, request: pb.CancelKeyDeletionRequest) -> pb.
         raise aws_error("KMSInvalidStateException", f"{names.key_arn(key)} is not pending deletion.")
     changed = call.registry.put(lifecycle.cancel_deletion(key, KeyState.DISABLED, call.now_ns))
     return pb.CancelKeyDeletionResponse(key_id=names.key_arn(changed))
-
-
-def rotate_key_on_demand(call: Call, request: pb.RotateKeyOnDemandRequest) -> pb.RotateKeyOnDemandResponse:
-    """Give a key new material; the old stays for what it encrypted. Id and ARN do not change."""
-    key = find_key(call, request.region, request.key_id, aliases=False)
-    check_rotatable(key)
-    check_usable(call, key, KeyUsage.ENCRYPT)
-    if len(key.versions) > ROTATIONS_ON_DEMAND_MAX:
-        text = f"{names.key_arn(key)} has reached the limit of {ROTATIONS_ON_DEMAND_MAX} on-demand rotations."
-        raise aws_error("LimitExceededException", text)
-    changed = _rotated(call, key)
-    call.key_version = material_id(changed, changed.versions[-1])
-    return pb.RotateKeyOnDemandResponse(key_id=names.key_id(changed))
-
-
-def list_key_rotations(call: Call, request: pb.ListKeyRotationsRequest) -> pb.ListKeyRotationsResponse:
-    """List a key's rotations, newest first; with ALL_KEY_MATERIAL also the first material."""
-    key = find_key(call, request.region, request.key_id, aliases=False)
-    included = request.include_key_material or "ROTATIONS_ONLY"
-    if included not in ("ROTATIONS_ONLY", "ALL_KEY_MATERIAL"):
-        raise validation("includeKeyMaterial", "satisfy enum value set: [ALL_KEY_MATERIAL, ROTATIONS_ONLY]")
-    wanted = listed_versions(key, every=included == "ALL_KEY_MATERIAL")
-    count = limit(request.limit, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
-    found, marker = page(
-        wanted[::-1], lambda version: f"{len(key.versions) - version.number:08}", request.marker, count
-    )
-    entries = [describe_rotation(call.registry, key, version) for version in found]
-    return pb.ListKeyRotationsResponse(rotations=entries, next_marker=marker or None, truncated=bool(marker))
-
-
-def limit(requested: int, default: int, largest: int) -> int:
-    """Return the page length of a list."""
-    if not 0 <= requested <= largest:
-        raise validation("limit", f"have value between 1 and {largest}")
-    return requested or default
-
-
-def check_rotatable(key: Key) -> None:
-    """Refuse keys whose material never changes, and replicas, which follow their primary."""
-    if key.kind is not KeyKind.AES_256:
-        text = f"{names.key_arn(key)} key spec is {spec_of(key).name} which is not valid for this operation."
-        raise aws_error("UnsupportedOperationException", text)
-    if key.role is Role.REPLICA:
-        text = f"{names.key_arn(key)} is a multi-Region replica key, which is not valid for this operation."
-        raise aws_error("UnsupportedOperationException", text)
-
-
-def _rotated(call: Call, key: Key) -> Key:
-    if not key.imported:
-        return call.registry.add_version(key, call.registry.new_aes(), call.now_ns)
-    if not families.is_ready(call.registry, key):
-        text = f"{names.key_arn(key)} has no key material that is pending rotation in all of its Regions."
-        raise aws_error("KMSInvalidStateException", text)
-    return families.rotate_imported(call.registry, key, call.now_ns)
 
 
 def _description(text: str) -> str:

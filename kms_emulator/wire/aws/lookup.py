@@ -5,6 +5,8 @@ from kms_emulator.model.keys import Key
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.authorize import authorize, authorize_missing
 from kms_emulator.wire.aws.errors import aws_error, validation
+from kms_emulator.wire.aws.grant_tokens import check_tokens
+from kms_emulator.wire.aws.managed import check_manager, make_managed
 from kms_emulator.wire.call import Call
 
 
@@ -39,7 +41,10 @@ def find_key(call: Call, requested_region: str, identifier: str, *, aliases: boo
             raise aws_error("NotFoundException", f"Alias {asked} is not found.") from None
         raise
     call.key = names.key_arn(key)
+    check_tokens(call.request)
     authorize(call, key, action=action, asked=asked)
+    check_manager(call, key)
+    call.uids.append(key.uid)
     return key
 
 
@@ -47,14 +52,21 @@ def _find(call: Call, place: str, identifier: str, resource: str, *, aliases: bo
     if resource.startswith("alias/"):
         if not aliases:
             raise aws_error("NotFoundException", f"Invalid keyId '{identifier}'")
-        alias = call.registry.alias(names.REALM, names.key_name(place, resource))
-        if alias is None:
-            raise KeyMissingError(f"no alias {resource}")
-        return call.registry.by_uid(alias.target)
+        return _behind_alias(call, place, resource)
     if not names.KEY_ID_PATTERN.fullmatch(resource):
         raise aws_error("NotFoundException", f"Invalid keyId '{identifier}'")
     call.key = names.arn(place, f"key/{resource}")
     return call.registry.key(names.REALM, names.key_name(place, resource))
+
+
+def _behind_alias(call: Call, place: str, resource: str) -> Key:
+    alias = call.registry.alias(names.REALM, names.key_name(place, resource))
+    if alias is not None:
+        return call.registry.by_uid(alias.target)
+    managed = make_managed(call, place, resource)
+    if managed is None:
+        raise KeyMissingError(f"no alias {resource}")
+    return managed
 
 
 def _resource(call: Call, place: str, identifier: str, action: str) -> str:

@@ -11,6 +11,9 @@ from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.specs import USAGE_NAMES, algorithms_of, spec_of
 from kms_emulator.wire.times import DAY_NS, timestamp
 
+MANAGER = "manager"
+"""The attribute of a key that says who manages it, unless that is the customer."""
+
 STATES = {
     KeyState.ENABLED: "Enabled",
     KeyState.DISABLED: "Disabled",
@@ -39,7 +42,7 @@ def metadata(registry: Registry, key: Key) -> pb.KeyMetadata:
         key_usage=USAGE_NAMES[key.usage],
         key_state=STATES[key.state],
         origin=origin_of(key),
-        key_manager="CUSTOMER",
+        key_manager=key.attributes.get(MANAGER, "CUSTOMER"),
         key_spec=spec_of(key).name,
         customer_master_key_spec=spec_of(key).name,
         multi_region=key.role is not Role.ALONE,

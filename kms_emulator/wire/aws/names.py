@@ -26,6 +26,11 @@ def identifier(uid: bytes) -> str:
     return str(uuid.UUID(bytes=uid))
 
 
+def uuid4(random: bytes) -> bytes:
+    """Return 16 random bytes with version and variant set, so that they are a UUID of the random kind (RFC 9562)."""
+    return random[:6] + bytes([random[6] & 0x0F | 0x40, random[7], random[8] & 0x3F | 0x80]) + random[9:]
+
+
 def family_identifier(family: bytes) -> str:
     """Return the id of the keys of a multi-Region family."""
     return f"mrk-{family.hex()}"

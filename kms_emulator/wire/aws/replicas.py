@@ -8,10 +8,12 @@ from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 from kms_emulator.model import families
 from kms_emulator.model.keys import Key, KeyState, Role
 from kms_emulator.wire.aws import names
+from kms_emulator.wire.aws.authorize import authorize_account
 from kms_emulator.wire.aws.creation import own_attributes
 from kms_emulator.wire.aws.errors import aws_error, wrong_state
 from kms_emulator.wire.aws.lookup import find_key, region
 from kms_emulator.wire.aws.metadata import metadata
+from kms_emulator.wire.aws.policies import check_new_policy
 from kms_emulator.wire.call import Call
 
 
@@ -23,6 +25,9 @@ def replicate_key(call: Call, request: pb.ReplicateKeyRequest) -> pb.ReplicateKe
     if any(member.name == name for member in call.registry.family(primary)):
         arn = names.arn(place, f"key/{names.key_id(primary)}")
         raise aws_error("AlreadyExistsException", f"{arn} already exists")
+    authorize_account(call, action="CreateKey")
+    if request.policy:
+        check_new_policy(call, primary, request.policy, bypass=request.bypass_policy_lockout_safety_check)
     attributes = own_attributes(request.description, request.tags, request.policy)
     replica = families.replicate(call.registry, primary, name, attributes, call.now_ns)
     return pb.ReplicateKeyResponse(

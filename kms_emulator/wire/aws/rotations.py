@@ -13,6 +13,16 @@ DESCRIPTION = "material-description"
 """The attribute of a version that holds the caller's description of imported material."""
 
 
+ON_DEMAND = {"rotation": "on-demand"}
+"""The attributes of a version that a caller asked for; one that came after a period has none."""
+
+
+def is_on_demand(key: Key, version: Version) -> bool:
+    """Tell whether a rotation on demand brought a version; imported material never rotates by itself."""
+    rotated = 1 < version.number <= (key.primary or 0)
+    return rotated and (key.imported or version.attributes.get("rotation") == "on-demand")
+
+
 def listed_versions(key: Key, *, every: bool) -> tuple[Version, ...]:
     """Return the versions that rotations brought; with `every` also the first, and one that waits."""
     return key.versions if every else key.versions[1 : key.primary]
@@ -27,7 +37,7 @@ def describe_rotation(registry: Registry, key: Key, version: Version) -> pb.Rota
     )
     if 1 < version.number <= (key.primary or 0):
         entry.rotation_date.CopyFrom(timestamp(version.created_ns))
-        entry.rotation_type = "ON_DEMAND"
+        entry.rotation_type = "ON_DEMAND" if is_on_demand(key, version) else "AUTOMATIC"
     if key.imported:
         _add_import(entry, version)
     return entry

@@ -8,7 +8,7 @@ import json
 import uuid
 
 from kms_emulator.core import Core
-from kms_emulator.wire.aws import documents
+from kms_emulator.wire.aws import documents, sts
 from kms_emulator.wire.aws.adapter import AWS
 from kms_emulator.wire.aws.authenticate import authenticate
 from kms_emulator.wire.aws.errors import aws_error
@@ -30,7 +30,9 @@ class AwsFront:
         self._core = core
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer one request."""
+        """Answer one request, of KMS or of STS."""
+        if sts.is_meant(request):
+            return await sts.handle(self._core, request)
         request_id = str(uuid.uuid4())
         try:
             return _response(request_id, 200, await self._answer(request, request_id))

@@ -25,10 +25,10 @@ CloudUri: TypeAlias = AwsUri | AzureUri | GcpUri
 
 
 class Emulator:
-    """A running emulator; keys are named by their URI."""
+    """A running emulator; keys are named by their URI. `endpoint` is its gRPC, `url` its AWS over HTTP."""
 
-    def __init__(self, endpoint: str, channel: grpc.Channel) -> None:
-        self.endpoint, self._channel = endpoint, channel
+    def __init__(self, endpoint: str, url: str, channel: grpc.Channel) -> None:
+        self.endpoint, self.url, self._channel = endpoint, url, channel
         self._admin = AdminStub(channel)
 
     def create_key(self, provider: str) -> str:
@@ -89,4 +89,4 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The emulator of this pytest process; ends with it."""
     folder = tmp_path_factory.mktemp("emulator")
     with process(folder) as running, closing(grpc.insecure_channel(running.endpoint)) as channel:
-        yield Emulator(running.endpoint, channel)
+        yield Emulator(running.endpoint, str(running.ready["aws"]), channel)

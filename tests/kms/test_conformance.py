@@ -36,7 +36,8 @@ from tests.emulator_process import CLOUDS, Emulator
 
 CONTEXT = {"keystore:node": "00", "a": "bc"}
 NODE_ID = b"n" * 16
-SUBJECTS = ("key file", "passphrase", "aws", "azure", "gcp", "gcp without a version")
+CLIENTS = (*CLOUDS, "aws by its SDK")
+SUBJECTS = ("key file", "passphrase", *CLIENTS, "gcp without a version")
 
 
 @dataclass
@@ -55,6 +56,21 @@ def passphrase_kms(text: str) -> Kms:
     return PassphraseKms(parse("local+passphrase:///test"), lambda: SecretKey(text.encode()), cost)
 
 
+def connect_to(emulator: Emulator, client: str, uri: str) -> Kms:
+    return connect(uri, emulator.url if client == "aws by its SDK" else emulator.endpoint)
+
+
+def create_key(emulator: Emulator, client: str) -> str:
+    return emulator.create_key(client.partition(" ")[0])
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What AWS's SDK needs to sign; the emulator takes any."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
 @pytest.fixture(params=SUBJECTS)
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     name: str = request.param
@@ -68,12 +84,11 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
         subject = Subject(one, two, "local+passphrase:///test", True, PassphraseError)
     else:
         emulator: Emulator = request.getfixturevalue("emulator")
-        provider, _, rest = name.partition(" ")
-        uris = [emulator.create_key(provider) for _ in range(2)]
-        if rest:
+        uris = [create_key(emulator, name) for _ in range(2)]
+        if name == "gcp without a version":
             uris = [uri.partition("/cryptoKeyVersions/")[0] for uri in uris]
-        kms, other = (connect(uri, emulator.endpoint) for uri in uris)
-        subject = Subject(kms, other, uris[0], provider != "azure")
+        kms, other = (connect_to(emulator, name, uri) for uri in uris)
+        subject = Subject(kms, other, uris[0], name != "azure")
     with closing(subject.kms), closing(subject.other):
         yield subject
 
@@ -212,12 +227,12 @@ REFUSALS: dict[Callable[[Emulator, str], None], dict[str, type[KmsInvalidError]]
 }
 
 
-@pytest.mark.parametrize("provider", CLOUDS)
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("change", REFUSALS, ids=lambda change: change.__name__)
-def test_each_state_has_its_type(emulator: Emulator, provider: str, change: Callable[[Emulator, str], None]) -> None:
-    uri = emulator.create_key(provider)
-    expected = REFUSALS[change][provider]
-    with closing(connect(uri, emulator.endpoint)) as kms, SecretKey.generate() as secret:
+def test_each_state_has_its_type(emulator: Emulator, client: str, change: Callable[[Emulator, str], None]) -> None:
+    uri = create_key(emulator, client)
+    expected = REFUSALS[change][client.partition(" ")[0]]
+    with closing(connect_to(emulator, client, uri)) as kms, SecretKey.generate() as secret:
         wrapped = kms.wrap(secret, CONTEXT)
         change(emulator, uri)
         with pytest.raises(expected) as caught:
@@ -229,10 +244,10 @@ def test_each_state_has_its_type(emulator: Emulator, provider: str, change: Call
             kms.wrap(secret, CONTEXT)
 
 
-@pytest.mark.parametrize("provider", CLOUDS)
-def test_key_that_is_enabled_again_unwraps_again(emulator: Emulator, provider: str) -> None:
-    uri = emulator.create_key(provider)
-    with closing(connect(uri, emulator.endpoint)) as kms, SecretKey.generate() as secret:
+@pytest.mark.parametrize("client", CLIENTS)
+def test_key_that_is_enabled_again_unwraps_again(emulator: Emulator, client: str) -> None:
+    uri = create_key(emulator, client)
+    with closing(connect_to(emulator, client, uri)) as kms, SecretKey.generate() as secret:
         wrapped = kms.wrap(secret, CONTEXT)
         emulator.disable(uri)
         assert not kms.describe().usable
@@ -245,45 +260,52 @@ def test_key_that_is_enabled_again_unwraps_again(emulator: Emulator, provider: s
         assert kms.unwrap(wrapped, CONTEXT) == secret
 
 
-@pytest.mark.parametrize("provider", CLOUDS)
-def test_rotation_at_the_kms_leaves_old_wrapped_keys_readable(emulator: Emulator, provider: str) -> None:
-    uri = emulator.create_key(provider)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_rotation_at_the_kms_leaves_old_wrapped_keys_readable(emulator: Emulator, client: str) -> None:
+    uri = create_key(emulator, client)
     with SecretKey.generate() as secret:
-        with closing(connect(uri, emulator.endpoint)) as kms:
+        with closing(connect_to(emulator, client, uri)) as kms:
             wrapped = kms.wrap(secret, CONTEXT)
             rotated = emulator.rotate(uri)
             assert kms.unwrap(wrapped, CONTEXT) == secret
-        with closing(connect(rotated, emulator.endpoint)) as kms:
+        with closing(connect_to(emulator, client, rotated)) as kms:
             later = kms.wrap(secret, CONTEXT)
             assert kms.unwrap(later, CONTEXT) == secret
             assert kms.unwrap(wrapped, CONTEXT) == secret
-        assert (wrapped.key_version == later.key_version) == (provider == "aws")
+        assert (wrapped.key_version == later.key_version) == client.startswith("aws")
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
+NOWHERE = {
+    "aws": (
         "aws://us-east-1/00000000-0000-0000-0000-000000000000",
         "aws://us-east-1/alias/nowhere",
         "aws://eu-west-1/00000000-0000-0000-0000-000000000000",
-        "azure://local-vault/nowhere/00000000000000000000000000000000",
+    ),
+    "azure": ("azure://local-vault/nowhere/00000000000000000000000000000000",),
+    "gcp": (
         "gcp://projects/p/locations/global/keyRings/r/cryptoKeys/nowhere/cryptoKeyVersions/1",
         "gcp://projects/p/locations/global/keyRings/r/cryptoKeys/nowhere",
-    ],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("client", "uri"), [(client, uri) for client in CLIENTS for uri in NOWHERE[client.partition(" ")[0]]]
 )
-def test_key_that_is_not_there_has_its_type(emulator: Emulator, uri: str) -> None:
-    with closing(connect(uri, emulator.endpoint)) as kms:
+def test_key_that_is_not_there_has_its_type(emulator: Emulator, client: str, uri: str) -> None:
+    with closing(connect_to(emulator, client, uri)) as kms:
         for call in (kms.describe, lambda: kms.wrap(SecretKey.generate(), CONTEXT)):
             with pytest.raises(KeyNotFoundError):
                 call()
 
 
-@pytest.mark.parametrize("provider", CLOUDS)
-def test_kms_that_does_not_answer_is_unreachable(emulator: Emulator, provider: str) -> None:
-    uri = emulator.create_key(provider)
-    with closing(connect(uri, emulator.endpoint)) as kms:
+@pytest.mark.parametrize("client", CLIENTS)
+def test_kms_that_does_not_answer_is_unreachable(emulator: Emulator, client: str) -> None:
+    uri = create_key(emulator, client)
+    with closing(connect_to(emulator, client, uri)) as kms:
         wrapped = kms.wrap(SecretKey.generate(), CONTEXT)
-    with closing(connect(uri, "127.0.0.1:1")) as kms:
+    nowhere = "http://127.0.0.1:1" if client == "aws by its SDK" else "127.0.0.1:1"
+    with closing(connect(uri, nowhere)) as kms:
         for call in (
             kms.describe,
             lambda: kms.wrap(SecretKey.generate(), CONTEXT),
@@ -295,12 +317,12 @@ def test_kms_that_does_not_answer_is_unreachable(emulator: Emulator, provider: s
             assert not isinstance(caught.value, KmsInvalidError)
 
 
-@pytest.mark.parametrize("provider", CLOUDS)
-def test_kms_sees_32_bytes_only(emulator: Emulator, provider: str) -> None:
-    uri = emulator.create_key(provider)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_kms_sees_32_bytes_only(emulator: Emulator, client: str) -> None:
+    uri = create_key(emulator, client)
     name = uri.split("/")[3]
-    if provider == "gcp":
+    if client == "gcp":
         name = uri.removeprefix("gcp://").partition("/cryptoKeyVersions/")[0]
-    with closing(connect(uri, emulator.endpoint)) as kms, generate_master(kms, NODE_ID, 1):
+    with closing(connect_to(emulator, client, uri)) as kms, generate_master(kms, NODE_ID, 1):
         calls = [call for call in emulator.calls(name) if call.plaintext_bytes]
     assert [call.plaintext_bytes for call in calls] == [32, 32]

@@ -1,0 +1,50 @@
+"""The pytest plugin: fixtures `kms_emulator` and `aws_kms_client`.
+
+It is loaded in every pytest run of an environment that has this package. So nothing but pytest is imported here; the
+emulator is, when the first test asks for it.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+    from kms_emulator.embedded import KmsEmulator
+
+SEED_FILE_OPTION = "kms_emulator_seed_file"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(
+        SEED_FILE_OPTION, "YAML or JSON file of users and keys that the kms_emulator fixture begins with.", "paths"
+    )
+
+
+@pytest.fixture(scope="session")
+def _kms_emulator_server(pytestconfig: pytest.Config) -> "Iterator[KmsEmulator]":
+    """The one emulator of this process: with pytest-xdist each worker has its own."""
+    from kms_emulator.embedded import KmsEmulator
+
+    files = pytestconfig.getini(SEED_FILE_OPTION)
+    if len(files) > 1:
+        raise pytest.UsageError(f"{SEED_FILE_OPTION} takes one file")
+    with KmsEmulator(seed_file=files[0] if files else None) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def kms_emulator(_kms_emulator_server: "KmsEmulator") -> "KmsEmulator":
+    """A KMS emulator in its first state: the seed's keys or none, no calls, no faults, the host's time."""
+    _kms_emulator_server.reset()
+    return _kms_emulator_server
+
+
+@pytest.fixture
+def aws_kms_client(kms_emulator: "KmsEmulator") -> "Iterator[KMSClient]":
+    """A boto3 client for KMS that talks to the emulator of `kms_emulator`."""
+    client = kms_emulator.boto3_client("kms")
+    yield client
+    client.close()

@@ -67,6 +67,11 @@ HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
     help="Make ids, key material and ciphertexts repeat: the same calls give the same answers. Guards nothing.",
 )
 @click.option(
+    "--strict-auth",
+    is_flag=True,
+    help="Refuse HTTP requests signed with an access key that is not a user's. gRPC has no signatures and stays open.",
+)
+@click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the endpoints there, as JSON, once it serves; removed at the end.",
@@ -81,6 +86,7 @@ def serve(
     data_key_file: Path | None,
     seed_file: Path | None,
     seed: int | None,
+    strict_auth: bool,
     ready_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -100,6 +106,7 @@ def serve(
             secret = data_key(data_key_file, data_dir)
             opened = stack.enter_context(DataDir(data_dir, secret)) if data_dir else None
             core = _core(opened.store if opened else MemoryStore(), seed_file, seed)
+            core.strict_auth = strict_auth
             running = _run(core, host, port, _http_port(port, http_port), data_dir, ready_file, as_json=as_json)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(running)

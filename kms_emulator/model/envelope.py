@@ -65,6 +65,8 @@ def open_sealed(key: bytes, ciphertext: bytes, context: bytes) -> bytes:
     Raises:
         CiphertextError: changed, cut, or bound to another context.
     """
+    if len(ciphertext) < OVERHEAD_BYTES:
+        raise CiphertextError("the ciphertext is too short")
     header, rest = ciphertext[: _HEADER.size], ciphertext[_HEADER.size :]
     try:
         return AESGCM(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], encode_fields(header, context))

@@ -13,6 +13,9 @@ from kms_emulator.model.keys import Key, KeyState, Role, VersionState
 from kms_emulator.model.material import Material
 from kms_emulator.model.registry import Registry
 
+ROTATED = "rotated_ns"
+"""The attribute of an imported version that says when it became primary; it came before that."""
+
 
 def replicate(registry: Registry, primary: Key, name: str, attributes: Mapping[str, str], now_ns: int) -> Key:
     """Create a replica of an enabled primary, with its material unless that is imported.
@@ -82,7 +85,9 @@ def rotate_imported(registry: Registry, key: Key, now_ns: int) -> Key:
     pending = lifecycle.pending_version(key)
     if pending is None or not is_ready(registry, key):
         raise KeyStateError(key)
-    return registry.put(lifecycle.set_primary(key, pending.number, now_ns))
+    attributes = {**pending.attributes, ROTATED: str(now_ns)}
+    described = lifecycle.describe_version(key, pending.number, attributes, now_ns)
+    return registry.put(lifecycle.set_primary(described, pending.number, now_ns))
 
 
 def is_ready(registry: Registry, key: Key) -> bool:

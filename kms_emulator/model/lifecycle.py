@@ -241,9 +241,15 @@ def replicate(primary: Key, uid: bytes, name: str, attributes: Mapping[str, str]
 def follow(replica: Key, primary: Key, now_ns: int) -> Key:
     """Return the replica with the versions that its primary has, and the primary's choice among them."""
     known = {version.id: version for version in replica.versions}
-    versions = tuple(known.get(version.id) or _replicated(primary, version) for version in primary.versions)
+    versions = tuple(_followed(known.get(version.id), primary, version) for version in primary.versions)
     changed = replace(replica, versions=versions, primary=primary.primary)
     return replica if changed == replica else replace(_settled(changed), updated_ns=now_ns)
+
+
+def _followed(own: Version | None, primary: Key, version: Version) -> Version:
+    if own is None:
+        return _replicated(primary, version)
+    return replace(own, attributes={**version.attributes, **own.attributes})
 
 
 def _replicated(primary: Key, version: Version) -> Version:

@@ -173,9 +173,9 @@ def _encoder(name: str) -> Encode:
 
 def _structure_encoder(shape: Shape) -> Encode:
     members = {member.field: member for member in shape.members}
-    # A page of a list has its list also when that is empty; elsewhere an empty list is one that does not apply.
-    is_page = "truncated" in members
-    lists = [member.name for member in shape.members if is_page and api().shapes[member.shape].type == "list"]
+    # Pages and families have their lists also when those are empty; elsewhere an empty list does not apply.
+    always = not members.keys().isdisjoint({"truncated", "replica_keys"})
+    lists = [member.name for member in shape.members if always and api().shapes[member.shape].type == "list"]
 
     def encode_structure(message: Message) -> dict[str, Any]:
         found: dict[str, Any] = {name: [] for name in lists}

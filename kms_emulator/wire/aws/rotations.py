@@ -36,7 +36,7 @@ def describe_rotation(registry: Registry, key: Key, version: Version) -> pb.Rota
         key_material_state=_state(registry, key, version),
     )
     if 1 < version.number <= (key.primary or 0):
-        entry.rotation_date.CopyFrom(timestamp(version.created_ns))
+        entry.rotation_date.CopyFrom(timestamp(int(version.attributes.get(families.ROTATED, version.created_ns))))
         entry.rotation_type = "ON_DEMAND" if is_on_demand(key, version) else "AUTOMATIC"
     if key.imported:
         _add_import(entry, version)

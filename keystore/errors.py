@@ -177,8 +177,9 @@ class StoreDamagedError(StoreError):
     def __init__(self, store: str, part: str, number: int | None, found: str) -> None:
         self.store, self.part, self.number, self.found = store, part, number, found
         where = part if number is None else f"{part} {number}"
+        left = "Other parts stay readable" if part in ("page", "map node") else "The store cannot be used as it is"
         super().__init__(
-            f"store {store}: {where} is damaged: {found}. Other parts stay readable and nothing was written. "
+            f"store {store}: {where} is damaged: {found}. {left}; nothing was written. "
             "Restore this store from a snapshot."
         )
 

@@ -83,8 +83,9 @@ class Scanner:
         """
         scan = self._newest_header(store_id)
         self._follow(scan)
-        self._drop_unfinished(scan)
-        self._check_end(scan)
+        acknowledged = self._watermark(scan)
+        self._drop_unfinished(scan, acknowledged)
+        self._check_end(scan, *acknowledged)
         return scan
 
     # -- step 1 -------------------------------------------------------------------------------------------------------
@@ -163,9 +164,11 @@ class Scanner:
 
     # -- step 3 -------------------------------------------------------------------------------------------------------
 
-    def _drop_unfinished(self, scan: Scan) -> None:
+    def _drop_unfinished(self, scan: Scan, acknowledged: tuple[int, bytes]) -> None:
         if not scan.links or scan.links[-1].body.flags & PAGES_SYNCED:
             return
+        if acknowledged == (scan.sequence, scan.tag):
+            return  # its sync returned, so a page that does not open is damage of that page, and reading it says so
         link, page_size = scan.links[-1], scan.header.page_size
         entries = link.body.changes["entry"]
         scan.touched += [(int(slot) * page_size, page_size) for slot in entries["slot"] if slot]
@@ -193,18 +196,20 @@ class Scanner:
 
     # -- steps 4 and 5 ------------------------------------------------------------------------------------------------
 
-    def _check_end(self, scan: Scan) -> None:
-        end = scan.sequence
-        if self._record_at(scan, scan.places[1], end + 2) is not None:
-            raise StoreDamagedError(self._name, "commit record", end + 1, f"record {end + 2} follows it")
+    def _watermark(self, scan: Scan) -> tuple[int, bytes]:
+        """Return sequence and tag of the commit that was acknowledged last, as far as the file tells."""
         try:
             mark = read_raw(self._file, layout.WATERMARK_OFFSET, block.WATERMARK, scan.header.page_size)
             if mark.prelude.store_id != scan.header.store_id:
                 raise NotABlockError("it belongs to another store")
-            tag = bytes(mark.open(self._session(mark.prelude)))
+            return mark.prelude.sequence, bytes(mark.open(self._session(mark.prelude)))
         except (NotABlockError, WrongKeyError) as error:
             raise StoreDamagedError(self._name, "watermark", None, str(error)) from None
-        acknowledged = mark.prelude.sequence
+
+    def _check_end(self, scan: Scan, acknowledged: int, tag: bytes) -> None:
+        end = scan.sequence
+        if self._record_at(scan, scan.places[1], end + 2) is not None:
+            raise StoreDamagedError(self._name, "commit record", end + 1, f"record {end + 2} follows it")
         if acknowledged > end:
             text = f"commit {acknowledged} was acknowledged, and the file proves only {end}"
             raise StoreDamagedError(self._name, "commit record", end + 1, text)

@@ -488,3 +488,22 @@ def test_repr_and_state_show_no_key(tmp_path: Path) -> None:
         shown = repr(store) + repr(store._state.sessions._open) + repr(keys.keys)
         assert bytes(keys.keys[1].view()).hex() not in shown
         assert "SecretKey of 32 bytes" in shown
+
+
+def test_damage_in_the_last_commit_of_a_killed_store_is_that_page_alone(tmp_path: Path) -> None:
+    """The watermark says that the commit was acknowledged, so a page of it that does not open was not in flight."""
+    keys, path = StaticKeys(), tmp_path / "s"
+    store = PageStore.create(path, name="s", keys=keys, page_size=4096)
+    store.commit({0: b"a" * 4096, 1: b"b" * 4096})
+    slot = int.from_bytes(store._state.pages.entry(1)[:8], "little")
+    store._state.file.close()
+    data = bytearray(path.read_bytes())
+    data[slot * 4096 + 17] ^= 1
+    path.write_bytes(data)
+    with PageStore.open(path, name="s", keys=keys) as again:
+        assert (again.sequence, again.read(0)) == (1, b"a" * 4096)
+        with pytest.raises(StoreDamagedError, match="page 1 is damaged"):
+            again.read(1)
+        with pytest.raises(StoreDamagedError, match="page 1"):
+            again.commit({5: bytes(4096)})
+        assert [error.number for error in again.verify().damaged] == [1]

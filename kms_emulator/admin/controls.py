@@ -6,6 +6,7 @@ from itertools import islice
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator import __version__
+from kms_emulator.admin import users
 from kms_emulator.admin.errors import MissingError, RefusedError
 from kms_emulator.admin.metrics import metrics_text
 from kms_emulator.admin.rules import fault_message, fault_of
@@ -107,6 +108,21 @@ class Controls:
         if not self._core.faults.remove(request.number):
             raise MissingError(f"there is no fault {request.number}")
         return pb.RemoveFaultsResponse(removed=1)
+
+    # -- users
+
+    def put_user(self, request: pb.PutUserRequest) -> pb.User:
+        """Create or change a user."""
+        return users.put_user(self._core, request)
+
+    def list_users(self, _: pb.ListUsersRequest) -> pb.ListUsersResponse:
+        """Return all users, without secrets."""
+        return pb.ListUsersResponse(users=users.list_users(self._core))
+
+    def remove_user(self, request: pb.RemoveUserRequest) -> pb.RemoveUserResponse:
+        """Remove a user."""
+        users.remove_user(self._core, request.name)
+        return pb.RemoveUserResponse()
 
     # -- everything
 

@@ -25,6 +25,9 @@ class AdminFront:
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request below the prefix."""
+        if "origin" in request.headers:
+            # SAFETY: a page in a browser of this machine can send requests here, without being able to read answers.
+            return _error(403, "admin takes no requests of web pages")
         name, _, rest = request.path.removeprefix(PREFIX).strip("/").partition("/")
         methods = self._pages.get(name, {}) if not rest else self._pages.get(f"{name}/{rest}")
         if methods is None:
@@ -62,6 +65,14 @@ def _pages(controls: Controls) -> Iterator[tuple[str, dict[str, Page]]]:
         },
     )
     yield "faults/*", {"DELETE": lambda request, rest: _answer(controls.remove_faults(_numbered(rest)))}
+    yield (
+        "users",
+        {
+            "GET": _asked(pb.ListUsersRequest, controls.list_users),
+            "POST": _told(pb.PutUserRequest, controls.put_user, 201),
+        },
+    )
+    yield "users/*", {"DELETE": lambda request, rest: _answer(controls.remove_user(pb.RemoveUserRequest(name=rest)))}
     yield "state", {"GET": _asked(pb.GetStateRequest, controls.get_state)}
     yield "reset", {"POST": _told(pb.ResetRequest, controls.reset)}
 

@@ -29,6 +29,9 @@ def admin_handler(controls: Controls) -> grpc.GenericRpcHandler:
         "AddFault": _method(pb.Fault, controls.add_fault),
         "ListFaults": _method(pb.ListFaultsRequest, controls.list_faults),
         "RemoveFaults": _method(pb.RemoveFaultsRequest, controls.remove_faults),
+        "PutUser": _method(pb.PutUserRequest, controls.put_user),
+        "ListUsers": _method(pb.ListUsersRequest, controls.list_users),
+        "RemoveUser": _method(pb.RemoveUserRequest, controls.remove_user),
         "GetState": _method(pb.GetStateRequest, controls.get_state),
         "Reset": _method(pb.ResetRequest, controls.reset),
     }

@@ -3,6 +3,7 @@
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator.admin.rules import fault_message
+from kms_emulator.admin.users import list_users
 from kms_emulator.core import Core
 from kms_emulator.model.faults import PROVIDERS
 from kms_emulator.model.keys import Key, Version
@@ -20,6 +21,7 @@ def state_message(core: Core) -> pb.State:
     return pb.State(
         keys=keys,
         key_rings=[folder.name for folder in registry.folders("gcp")],
+        users=list_users(core),
         faults=[fault_message(planned) for planned in core.faults.planned()],
         calls=core.calls.total,
     )

@@ -64,6 +64,7 @@ def set_clock(time: str | None, frozen: bool, endpoint: str, as_json: bool) -> N
 @click.option("--operation", default="", help="Only calls of that name, such as Decrypt.")
 @click.option("--key", default="", help="Only calls about keys with that in their name.")
 @click.option("--outcome", default="", help="Only calls that ended so: OK or an error code.")
+@click.option("--caller", default="", help="Only calls of that access key, or with that in the caller's ARN.")
 @click.option("--after", "after_number", type=int, default=0, help="Only calls with a higher number.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="Calls at most.")
 @endpoint_option
@@ -89,12 +90,12 @@ def calls(endpoint: str, as_json: bool, **wanted: Any) -> None:
 @json_option
 @reports_errors
 def reset(yes: bool, endpoint: str, as_json: bool) -> None:
-    """Remove every key, empty the call log, and set the clock back to the host's."""
+    """Go back to the seed: remove every other key and user, all calls and faults, and set the clock to the host's."""
     if not yes:
-        click.confirm(f"Remove every key of the emulator at {endpoint}?", abort=True, err=True)
+        click.confirm(f"Remove every key of the emulator at {endpoint} that is not of its seed?", abort=True, err=True)
     with connected(endpoint) as channel:
         AdminStub(channel).Reset(pb.ResetRequest(), timeout=TIMEOUT_S)
-    print_json({"reset": True}) if as_json else click.echo("Everything was removed.")
+    print_json({"reset": True}) if as_json else click.echo("The emulator is as it began.")
 
 
 def _print_clock(found: pb.Clock, *, as_json: bool) -> None:
@@ -123,5 +124,5 @@ def _time(text: str) -> Timestamp:
 
 def _call(call: pb.Call) -> dict[str, Any]:
     described = MessageToDict(call, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    numbers = {name: int(described[name]) for name in ("number", "plaintext_bytes", "ciphertext_bytes")}
+    numbers = {name: int(described[name]) for name in ("number", "plaintext_bytes", "ciphertext_bytes", "fault")}
     return described | numbers

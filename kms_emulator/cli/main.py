@@ -17,6 +17,10 @@ _COMMANDS = {
     "key": "kms_emulator.cli.key:key",
     "clock": "kms_emulator.cli.admin:clock",
     "calls": "kms_emulator.cli.admin:calls",
+    "metrics": "kms_emulator.cli.state:metrics",
+    "state": "kms_emulator.cli.state:state",
+    "fault": "kms_emulator.cli.fault:fault",
+    "user": "kms_emulator.cli.user:user",
     "reset": "kms_emulator.cli.admin:reset",
 }
 

@@ -19,11 +19,10 @@ from kms_emulator.seeding.errors import SeedError
 from kms_emulator.seeding.reader import COMPLAINTS_MAX, ComplaintError, Place, parse
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.keys import DESCRIPTION_CHARACTERS_MAX
-from kms_emulator.wire.aws.principals import NAME_PATTERN
+from kms_emulator.wire.aws.principals import ACCESS_KEY_ID_PATTERN, NAME_PATTERN, SECRET_CHARACTERS_MAX
 from kms_emulator.wire.aws.specs import SPECS, SYMMETRIC, USAGE_NAMES, USAGES
 
 VERSION = 1
-ACCESS_KEY_ID_PATTERN = re.compile(r"\w{16,128}", re.ASCII)
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROTATION_DAYS_MIN, ROTATION_DAYS_MAX = 90, 2560
 SESSION_S_MIN, SESSION_S_MAX = 3600, 43_200
@@ -155,8 +154,8 @@ def _user(place: Place, unique: _Unique) -> UserEntry:
         where = fields["access_key_id"]
         access_key_id = unique.check("access key", _matching(where, ACCESS_KEY_ID_PATTERN), where)
         secret = fields["secret_access_key"].text()
-        if not 1 <= len(secret) <= 128:
-            raise fields["secret_access_key"].refuse("must have 1 to 128 characters")
+        if not 1 <= len(secret) <= SECRET_CHARACTERS_MAX:
+            raise fields["secret_access_key"].refuse(f"must have 1 to {SECRET_CHARACTERS_MAX} characters")
     return UserEntry(name, access_key_id, secret, _policy(fields, "policy", PolicyKind.IDENTITY))
 
 

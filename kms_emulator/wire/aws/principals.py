@@ -13,6 +13,8 @@ PRINCIPAL_PATTERN = re.compile(
     r"iam::(?P<account>[0-9]{12}):(?P<kind>root|user/|role/)(?P<name>(?:[!-~]*/)?[\w+=,.@-]+)?"
     r"|sts::(?P<session_account>[0-9]{12}):(?P<session_kind>assumed-role|federated-user)/(?P<session>[\w+=,.@/-]+))"
 )
+ACCESS_KEY_ID_PATTERN = re.compile(r"\w{16,128}", re.ASCII)
+SECRET_CHARACTERS_MAX = 128
 NAME_PATTERN = re.compile(r"[\w+=,.@-]{1,64}")
 _ID_PREFIX = {IdentityKind.USER: "AIDA", IdentityKind.ROLE: "AROA", IdentityKind.ROOT: ""}
 ACCESS_KEY_PREFIX, SESSION_KEY_PREFIX = "AKIA", "ASIA"

@@ -255,16 +255,18 @@ class Key(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_rotation: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "arn", "policy", "access_key_ids")
+    __slots__ = ("name", "arn", "policy", "access_key_ids", "secret_access_key")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARN_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ACCESS_KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    SECRET_ACCESS_KEY_FIELD_NUMBER: _ClassVar[int]
     name: str
     arn: str
     policy: str
     access_key_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., arn: _Optional[str] = ..., policy: _Optional[str] = ..., access_key_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    secret_access_key: str
+    def __init__(self, name: _Optional[str] = ..., arn: _Optional[str] = ..., policy: _Optional[str] = ..., access_key_ids: _Optional[_Iterable[str]] = ..., secret_access_key: _Optional[str] = ...) -> None: ...
 
 class State(_message.Message):
     __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls")

@@ -1,0 +1,43 @@
+"""`kms-emulator state|metrics|user` against a running emulator."""
+
+import json
+from pathlib import Path
+
+from kms_emulator.cli.exits import NOT_FOUND, USAGE
+from kms_emulator.embedded import KmsEmulator
+from tests.emulator.running import run_cli
+
+
+def run(emulator: KmsEmulator, *arguments: str, code: int = 0) -> str:
+    done = run_cli(*arguments, endpoint=emulator.grpc_endpoint)
+    assert done.returncode == code, done.stderr
+    return done.stdout or done.stderr
+
+
+def test_state_and_metrics(kms_emulator: KmsEmulator) -> None:
+    client = kms_emulator.boto3_client("kms")
+    key_id = client.create_key()["KeyMetadata"]["KeyId"]
+    client.create_alias(AliasName="alias/app", TargetKeyId=key_id)
+    text = run(kms_emulator, "state")
+    assert f"us-east-1/{key_id}  aes-256  enabled  1         us-east-1/alias/app" in text
+    assert json.loads(run(kms_emulator, "state", "--json"))["calls"] == 2
+    assert 'operation="CreateKey",outcome="OK"} 1' in run(kms_emulator, "metrics")
+    assert "kms_emulator_keys" in json.loads(run(kms_emulator, "metrics", "--json"))["text"]
+
+
+def test_users(kms_emulator: KmsEmulator, tmp_path: Path) -> None:
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    lines = run(kms_emulator, "user", "put", "alice", "--policy-file", str(tmp_path / "policy.json")).splitlines()
+    assert lines[0] == "arn:aws:iam::111122223333:user/alice"
+    key_id, secret = (line.partition("=")[2] for line in lines[1:])
+    client = kms_emulator.boto3_client("kms", aws_access_key_id=key_id, aws_secret_access_key=secret)
+    client.create_key()
+    calls = json.loads(run(kms_emulator, "calls", "--caller", key_id, "--json"))["calls"]
+    assert [(call["operation"], call["caller"]) for call in calls] == [("CreateKey", lines[0])]
+    assert key_id in run(kms_emulator, "user", "list")
+    assert json.loads(run(kms_emulator, "user", "list", "--json"))["users"][0]["name"] == "alice"
+    assert run(kms_emulator, "user", "remove", "alice") == "User alice was removed.\n"
+    run(kms_emulator, "user", "remove", "alice", code=NOT_FOUND)
+    run(kms_emulator, "user", "put", "a b", code=USAGE)
+    run(kms_emulator, "user", "put", "a", "--policy-file", str(tmp_path / "none"), code=USAGE)

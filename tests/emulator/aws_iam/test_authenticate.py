@@ -1,0 +1,219 @@
+"""Who calls, over HTTP: known keys are verified, unknown ones pass for root or are refused, revoked ones never pass."""
+
+import datetime
+import http.client
+import json
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from kms_emulator.calls import CallFilter
+from tests.emulator.aws_iam.world import FOR_ROOT, REGION, World, access_key, refused, secret, statement
+
+ALL = statement("kms:*")
+HOUR_NS = 3_600_000_000_000
+
+
+def now_plus(seconds: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+
+
+def send(
+    world: World,
+    *,
+    name: str = "alice",
+    secret_key: str = "",
+    service: str = "kms",
+    region: str = REGION,
+    late_s: float = 0,
+    change: dict[str, str | None] | None = None,
+    host: str | None = None,
+) -> tuple[int, dict[str, str]]:
+    """Send a ListKeys signed by botocore, with headers changed after signing; return status and answer."""
+    assert world.url is not None
+    netloc = world.url.removeprefix("http://")
+    headers = {"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1"}
+    if host is not None:
+        headers["Host"] = host
+    request = AWSRequest("POST", f"http://{netloc}/", headers=headers, data=b"{}")
+    credentials = Credentials(access_key(name), secret_key or secret(name))
+    with patch("botocore.auth.get_current_datetime", lambda: now_plus(-late_s)):
+        SigV4Auth(credentials, service, region).add_auth(request)
+    sent = {key: value for key, value in request.headers.items() if (change or {}).get(key, value) is not None}
+    sent |= {key: value for key, value in (change or {}).items() if value is not None}
+    connection = http.client.HTTPConnection(netloc, timeout=30)
+    try:
+        connection.request("POST", "/", b"{}", sent)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def alice(world: World) -> World:
+    world.user("alice", ALL)
+    return world
+
+
+def test_right_secret_is_let_in(alice: World) -> None:
+    assert send(alice)[0] == 200
+    assert alice.kms("alice").list_keys()["Keys"] == []
+
+
+def test_wrong_secret_is_refused_with_what_should_have_been_signed(alice: World) -> None:
+    status, answer = send(alice, secret_key="wrong")
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+    assert answer["message"].startswith(
+        "The request signature we calculated does not match the signature you provided."
+    )
+    assert "The Canonical String for this request should have been\n'POST\n/\n" in answer["message"]
+    assert secret("alice") not in answer["message"]
+    calls = list(alice.core.calls.select(CallFilter(outcome="InvalidSignatureException")))
+    assert [call.operation for call in calls] == ["ListKeys"]
+
+
+def test_host_is_taken_as_it_was_signed_with_and_without_its_port(alice: World) -> None:
+    assert alice.url is not None
+    netloc = alice.url.removeprefix("http://")
+    assert send(alice, host=netloc)[0] == 200
+    assert send(alice, host=netloc.partition(":")[0])[0] == 200
+    assert send(alice, host="kms.us-east-1.amazonaws.com")[0] == 200
+
+
+def test_changed_header_or_body_is_refused(alice: World) -> None:
+    assert send(alice, change={"X-Amz-Target": "TrentService.ListAliases"})[1]["__type"] == "InvalidSignatureException"
+
+
+def test_unsigned_target_is_free_and_unsigned_host_is_not(alice: World) -> None:
+    authorization = f"AWS4-HMAC-SHA256 Credential={access_key('alice')}/{now_plus(0):%Y%m%d}/{REGION}/kms/aws4_request"
+    change = {"Authorization": f"{authorization}, SignedHeaders=x-amz-date, Signature=00"}
+    answer = send(alice, change=change)[1]
+    assert (answer["__type"], "'Host'" in answer["message"]) == ("InvalidSignatureException", True)
+
+
+LATE = [
+    (299, None),
+    (-299, None),
+    (310, "Signature expired: "),
+    (-310, "Signature not yet current: "),
+]
+
+
+@pytest.mark.parametrize(("late_s", "expected"), LATE)
+def test_skew_of_five_minutes(alice: World, late_s: float, expected: str | None) -> None:
+    status, answer = send(alice, late_s=late_s)
+    if expected is None:
+        assert status == 200
+    else:
+        assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+        assert answer["message"].startswith(expected)
+        assert "5 min.)" in answer["message"]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_moved_or_frozen_clock_locks_nobody_out(alice: World, frozen: bool) -> None:
+    clock = alice.core.clock
+    alice.core.set_clock(clock.at(clock.host_ns() + 400 * 24 * HOUR_NS, frozen=frozen))
+    assert send(alice)[0] == 200
+    assert send(alice, late_s=400)[1]["__type"] == "InvalidSignatureException"
+
+
+def test_scope_must_be_this_service_a_region_and_the_day(alice: World) -> None:
+    service = send(alice, service="s3")[1]
+    assert (service["__type"], service["message"]) == (
+        "InvalidSignatureException",
+        "Credential should be scoped to correct service: 'kms'.",
+    )
+    region = send(alice, region="nowhere")[1]
+    assert region["message"] == "Credential should be scoped to a valid region."
+    date = send(alice, change={"X-Amz-Date": "20150830T123600Z"})[1]
+    assert date["message"].startswith("Date in Credential scope does not match YYYYMMDD")
+
+
+def test_anything_is_accepted_from_those_whom_nobody_knows(alice: World) -> None:
+    assert send(alice, name="stranger", secret_key="anything")[0] == 200
+    assert send(alice, change={"Authorization": None})[0] == 200
+    assert send(alice, change={"Authorization": "nonsense"})[0] == 200
+    assert send(alice, name="stranger", secret_key="anything", late_s=86_400)[0] == 200
+
+
+STRICT = [
+    ({"Authorization": None}, "MissingAuthenticationTokenException", "Request is missing Authentication Token"),
+    ({"Authorization": "nonsense"}, "IncompleteSignatureException", "Unsupported AWS 'algorithm': 'nonsense'."),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "message"), STRICT)
+def test_strict_refuses_what_is_not_signed(
+    alice: World, change: dict[str, str | None], code: str, message: str
+) -> None:
+    alice.core.strict_auth = True
+    status, answer = send(alice, change=change)
+    assert (status, answer) == (400, {"__type": code, "message": message})
+
+
+def test_strict_refuses_unknown_keys_and_lets_known_ones_in(alice: World) -> None:
+    alice.core.strict_auth = True
+    with refused("UnrecognizedClientException", "The security token included in the request is invalid."):
+        alice.kms().list_keys()
+    assert alice.kms("alice").list_keys()["Keys"] == []
+
+
+def test_revoked_key_is_refused_and_never_taken_for_root(alice: World) -> None:
+    identities = alice.core.identities
+    credential = identities.credential(access_key("alice"))
+    assert credential is not None
+    identities.revoke(credential)
+    with refused("UnrecognizedClientException"):
+        alice.kms("alice").list_keys()
+    identities.issue(replace(credential, active=True))
+    assert alice.kms("alice").list_keys()["Keys"] == []
+    identities.remove(credential.identity)
+    with refused("UnrecognizedClientException"):
+        alice.kms("alice").list_keys()
+
+
+def test_token_that_does_not_belong_to_the_key_is_refused(alice: World) -> None:
+    client = alice.kms(
+        aws_access_key_id=access_key("alice"), aws_secret_access_key=secret("alice"), aws_session_token="x"
+    )
+    with refused("UnrecognizedClientException"):
+        client.list_keys()
+
+
+def test_region_is_what_the_request_was_signed_for(world: World) -> None:
+    world.user("alice", ALL)
+    there = world.kms("alice", region="eu-central-1")
+    arn = there.create_key()["KeyMetadata"]["Arn"]
+    assert arn.startswith("arn:aws:kms:eu-central-1:")
+    with refused("NotFoundException"):
+        world.kms("alice").describe_key(KeyId=arn)
+
+
+def test_presigned_identity_request_is_verified(alice: World) -> None:
+    url = f"{alice.url}/?Action=GetCallerIdentity&Version=2011-06-15"
+    statuses = []
+    for key, late_s in ((secret("alice"), 0.0), ("wrong", 0.0), (secret("alice"), 120.0)):
+        request = AWSRequest("GET", url)
+        with patch("botocore.auth.get_current_datetime", lambda late_s=late_s: now_plus(-late_s)):
+            SigV4QueryAuth(Credentials(access_key("alice"), key), "sts", REGION, expires=60).add_auth(request)
+        prepared = request.prepare()
+        netloc, _, rest = prepared.url.removeprefix("http://").partition("/")
+        connection = http.client.HTTPConnection(netloc, timeout=30)
+        connection.request("GET", f"/{rest}")
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    assert statuses == [200, 403, 403]
+
+
+def test_call_log_names_the_caller(world: World) -> None:
+    arn = world.user("alice", ALL)
+    key = world.key(FOR_ROOT)
+    world.kms("alice").describe_key(KeyId=key)
+    call = list(world.core.calls.select(CallFilter(operation="DescribeKey")))[-1]
+    assert (call.caller, call.access_key_id, call.outcome) == (arn, access_key("alice"), "OK")

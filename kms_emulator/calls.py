@@ -5,15 +5,15 @@ In memory and of this process: a test reads back what it caused.
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 CALLS_KEPT_MAX = 100_000
 """LIMIT: calls in memory, some 30 MB; older ones are dropped and counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallRecord:
-    """One call, as the cloud names things.
+    """One call, as the cloud names things. Nobody changes one that is in the log.
 
     Attributes:
         caller: ARN of a known caller; empty for others.
@@ -88,7 +88,8 @@ class CallLog:
         self.counts[call.provider, call.operation, call.outcome] += 1
         if call.fault:
             self.faults[call.provider] += 1
-        self._calls.append(replace(call, number=self.total))
+        call.number = self.total
+        self._calls.append(call)
 
     def select(self, wanted: CallFilter) -> Iterator[CallRecord]:
         """Yield the wanted calls, oldest first."""

@@ -53,13 +53,13 @@ def read_names(ciphertext: bytes) -> Named:
     return Named(uid, number)
 
 
-def seal(key: bytes, named: Named, plaintext: bytes, context: bytes, nonce: bytes) -> bytes:
+def seal(key: AESGCM, named: Named, plaintext: bytes, context: bytes, nonce: bytes) -> bytes:
     """Return the ciphertext: `len(plaintext) + OVERHEAD_BYTES` bytes. `nonce` is 12 fresh random bytes."""
     header = _HEADER.pack(MAGIC, named.uid, named.number)
-    return header + nonce + AESGCM(key).encrypt(nonce, plaintext, encode_fields(header, context))
+    return header + nonce + key.encrypt(nonce, plaintext, encode_fields(header, context))
 
 
-def open_sealed(key: bytes, ciphertext: bytes, context: bytes) -> bytes:
+def open_sealed(key: AESGCM, ciphertext: bytes, context: bytes) -> bytes:
     """Return the plaintext.
 
     Raises:
@@ -69,6 +69,6 @@ def open_sealed(key: bytes, ciphertext: bytes, context: bytes) -> bytes:
         raise CiphertextError("the ciphertext is too short")
     header, rest = ciphertext[: _HEADER.size], ciphertext[_HEADER.size :]
     try:
-        return AESGCM(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], encode_fields(header, context))
+        return key.decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], encode_fields(header, context))
     except InvalidTag:
         raise CiphertextError("the ciphertext was changed, or is bound to another context") from None

@@ -26,6 +26,8 @@ _INTEGER_MAX = 2**31 - 1
 _WORDS = {str: "STRING_VALUE", int: "NUMBER_VALUE", float: "DECIMAL_VALUE"}
 _NAMES = {"blob": "ByteBuffer", "boolean": "Boolean", "integer": "Integer", "string": "String", "timestamp": "Date"}
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 Decode = Callable[[Any], Any]
 Encode = Callable[[Any], Any]
 
@@ -48,7 +50,7 @@ def decode(shape: str, body: bytes) -> Message:
 
 def encode(shape: str, message: Message) -> bytes:
     """Return the JSON document of a message."""
-    return json.dumps(_encoder(shape)(message), ensure_ascii=False, separators=(",", ":")).encode()
+    return _to_json(_encoder(shape)(message)).encode()
 
 
 @cache

@@ -5,10 +5,10 @@ every wire (`perform`).
 """
 
 import json
-import uuid
+import os
 
 from kms_emulator.core import Core
-from kms_emulator.wire.aws import documents, sts
+from kms_emulator.wire.aws import documents, names, sts
 from kms_emulator.wire.aws.adapter import AWS
 from kms_emulator.wire.aws.authenticate import authenticate
 from kms_emulator.wire.aws.errors import aws_error
@@ -33,7 +33,7 @@ class AwsFront:
         """Answer one request, of KMS or of STS."""
         if sts.is_meant(request):
             return await sts.handle(self._core, request)
-        request_id = str(uuid.uuid4())
+        request_id = names.identifier(names.uuid4(os.urandom(16)))
         try:
             return _response(request_id, 200, await self._answer(request, request_id))
         except CloudError as error:

@@ -1,6 +1,7 @@
 """AWS's description of a key, and the id of a material."""
 
 import hashlib
+from functools import lru_cache
 
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
@@ -69,7 +70,13 @@ def origin_of(key: Key) -> str:
 
 def material_id(key: Key, version: Version) -> str:
     """Return the id of a key's material: 64 hexadecimal digits that say nothing about it, alike in a whole family."""
-    return hashlib.sha256(key.lineage + bytes.fromhex(version.id)).hexdigest()
+    return _material_id(key.lineage, version.id)
+
+
+@lru_cache(maxsize=4096)
+def _material_id(lineage: bytes, version_id: str) -> str:
+    """Every call needs it, and the call log keeps it: one text for all calls."""
+    return hashlib.sha256(lineage + bytes.fromhex(version_id)).hexdigest()
 
 
 def _family(registry: Registry, key: Key) -> pb.MultiRegionConfiguration:

@@ -1,7 +1,7 @@
 """Regions, key ids, ARNs and aliases. In the registry a key is named ``REGION/ID``, an alias ``REGION/alias/NAME``."""
 
 import re
-import uuid
+from functools import lru_cache
 
 from kms_emulator.model.keys import Alias, Key
 
@@ -23,7 +23,8 @@ def key_id(key: Key) -> str:
 
 def identifier(uid: bytes) -> str:
     """Return a uid written as a UUID."""
-    return str(uuid.UUID(bytes=uid))
+    text = uid.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def uuid4(random: bytes) -> bytes:
@@ -48,7 +49,14 @@ def key_name(region: str, resource: str) -> str:
 
 def key_arn(key: Key) -> str:
     """Return the key's ARN."""
-    return arn(region_of(key.name), f"key/{key_id(key)}")
+    return _key_arn(key.name)
+
+
+@lru_cache(maxsize=4096)
+def _key_arn(name: str) -> str:
+    """Every call needs it, and the call log keeps it: one text for all calls."""
+    region, _, identity = name.partition("/")
+    return arn(region, f"key/{identity}")
 
 
 def alias_arn(alias: Alias) -> str:

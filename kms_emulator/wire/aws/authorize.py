@@ -124,10 +124,11 @@ def standing_of(call: Call) -> Standing:
     return Standing(call.caller, identities.get(credential.identity if credential else call.caller.arn), credential)
 
 
-def authorize(call: Call, key: Key, *, action: str = "", asked: str = "") -> None:
+def authorize(call: Call, key: Key, *, action: str = "", asked: str = "", by_grants: bool = True) -> None:
     """Refuse the call unless the caller may do `action` (the operation's own, if not given) with the key.
 
-    `asked` is the ARN by which the caller named the key: a refusal names no other.
+    `asked` is the ARN by which the caller named the key: a refusal names no other. `by_grants` tells whether grants on
+    the key can allow it.
 
     Raises:
         CloudError: AccessDeniedException.
@@ -136,7 +137,7 @@ def authorize(call: Call, key: Key, *, action: str = "", asked: str = "") -> Non
         return
     standing, action = standing_of(call), action or call.operation
     request = access_request(call, standing, action, names.key_arn(key), key)
-    verdict = _judge(call, standing, request, key, action)
+    verdict = _judge(call, standing, request, key, action, by_grants=by_grants)
     if verdict.refused:
         raise _denied(call, request.action, f"resource: {asked or request.resource} {verdict.refused}")
 
@@ -192,9 +193,11 @@ def policies_allow(call: Call, key: Key, action: str, policy: str = "") -> bool:
     return not _judge_policies(standing, request, policy or policy_of(key), action).refused
 
 
-def _judge(call: Call, standing: Standing, request: AccessRequest, key: Key, action: str) -> Verdict:
+def _judge(
+    call: Call, standing: Standing, request: AccessRequest, key: Key, action: str, *, by_grants: bool = True
+) -> Verdict:
     verdict = _judge_policies(standing, request, policy_of(key), action)
-    if verdict.refused and not verdict.final and allowing_grants(call, key, action):
+    if by_grants and verdict.refused and not verdict.final and allowing_grants(call, key, action):
         return ALLOWED
     return verdict
 

@@ -100,7 +100,7 @@ def retire_grant(call: Call, request: pb.RetireGrantRequest) -> pb.RetireGrantRe
     key, grant = _named(call, request)
     call.key = names.key_arn(key)
     if not _may_retire(call, grant):
-        authorize(call, key)
+        authorize(call, key, by_grants=False)
     check_dry_run(request.dry_run)
     call.registry.grants.remove(grant)
     return pb.RetireGrantResponse()
@@ -189,7 +189,7 @@ def _by_id(call: Call, request: pb.RetireGrantRequest) -> tuple[Key, Grant]:
     key = _key(call, request, parts["region"], parts["account"], parts["id"])
     grant = call.registry.grants.get(key.uid, request.grant_id)
     if grant is None:
-        authorize(call, key)
+        authorize(call, key, by_grants=False)
         raise _no_grant(request.grant_id)
     return key, grant
 

@@ -3,6 +3,7 @@
 import datetime
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -30,7 +31,7 @@ def send(
     service: str = "kms",
     region: str = REGION,
     late_s: float = 0,
-    change: dict[str, str | None] | None = None,
+    change: Mapping[str, str | None] | None = None,
     host: str | None = None,
 ) -> tuple[int, dict[str, str]]:
     """Send a ListKeys signed by botocore, with headers changed after signing; return status and answer."""

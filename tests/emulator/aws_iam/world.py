@@ -19,7 +19,7 @@ from tests.emulator.running import Running
 ACCOUNT = "111122223333"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 REGION = "us-east-1"
-ONE_TRY = Config(retries={"total_max_attempts": 1})
+ONE_TRY = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
 Document = dict[str, Any]
 
 
@@ -65,14 +65,14 @@ class World:
 
     def kms(self, name: str = "", *, region: str = REGION, **credentials: str) -> KMSClient:
         """Return a client that signs as a user, with credentials, or (with neither) as nobody known."""
-        return boto3.client(
-            "kms", endpoint_url=self.url, region_name=region, config=ONE_TRY, **(credentials or _credentials(name))
-        )
+        keys = credentials or _credentials(name)
+        session = boto3.session.Session(**keys)  # type: ignore[arg-type] # it has no other arguments of these names
+        return session.client("kms", endpoint_url=self.url, region_name=region, config=ONE_TRY)
 
     def sts(self, name: str = "", **credentials: str) -> STSClient:
-        return boto3.client(
-            "sts", endpoint_url=self.url, region_name=REGION, config=ONE_TRY, **(credentials or _credentials(name))
-        )
+        keys = credentials or _credentials(name)
+        session = boto3.session.Session(**keys)  # type: ignore[arg-type] # as above
+        return session.client("sts", endpoint_url=self.url, region_name=REGION, config=ONE_TRY)
 
     def key(self, *statements: Document) -> str:
         """Create a key as nobody known; return its ARN."""

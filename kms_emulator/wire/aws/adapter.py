@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
@@ -27,8 +28,10 @@ from kms_emulator.wire.aws.authorize import authorize_account
 from kms_emulator.wire.aws.constraints import checker
 from kms_emulator.wire.aws.errors import aws_error, translate
 from kms_emulator.wire.aws.faults import fault_error, key_names
-from kms_emulator.wire.aws.shapes import api
 from kms_emulator.wire.call import Adapter, Call, Operation
+
+SERVICE = pb.DESCRIPTOR.services_by_name["AwsKms"]
+"""All operations of AWS's model; the shapes of their members are read when the first request comes, not before."""
 
 SERVED: dict[str, Any] = {
     "CreateKey": creation.create_key,
@@ -92,8 +95,8 @@ OF_ACCOUNT = frozenset({
 """Operations that need a permission of the caller's own policies. The others ask for one when they find their key."""
 
 
-def _operation(name: str) -> Operation[Any]:
-    request = getattr(pb, api().operations[name].input)
+def _operation(method: MethodDescriptor) -> Operation[Any]:
+    name, request = method.name, getattr(pb, method.input_type.name)
     run = SERVED.get(name, _refuse)
     return Operation(request, _authorized(run) if name in OF_ACCOUNT else run, checker(name))
 
@@ -112,8 +115,8 @@ def _refuse(call: Call, _: Message) -> Message:
 
 AWS = Adapter(
     provider=names.REALM,
-    service="keystore_api.aws_kms.v1.AwsKms",
-    operations={name: _operation(name) for name in api().operations},
+    service=SERVICE.full_name,
+    operations={method.name: _operation(method) for method in SERVICE.methods},
     translate=translate,
     fault_error=fault_error,
     key_names=key_names,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
@@ -69,7 +69,7 @@ class Api:
 @cache
 def api() -> Api:
     """Return the API; read once."""
-    found = json.loads(files(__package__).joinpath("shapes.json").read_text(encoding="utf-8"))
+    found = json.loads(Path(__file__).with_name("shapes.json").read_text(encoding="utf-8"))
     operations = {
         name: Described(name, value["input"], value["output"] or "", tuple(value["errors"]))
         for name, value in found["operations"].items()

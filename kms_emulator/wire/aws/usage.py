@@ -1,6 +1,7 @@
 """What keys were last used for: noted of every cryptographic operation that succeeded, and told by GetKeyLastUsage."""
 
 import uuid
+from functools import cache
 
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 
@@ -15,9 +16,14 @@ _EVENTS = uuid.UUID("2c9d3c5e-5f0a-4a52-9a4e-2f0e7b6b9c11")
 """Namespace of the ids of events: nobody records them, but each use has its own."""
 
 
+@cache
+def _tracked() -> frozenset[str]:
+    return frozenset(api().shapes["KeyLastUsageTrackingOperation"].enum)
+
+
 def note_use(call: Call) -> None:
     """Note what a call that succeeded did, of every key that it used."""
-    if call.operation in api().shapes["KeyLastUsageTrackingOperation"].enum:
+    if call.uids and call.operation in _tracked():
         use = Use(call.operation, call.now_ns, call.request_id)
         for uid in call.uids:
             call.core.uses.record(uid, use)

@@ -39,7 +39,7 @@ def authenticate(request: HttpRequest, core: Core, service: str = "kms") -> Call
     try:
         authorization = sigv4.read_authorization(request)
     except IncompleteError as error:
-        if core.strict_auth:
+        if core.strict_auth or core.identities.credential(sigv4.signed_with(request)) is not None:
             raise refusal("IncompleteSignatureException", str(error)) from None
         return Caller(address=request.address)
     if authorization is None:

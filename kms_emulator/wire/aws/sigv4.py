@@ -27,6 +27,7 @@ PRESIGNED_SECONDS_MAX = 604_800
 
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _CREDENTIAL = re.compile(r"Credential=[^,&]*?/[0-9]{8}/([^/,&]+)/([^/,&]+)/")
+_ACCESS_KEY_ID = re.compile(r"Credential=([^/,&\s]+)")
 _SPACES = re.compile(r" +")
 _SAFE = "-_.~"
 
@@ -135,6 +136,12 @@ def signed_for(request: HttpRequest) -> tuple[str, str]:
     """Return the region and the service that a request was signed for, whatever else is wrong with it; or nothing."""
     found = _CREDENTIAL.search(request.headers.get("authorization") or unquote(request.query))
     return (found[1], found[2]) if found else ("", "")
+
+
+def signed_with(request: HttpRequest) -> str:
+    """Return the access key id that a request names, whatever else is wrong with it; or nothing."""
+    found = _ACCESS_KEY_ID.search(request.headers.get("authorization") or unquote(request.query))
+    return found[1] if found else ""
 
 
 def canonical_request(request: HttpRequest, authorization: Authorization) -> str:

@@ -5,8 +5,10 @@ import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import patch
 
+import boto3
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -14,6 +16,7 @@ from botocore.credentials import Credentials
 
 from kms_emulator.calls import CallFilter
 from tests.emulator.aws_iam.world import FOR_ROOT, REGION, World, access_key, refused, secret, statement
+from tests.emulator.running import process
 
 ALL = statement("kms:*")
 HOUR_NS = 3_600_000_000_000
@@ -143,6 +146,15 @@ def test_anything_is_accepted_from_those_whom_nobody_knows(alice: World) -> None
     assert send(alice, name="stranger", secret_key="anything", late_s=86_400)[0] == 200
 
 
+def test_known_key_with_half_a_signature_is_refused_and_not_taken_for_nobody(alice: World) -> None:
+    half = f"AWS4-HMAC-SHA256 Credential={access_key('alice')}/20150830/us-east-1/kms/aws4_request, SignedHeaders=host"
+    status, answer = send(alice, change={"Authorization": half})
+    assert (status, answer["__type"]) == (400, "IncompleteSignatureException")
+    assert answer["message"].startswith("Authorization header requires 'Signature' parameter.")
+    foreign = half.replace(access_key("alice"), "AKIASTRANGER")
+    assert send(alice, change={"Authorization": foreign})[0] == 200
+
+
 STRICT = [
     ({"Authorization": None}, "MissingAuthenticationTokenException", "Request is missing Authentication Token"),
     ({"Authorization": "nonsense"}, "IncompleteSignatureException", "Unsupported AWS 'algorithm': 'nonsense'."),
@@ -218,3 +230,17 @@ def test_call_log_names_the_caller(world: World) -> None:
     world.kms("alice").describe_key(KeyId=key)
     call = list(world.core.calls.select(CallFilter(operation="DescribeKey")))[-1]
     assert (call.caller, call.access_key_id, call.outcome) == (arn, access_key("alice"), "OK")
+
+
+def test_strict_authentication_of_the_real_program(tmp_path: Path) -> None:
+    with process(tmp_path, "--http-port", "0", "--strict-auth") as running:
+        assert running.ready["aws"] is not None
+        client = boto3.client(
+            "kms",
+            endpoint_url=running.ready["aws"],
+            region_name=REGION,
+            aws_access_key_id="AKIAUNKNOWN",
+            aws_secret_access_key="anything",
+        )
+        with refused("UnrecognizedClientException"):
+            client.list_keys()

@@ -4,7 +4,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from keystore_api.admin.v1 import admin_pb2 as pb
 
+from kms_emulator.admin.users import put_user
 from kms_emulator.core import Core
 from kms_emulator.model.keys import Key, KeyKind
 from kms_emulator.model.material import Material
@@ -34,8 +36,10 @@ def test_the_canary_is_in_the_files_only_without_a_key(tmp_path: Path) -> None:
             core = Core(data.store)
             fill(core)
             core.set_clock(core.clock.advance(7_777_777_777_777_777))
-            found = [canary in all_bytes(folder) for canary in (CANARY, TEXT.encode(), b"7777777777777777")]
-        assert found == [secret is None] * 3
+            put_user(core, pb.PutUserRequest(name="alice", access_key_id="A" * 20, secret_access_key="canary-secret"))
+            canaries = (CANARY, TEXT.encode(), b"7777777777777777", b"canary-secret")
+            found = [canary in all_bytes(folder) for canary in canaries]
+        assert found == [secret is None] * len(canaries)
 
 
 def test_everything_comes_back_under_the_same_key(tmp_path: Path) -> None:
@@ -46,6 +50,8 @@ def test_everything_comes_back_under_the_same_key(tmp_path: Path) -> None:
         core.registry.put_alias("aws", "us-east-1/alias/a", key, 7)
         core.registry.create_folder("gcp", "ring", 8)
         core.set_clock(core.clock.at(9, frozen=True))
+        put_user(core, pb.PutUserRequest(name="alice", access_key_id="A" * 20, secret_access_key="s"))
+        users = core.identities.all()
     with DataDir(tmp_path, SECRET) as data:
         core = Core(data.store)
         assert core.registry.keys("aws") == [key]
@@ -53,6 +59,10 @@ def test_everything_comes_back_under_the_same_key(tmp_path: Path) -> None:
         assert core.registry.alias("aws", "us-east-1/alias/a") is not None
         assert core.registry.folder("gcp", "ring") is not None
         assert core.now_ns() == 9
+        assert core.identities.all() == users
+        credential = core.identities.credential("A" * 20)
+        assert credential is not None
+        assert credential.secret == "s"
 
 
 @pytest.mark.parametrize(("given", "text"), [(b"another", "not the one"), (None, "is sealed; nothing was changed")])

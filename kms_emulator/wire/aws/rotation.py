@@ -46,7 +46,7 @@ def get_key_rotation_status(call: Call, request: pb.GetKeyRotationStatusRequest)
     """Say whether a key rotates by itself, and when next. While its deletion is pending it does not."""
     key = find_key(call, request.region, request.key_id, aliases=False)
     schedule = call.registry.family(key)[0].schedule
-    found = pb.GetKeyRotationStatusResponse(key_id=names.key_arn(key), key_rotation_enabled=False)
+    found = pb.GetKeyRotationStatusResponse(key_id=names.key_id(key), key_rotation_enabled=False)
     if schedule is not None and key.state not in lifecycle.ENDING:
         found.key_rotation_enabled = True
         found.rotation_period_in_days = schedule.period_ns // DAY_NS
@@ -67,7 +67,7 @@ def rotate_key_on_demand(call: Call, request: pb.RotateKeyOnDemandRequest) -> pb
         raise aws_error("LimitExceededException", text)
     changed = _rotated(call, key)
     call.key_version = material_id(changed, changed.versions[-1])
-    return pb.RotateKeyOnDemandResponse(key_id=names.key_arn(changed))
+    return pb.RotateKeyOnDemandResponse(key_id=names.key_id(changed))
 
 
 def list_key_rotations(call: Call, request: pb.ListKeyRotationsRequest) -> pb.ListKeyRotationsResponse:

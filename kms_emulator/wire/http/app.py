@@ -15,6 +15,9 @@ from kms_emulator.wire.perform import internal_error
 BODY_BYTES_MAX = 1 << 20
 """LIMIT: bytes of a request's body, as for gRPC; the largest legal one is a key policy of 128 KiB and some."""
 
+REQUESTS_AT_ONCE_MAX = 1000
+"""LIMIT: requests under way at once, each of which may make a key in a thread; more are told to come again."""
+
 ABORT_KEY = "kms_emulator.abort"
 """Where the server puts the function that drops a connection into a request's scope."""
 
@@ -36,11 +39,19 @@ class App:
 
     def __init__(self, default: Handler, exact: Mapping[str, Handler], prefixes: Mapping[str, Handler]) -> None:
         self._default, self._exact = default, dict(exact)
+        self._under_way = 0
         self._prefixes = sorted(prefixes.items(), key=lambda item: -len(item[0]))
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        self._under_way += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _serve(self, scope: Event, receive: Receive, send: Send) -> None:
         try:
             response = await self._respond(scope, receive)
         except GoneError:
@@ -56,6 +67,9 @@ class App:
     async def _respond(self, scope: Event, receive: Receive) -> HttpResponse:
         try:
             request = _request(scope, await _read_body(receive))
+            if self._under_way > REQUESTS_AT_ONCE_MAX:
+                text = f"more than {REQUESTS_AT_ONCE_MAX} requests are under way; try again"
+                return json_response({"__type": "ServiceUnavailable", "message": text}, 503)
             return await self._handler(request.path)(request)
         except (GoneError, NoAnswerError):
             raise

@@ -1,0 +1,121 @@
+"""The HTTP server beside gRPC: one event loop, its own port, limits, and an end that waits for nobody."""
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
+from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
+
+from kms_emulator.cli import serve
+from kms_emulator.cli.exits import UNUSABLE, CommandError
+from kms_emulator.model.material import Material
+from kms_emulator.wire.http import app as http_app
+from kms_emulator.wire.http.app import App, Event
+from kms_emulator.wire.http.message import HttpRequest, HttpResponse
+from tests.emulator.aws_http.clients import client, post
+from tests.emulator.running import WAIT_MAX_S, Running, process, run_cli
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+
+def test_both_wires_are_one_emulator(kms: "KMSClient", running: Running) -> None:
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    sealed = AwsKmsStub(running.channel).Encrypt(pb.EncryptRequest(key_id=key_id, plaintext=b"secret"))
+    assert kms.decrypt(CiphertextBlob=sealed.ciphertext_blob)["Plaintext"] == b"secret"
+
+
+def test_large_keys_are_made_beside_the_event_loop(
+    kms: "KMSClient", url: str, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    new_material = running.core.registry.new_material
+
+    def wait(kind: Any) -> Material:
+        begun.set()
+        assert go_on.wait(WAIT_MAX_S)
+        return new_material(kind)
+
+    monkeypatch.setattr(running.core.registry, "new_material", wait)
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(client(url).create_key, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+        assert begun.wait(WAIT_MAX_S)
+        assert kms.list_keys()["Keys"] == []
+        go_on.set()
+        made = making.result(WAIT_MAX_S)["KeyMetadata"]
+    assert [key["KeyId"] for key in kms.list_keys()["Keys"]] == [made["KeyId"]]
+
+
+def test_many_at_once_on_connections_of_their_own(url: str) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: post(url, "TrentService.ListKeys", b"{}"), range(100)))
+    assert [answer.status for answer in answers] == [200] * 100
+    assert len({answer.headers["x-amzn-requestid"] for answer in answers}) == 100
+
+
+def test_pipelined_requests_are_answered_in_order(url: str) -> None:
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    request = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: TrentService.GenerateRandom\r\nContent-Length: {}\r\n\r\n{}"
+    bodies = [f'{{"NumberOfBytes":{number}}}' for number in (3, 6, 9)]
+    with socket.create_connection((host, int(port)), WAIT_MAX_S) as connection:
+        connection.sendall("".join(request.format(len(body), body) for body in bodies).encode())
+        answer = b""
+        while answer.count(b'"Plaintext"') < 3:
+            received = connection.recv(65536)
+            assert received
+            answer += received
+    lengths = [part.partition(b"\r\n")[0] for part in answer.split(b"content-length: ")[1:]]
+    assert lengths == [str(len('{"Plaintext":""}') + count).encode() for count in (4, 8, 12)]
+
+
+def test_requests_under_way_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_app, "REQUESTS_AT_ONCE_MAX", 2)
+    statuses = asyncio.run(_statuses_of(3))
+    assert sorted(statuses) == [200, 200, 503]
+
+
+async def _statuses_of(count: int) -> list[int]:
+    every_one_came, come = asyncio.Event(), []
+
+    async def handle(request: HttpRequest) -> HttpResponse:
+        await every_one_came.wait()
+        return HttpResponse(200)
+
+    async def receive() -> Event:
+        come.append(1)
+        if len(come) == count:
+            every_one_came.set()
+        return {"type": "http.request", "body": b""}
+
+    statuses: list[int] = []
+
+    async def send(event: Event) -> None:
+        if event["type"] == "http.response.start":
+            statuses.append(event["status"])
+
+    scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": []}
+    app = App(handle, {}, {})
+    await asyncio.gather(*(app(scope, receive, send) for _ in range(count)))
+    return statuses
+
+
+def test_port_in_use_is_told(tmp_path: Path) -> None:
+    with process(tmp_path) as emulator:
+        port = str(emulator.ready["aws"]).rpartition(":")[2]
+        done = run_cli("serve", "--port", "0", "--http-port", port)
+    assert (done.returncode, f"cannot listen on 127.0.0.1 port {port}" in done.stderr) == (UNUSABLE, True)
+    assert "--http-port" in done.stderr
+
+
+def test_without_its_packages_http_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert serve._http_port(0, None) == 0
+    assert serve._http_port(4710, None) == 4711
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    assert serve._http_port(0, None) is None
+    with pytest.raises(CommandError, match=r"cmk-keystore\[emulator\]"):
+        serve._http_port(0, 0)

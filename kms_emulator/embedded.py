@@ -55,12 +55,16 @@ class KmsEmulator:
         seed_file: str | Path | None = None,
         seed: int | None = None,
         data_dir: str | Path | None = None,
+        data_key: bytes | None = None,
         strict_auth: bool = False,
     ) -> None:
-        """Take what `kms-emulator serve` takes: `seed_file`, `seed`, `data_dir` and `strict_auth`."""
+        """Take what `kms-emulator serve` takes; the data directory is sealed under `data_key`, if one is given."""
+        if data_key is not None and data_dir is None:
+            raise ValueError("data_key seals a data directory: name one")
         if seed is not None and data_dir is not None:
             raise ValueError("seed and data_dir exclude each other: new ids would repeat stored ones")
         self._seed_file, self._seed, self._data_dir = seed_file, seed, data_dir
+        self._data_key = data_key
         self._strict_auth = strict_auth
         self._closing = contextlib.ExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,7 +109,9 @@ class KmsEmulator:
 
     def _new_core(self) -> Core:
         entropy = secrets.token_bytes if self._seed is None else RepeatedEntropy(self._seed)
-        store = self._closing.enter_context(DataDir(Path(self._data_dir))).store if self._data_dir else None
+        store = None
+        if self._data_dir is not None:
+            store = self._closing.enter_context(DataDir(Path(self._data_dir), self._data_key)).store
         state = None
         if self._seed_file is not None:
             from kms_emulator.seeding.sowing import read_seed

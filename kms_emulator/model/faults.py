@@ -244,5 +244,7 @@ def _let_in(fault: Fault, address: str) -> bool:
     if fault.kind is not FaultKind.ADDRESSES or not address:
         return False
     source = ipaddress.ip_address(address)
+    # How a socket that takes both families shows an IPv4 client.
+    source = getattr(source, "ipv4_mapped", None) or source
     networks = (ipaddress.ip_network(network, strict=False) for network in fault.networks)
     return any(source.version == network.version and source in network for network in networks)

@@ -100,7 +100,14 @@ def test_delays_add_up_and_the_oldest_fault_decides() -> None:
 
 @pytest.mark.parametrize(
     ("address", "refused"),
-    [("127.0.0.1", False), ("10.1.2.3", False), ("11.0.0.1", True), ("::1", True), ("", True)],
+    [
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("::ffff:10.1.2.3", False),
+        ("11.0.0.1", True),
+        ("::1", True),
+        ("", True),
+    ],
 )
 def test_address_list(address: str, refused: bool) -> None:
     plan = plan_of(Fault(FaultKind.ADDRESSES, networks=("127.0.0.1", "10.0.0.0/8")))

@@ -12,6 +12,7 @@ import pytest
 
 from kms_emulator.embedded import KmsEmulator
 from kms_emulator.seeding.errors import SeedError
+from kms_emulator.storage.errors import DataDirKeyError
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "seed-example.yaml"
 
@@ -113,6 +114,10 @@ def test_data_dir_outlives_it(tmp_path: Path) -> None:
         assert kms.boto3_client().describe_key(KeyId=key_id)["KeyMetadata"]["Enabled"]
     with pytest.raises(ValueError, match="exclude each other"):
         KmsEmulator(data_dir=tmp_path, seed=1)
+    with pytest.raises(ValueError, match="name one"):
+        KmsEmulator(data_key=b"key")
+    with pytest.raises(DataDirKeyError, match="in the clear"), KmsEmulator(data_dir=tmp_path, data_key=b"key"):
+        pass
 
 
 def test_failed_start_leaves_nothing_running(tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ def with_kms(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --kms-endpoint to a command; it arrives as `kms_endpoint`."""
     return click.option(
         "--kms-endpoint",
-        metavar="HOST:PORT",
-        envvar="KEYSTORE_KMS_ENDPOINT",
-        show_envvar=True,
-        help="gRPC endpoint of the KMS on this machine. Key files and passphrases need none.",
+        metavar="ADDRESS",
+        help="Where the KMS is: HOST:PORT of gRPC on this machine, or for keys at AWS a URL. Default: for keys at AWS "
+        "KEYSTORE_AWS_ENDPOINT, then KEYSTORE_KMS_ENDPOINT, then AWS itself. Key files and passphrases need none.",
     )(function)
 
 

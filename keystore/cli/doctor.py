@@ -7,8 +7,11 @@ import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-LIBRARIES = ("cmk-keystore", "cryptography", "pynacl", "grpcio", "protobuf", "numpy", "click", "rich-click")
+from keystore.kms.endpoints import aws_endpoint, grpc_endpoint, is_url
+
+LIBRARIES = ("cmk-keystore", "cryptography", "pynacl", "grpcio", "protobuf", "numpy", "click", "rich-click", "boto3")
 CPU_FLAGS = ("aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f", "sha_ni", "pmull", "sha2")
 """The first six of x86, the last two (with `aes`) of ARM: what AES-GCM and SHA-256 are fast with."""
 
@@ -25,13 +28,13 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
         notes.append("the native extension is not installed: pages are sealed by the portable kernel, which is slower")
     if "aes" not in flags:
         notes.append("the processor shows no AES instructions: sealing will be slow")
-    reachable = None
-    if kms_endpoint is None:
-        notes.append("KEYSTORE_KMS_ENDPOINT is not set: only key files and passphrases work")
-    else:
-        reachable = _reachable(kms_endpoint)
-        if not reachable:
-            problems.append(f"nothing answers at the KMS endpoint {kms_endpoint}")
+    endpoint, for_aws = grpc_endpoint(kms_endpoint), aws_endpoint(kms_endpoint)
+    if endpoint is None:
+        notes.append("KEYSTORE_KMS_ENDPOINT is not set: only key files, passphrases and keys at AWS work")
+    reachable = {where: _reachable(where) for where in (endpoint, for_aws) if where is not None}
+    problems += [f"nothing answers at the KMS endpoint {where}" for where, answers in reachable.items() if not answers]
+    if _version("boto3") is None and (for_aws is None or is_url(for_aws)):
+        (notes if for_aws is None else problems).append("boto3 is not installed: pip install 'cmk-keystore[aws]'")
     return {
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -43,8 +46,9 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
         "page_kernel": kernel_name,
         "openssl": _openssl(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "kms_endpoint": kms_endpoint,
-        "kms_reachable": reachable,
+        "kms_endpoint": endpoint,
+        "kms_reachable": None if endpoint is None else reachable[endpoint],
+        "aws_keys": _way_to_aws(for_aws),
         "notes": notes,
         "problems": problems,
     }
@@ -106,10 +110,18 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _way_to_aws(endpoint: str | None) -> str:
+    """Tell where keys at AWS are looked for, and how."""
+    if endpoint is None:
+        return "at AWS, or where boto3's own settings lead"
+    return f"{endpoint}, {'HTTP by boto3' if is_url(endpoint) else 'gRPC'}"
+
+
 def _reachable(endpoint: str) -> bool:
-    host, _, port = endpoint.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S):
+        parts = urlsplit(endpoint if is_url(endpoint) else f"grpc://{endpoint}")
+        port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+        with socket.create_connection((parts.hostname or "", port), timeout=CONNECT_TIMEOUT_S):
             return True
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return False

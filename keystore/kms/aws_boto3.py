@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from keystore.errors import KmsCredentialsError, KmsError, KmsSetupError, KmsUnreachableError
 from keystore.kms.aws import AwsKey, AwsRefusedError
 from keystore.kms.aws_codes import CODES
-from keystore.kms.endpoints import require_private
+from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, require_private
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -61,6 +61,12 @@ EXCEPTIONS: Mapping[str, type[KmsError]] = {
     "BotoCoreError": KmsUnreachableError,
 }
 """botocore's exceptions that are no answer of AWS, by the nearest class that is listed."""
+
+HINTS: Mapping[str, str] = {
+    "NoCredentialsError": "boto3 found no credentials for AWS; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or name an "
+    f"emulator with {ENDPOINT_ENVIRONMENT}",
+}
+"""What to say where botocore's own words do not help."""
 
 _in_call: ContextVar[bool] = ContextVar("keystore_aws_call", default=False)
 
@@ -135,7 +141,8 @@ def classify(error: Exception) -> AwsRefusedError:
         names = [name for name in (kind.__name__ for kind in type(error).__mro__) if name in EXCEPTIONS]
         if not names:
             return AwsRefusedError(KmsUnreachableError, "unreadable answer", type(error).__name__)
-        return AwsRefusedError(EXCEPTIONS[names[0]], type(error).__name__, str(error)[:TEXT_CHARACTERS_MAX])
+        text = HINTS.get(names[0], str(error))
+        return AwsRefusedError(EXCEPTIONS[names[0]], type(error).__name__, text[:TEXT_CHARACTERS_MAX])
     code, text = (str(response["Error"].get(name) or "") for name in ("Code", "Message"))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = KmsUnreachableError if status >= 500 else CODES.get(code, KmsUnreachableError)

@@ -328,7 +328,9 @@ def test_no_credentials(answer: Answer, once: None, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with closing(connect(URI, answer.url)) as kms:
-        assert type(refused(kms)) is KmsCredentialsError
+        error = refused(kms)
+    assert type(error) is KmsCredentialsError
+    assert "AWS_PROFILE" in str(error)
     assert answer.targets == []
 
 

@@ -21,6 +21,7 @@ def derive(key: SecretKey, salt: bytes, purpose: str, *context: bytes, length: i
     """Derive `length` bytes (at most 8160) from `key` for `purpose`, bound to `context`."""
     info = encode_fields(purpose.encode(), *context)
     out = HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(key.view())
+    key.check()
     return SecretKey(out)
 
 

@@ -109,6 +109,7 @@ class AeadContexts:
             if len(key) != KEY_BYTES:
                 raise ValueError(f"the key has {len(key)} bytes; AES-256-GCM takes {KEY_BYTES}")
             context = AESGCM(key.view())
+            key.check()
             self._contexts[id(key)] = (key, context)
             if len(self._contexts) > CONTEXTS_MAX:
                 self._contexts.popitem(last=False)

@@ -30,14 +30,22 @@ class SecretKey:
 
     def view(self) -> memoryview:
         """Return the bytes, read-only and uncopied. Do not keep it longer than the call it is for."""
-        if self._wiped:
-            raise ValueError("this key was wiped; open its owner again")
+        self.check()
         return memoryview(self._bytes).toreadonly()
 
     def wipe(self) -> None:
         """Overwrite the bytes with zeros. May be called twice."""
-        self._bytes[:] = bytes(len(self._bytes))
         self._wiped = True
+        self._bytes[:] = bytes(len(self._bytes))
+
+    def check(self) -> None:
+        """Raise ValueError if the key was wiped.
+
+        SAFETY: another thread may wipe while this one computes with `view`. The mark is set before the first zero is
+        written, so who calls this *after* the computation knows that it saw the whole key.
+        """
+        if self._wiped:
+            raise ValueError("this key was wiped; open its owner again")
 
     @property
     def wiped(self) -> bool:

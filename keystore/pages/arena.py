@@ -64,10 +64,10 @@ class Arena:
                         del self._pinned[frame]
 
     def wipe(self) -> None:
-        """Overwrite every frame with zeros and forget what they held."""
+        """Overwrite every frame with zeros; nothing is kept from now on."""
         with self._lock:
             self._frames.clear()
-            self._free = [] if self._pinned else list(range(len(self._memory) // self._page_size - 1, -1, -1))
+            self._free = []
             used = self._view[: self._used * self._page_size]
             used[:] = bytes(len(used))
 

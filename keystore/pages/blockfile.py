@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from keystore.errors import StoreExistsError, StoreLockedError, StoreMissingError
+from keystore.errors import StoreExistsError, StoreIOError, StoreLockedError, StoreMissingError
 from keystore.pages.protocols import Buffer
 
 
@@ -28,6 +28,8 @@ class OsBlockFile:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise StoreExistsError(f"{path} exists and is unchanged; choose another place for the new store") from None
+        except OSError as error:
+            raise StoreIOError(f"store {path} cannot be made ({error.strerror}); nothing was changed") from error
         return cls._locked(fd, path)
 
     @classmethod
@@ -45,6 +47,8 @@ class OsBlockFile:
             raise StoreMissingError(
                 f"store {path} is missing. A missing file is never a fresh start: restore it from a snapshot"
             ) from None
+        except OSError as error:
+            raise StoreIOError(f"store {path} cannot be opened ({error.strerror}); nothing was changed") from error
         return cls._locked(fd, path)
 
     @classmethod
@@ -57,6 +61,9 @@ class OsBlockFile:
             raise StoreLockedError(
                 f"store {path} is open in {owner}; nothing was changed. Close it there, or wait until it ends"
             ) from None
+        except OSError as error:
+            os.close(fd)
+            raise StoreIOError(f"store {path} cannot be locked ({error.strerror}); nothing was changed") from error
         return cls(fd, path)
 
     def size(self) -> int:

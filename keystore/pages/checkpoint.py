@@ -146,8 +146,8 @@ def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool 
         state.next_place, state.later_place = places
         state.log_slots = log_slots
 
-    slots.begin()
-    with state.file.or_undo(undo):
+    with state.file.changing("a header", undo) as under_way:
+        slots.begin()
         if fresh_places:
             log.announce_fresh_places(state)
         log.drop_passed_slots(state)
@@ -159,20 +159,21 @@ def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool 
         fold.writer.flush()
         state.file.sync()
         state.store_anchor(sync=True)
-    slots.accept()
-    with state.file.or_poison("a header"):
-        _write_header(state, session, pages, sessions_tree, slots_tree, len(numbers))
-    state.pages.fold(pages)
-    state.sessions_tree, state.slots_tree = sessions_tree, slots_tree
-    slots.dirty.clear()
-    slots.header_durable(pinned=state.pins > 0)
-    state.records = state.record_bytes = 0
-    state.reserve_for_checkpoint([])
+        under_way.no_return()
+        slots.accept()
+        state.pages.fold(pages)
+        state.sessions_tree, state.slots_tree, state.table_rows = sessions_tree, slots_tree, len(numbers)
+        slots.dirty.clear()
+        state.records = state.record_bytes = 0
+        write_header(state, session)
+        state.reserve_for_checkpoint([])
 
 
-def _write_header(
-    state: StoreState, session: Session, pages: Tree, sessions_tree: Tree, slots_tree: Tree, session_count: int
-) -> None:
+def write_header(state: StoreState, session: Session) -> None:
+    """Write a header of the state at the last checkpoint over the older copy, and wait until it is durable.
+
+    At an opening it is called once more, so that both copies are of this opening: then either can be lost (F-17).
+    """
     state.checkpoint += 1
     state.time_ns = state.now_ns()
     slots = state.space.slots
@@ -185,14 +186,15 @@ def _write_header(
         state.later_place,
         state.last_tag,
         session.record.number,
-        session_count,
+        state.table_rows,
         slots.used_count,
-        pages.root,
-        sessions_tree.root,
-        slots_tree.root,
+        state.pages.tree.root,
+        state.sessions_tree.root,
+        state.slots_tree.root,
     )
     sealed = seal_whole(state.prelude(block.HEADER, session, state.sequence), body.encode(), session)
     offset = layout.HEADER_OFFSETS[state.checkpoint % len(layout.HEADER_OFFSETS)]
     state.file.write(offset, sealed.ljust(layout.BLOCK_BYTES, b"\0"))
     state.file.sync()
     state.header_epoch = state.epoch
+    slots.header_durable(pinned=state.pins > 0)

@@ -59,8 +59,10 @@ def check_change(
             f"store {state.name}: pages {low} to {high} in a store of {count} pages (at most {layout.PAGES_MAX}); "
             "nothing was changed"
         )
-    if len(pages) > COMMIT_PAGES_MAX or not 0 <= length < 1 << 63:
+    if len(pages) > COMMIT_PAGES_MAX:
         raise InputError(f"store {state.name}: {len(pages)} pages in one commit; at most {COMMIT_PAGES_MAX}")
+    if not 0 <= length < 1 << 63:
+        raise InputError(f"store {state.name}: a length of {length} bytes; nothing was changed")
     for page_no, data in pages.items():
         if data is not None and memoryview(data).nbytes != state.page_size:
             raise InputError(
@@ -127,17 +129,18 @@ def _commit(
         slots.rollback()
         state.log_slots = log_slots
 
-    slots.begin()
-    with state.file.or_undo(undo):
+    with state.file.changing("a commit record", undo) as under_way:
+        slots.begin()
         replaced: Replaced = find_replaced(state, page_nos, change.page_count)
         state.reserve_for_checkpoint(page_nos)
         changes = write_pages(session)
+        grows = bool(np.any(changes["entry"]["slot"]))
         body = RecordBody(
             time_ns=state.now_ns(),
             page_count=change.page_count,
             byte_length=change.byte_length,
             next_place=state.later_place,
-            later_place=log.new_place(state, use_reserve=not len(changes)),
+            later_place=log.new_place(state, use_reserve=not grows),
             previous_tag=state.last_tag,
             session=session.record.number,
             flags=flags,
@@ -145,11 +148,11 @@ def _commit(
             changes=changes,
         )
         encoded = body.encode()
-        runs = log.take_runs(state, len(encoded))
+        runs = log.take_runs(state, len(encoded), use_reserve=not grows)
         record = log.seal_record(state, encoded, session, runs)
         if flags & PAGES_SYNCED:
             state.file.sync()
-    with state.file.or_poison("a commit record"):
+        under_way.no_return()
         log.write_record(state, state.next_place, record, runs)
         state.file.sync()
         apply_record(state, state.sequence + 1, body, tag_of(record), replaced)

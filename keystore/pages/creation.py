@@ -6,7 +6,7 @@ from keystore.format import layout
 from keystore.format.entry import HOLE
 from keystore.pages import log
 from keystore.pages.blocks import Blocks
-from keystore.pages.checkpoint import write_checkpoint
+from keystore.pages.checkpoint import write_checkpoint, write_header
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Anchor, DataKeys
@@ -50,7 +50,7 @@ def new_state(
         session = sessions.begin()
         log.write_watermark(state, session)
         write_checkpoint(state, session, fresh_places=True)
-        write_checkpoint(state, session)
+        write_header(state, session)
     except BaseException:
         sessions.wipe()
         raise

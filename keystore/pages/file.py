@@ -142,8 +142,9 @@ class EncryptedFile(io.RawIOBase):
         """Make everything written durable in one commit. After an error what was not committed is kept for a retry."""
         if self.closed:
             return
-        if self._dirty or self._length != self._store.byte_length:
+        if self._dirty:
             count = max(self._store.page_count, -(-self._length // self._store.page_size))
+            self._length = max(self._length, self._store.byte_length)
             self._store.commit(self._dirty, page_count=count, byte_length=self._length)
             self._forget()
 

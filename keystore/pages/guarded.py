@@ -12,6 +12,16 @@ from keystore.errors import CommitUnknownError, StoreError, StoreFullError, Stor
 from keystore.pages.protocols import BlockFile, Buffer
 
 
+class Change:
+    """A change under way; `begun` once the disk may show it."""
+
+    begun = False
+
+    def no_return(self) -> None:
+        """From here on an error leaves the outcome unknown."""
+        self.begun = True
+
+
 class GuardedFile:
     """A `BlockFile` whose errors are `StoreError` (and `EOFError` for reads past the end)."""
 
@@ -23,10 +33,10 @@ class GuardedFile:
         return self._file.size()
 
     def read(self, offset: int, buffer: memoryview) -> None:
+        if offset + len(buffer) >= 1 << 63:
+            raise EOFError(f"no file reaches {offset + len(buffer)}")
         try:
             self._file.read(offset, buffer)
-        except OverflowError:
-            raise EOFError(f"no file reaches {offset}") from None
         except OSError as error:
             raise StoreIOError(
                 f"store {self._name}: reading {len(buffer)} bytes at {offset} failed ({error.strerror}). Nothing was "
@@ -62,25 +72,22 @@ class GuardedFile:
         self._file.close()
 
     @contextmanager
-    def or_poison(self, what: str) -> Iterator[None]:
-        """Any exception in this block, a signal's too, leaves the outcome unknown."""
+    def changing(self, what: str, undo: Callable[[], None]) -> Iterator["Change"]:
+        """Guard one change of the store, from its first to its last step.
+
+        Before `Change.no_return` an error calls `undo`; from there on, and after a signal at any point, the outcome is
+        unknown: memory may be torn, so nothing more is done through this object.
+        """
+        change = Change()
         try:
-            yield
+            yield change
         except BaseException as error:
+            if not change.begun and isinstance(error, Exception):
+                undo()
+                raise
             self.poison = self.poison or f"writing {what} was cut off ({type(error).__name__})"
             if isinstance(error, StoreError):
                 raise self._unknown() from error
-            raise
-
-    @contextmanager
-    def or_undo(self, undo: Callable[[], None]) -> Iterator[None]:
-        """Call `undo` after an exception in this block. After a signal memory may be torn as well, so work stops."""
-        try:
-            yield
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                self.poison = self.poison or f"it was interrupted ({type(error).__name__})"
-            undo()
             raise
 
     def _check(self) -> None:

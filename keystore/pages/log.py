@@ -39,12 +39,12 @@ def drop_passed_slots(state: StoreState) -> None:
     state.log_slots &= coming
 
 
-def take_runs(state: StoreState, body_bytes: int) -> list[tuple[int, int]]:
+def take_runs(state: StoreState, body_bytes: int, *, use_reserve: bool) -> list[tuple[int, int]]:
     """Take slots for what of a record does not fit in its first block; runs of adjacent slots."""
     if not overflow_bytes(body_bytes, 0):
         return []
     needed = -(-overflow_bytes(body_bytes, block.RUNS_MAX) // state.page_size)
-    slots = state.space.take(needed)
+    slots = state.space.take_for_checkpoint(needed) if use_reserve else state.space.take(needed)
     if len(adjacent_runs(slots)) > block.RUNS_MAX:
         state.space.slots.untake(slots)
         slots = state.space.take_adjacent(needed)

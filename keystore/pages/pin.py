@@ -30,9 +30,10 @@ class Pin:
         sequence: int,
         time_ns: int,
         sessions: list[SessionRecord],
+        check: Callable[[Batch], None],
         release: Callable[[], None],
     ) -> None:
-        self._file, self._pages, self._release = file, pages, release
+        self._file, self._pages, self._check, self._release = file, pages, check, release
         self._sessions = sessions
         self.store_name, self.store_id, self.page_size = store_name, store_id, page_size
         self.page_count, self.byte_length = page_count, byte_length
@@ -43,10 +44,10 @@ class Pin:
         return list(self._sessions)
 
     def sealed(self, pages_per_batch: int = 256) -> Iterator[Batch]:
-        """Yield all pages that are not holes, ascending, as ciphertext: nothing is opened.
+        """Yield all pages that are not holes, ascending, as ciphertext. Each was opened before, to see that it can be.
 
         Raises:
-            StoreDamagedError: a node of the map is damaged, or the file ends before a page.
+            StoreDamagedError: a page or a node of the map is damaged; the batch that it belongs to is not yielded.
         """
         for page_nos, entries in self._pages.batches(self.page_count):
             for at in range(0, len(page_nos), pages_per_batch):
@@ -54,7 +55,9 @@ class Pin:
 
     def _read(self, page_nos: U64Array, entries: EntryArray) -> Batch:
         try:
-            return read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries))
+            batch = read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries))
+            self._check(batch)
+            return batch
         except UnreadableError as error:
             raise StoreDamagedError(self.store_name, "page", int(page_nos[error.index]), str(error)) from None
 

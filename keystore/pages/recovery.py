@@ -12,7 +12,7 @@ from keystore.pages import log
 from keystore.pages.apply import apply_record, find_replaced
 from keystore.pages.blocks import Blocks
 from keystore.pages.chain import Link, Scan, Scanner
-from keystore.pages.checkpoint import write_checkpoint
+from keystore.pages.checkpoint import write_checkpoint, write_header
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Anchor, AnchorState, DataKeys
@@ -44,6 +44,8 @@ def recover(
         state.epoch = scan.header.epoch + 1
         session = sessions.begin()
         write_checkpoint(state, session, fresh_places=True)
+        with file.changing("a header", lambda: None):
+            write_header(state, session)
         log.write_watermark(state, session)
         # CRASH: the anchor names the new epoch only now that the header is durable, or this crash would look like a
         # rollback.
@@ -76,7 +78,7 @@ def _compare_anchor(name: str, scan: Scan, anchored: AnchorState) -> None:
         )
     if anchored.epoch > scan.header.epoch:
         raise StoreRolledBackError(
-            f"store {name} was rolled back: it was last opened for the {scan.header.epoch}th time, and opening "
+            f"store {name} was rolled back: its last opening is number {scan.header.epoch}, and number "
             f"{anchored.epoch} is anchored. Nothing was written. Put the newer file back, or restore a snapshot"
         )
     known = scan.tag_at(anchored.sequence)

@@ -59,8 +59,8 @@ class Session:
     def close(self) -> None:
         """Wipe the keys."""
         for key in (self.page_key, self.metadata_key):
-            KERNEL.forget(key)
             key.wipe()
+            KERNEL.forget(key)  # after the wipe, so that no thread can bring it back between the two
 
 
 class SessionTable:
@@ -72,6 +72,7 @@ class SessionTable:
         self._references: dict[int, int] = {}
         self._open: dict[int, Session] = {}
         self._lock = Lock()
+        self._wiped = False
         self.current: Session | None = None
         self.next_number = 1
 
@@ -132,6 +133,8 @@ class SessionTable:
         session = self._open.get(number)
         if session is None:
             with self._lock:
+                if self._wiped:
+                    raise ValueError("the keys of this store were wiped; open it again")
                 session = self._open.get(number)
                 if session is None:
                     session = self._open[number] = self.derive(self._rows[number])
@@ -169,7 +172,14 @@ class SessionTable:
 
     def count(self, number: int, change: int) -> None:
         """Note that `change` more (or fewer) entries name session `number`."""
-        self._references[number] += change
+        references = self._references[number] + change
+        if references < 0:
+            raise AssertionError(f"session {number} would be named by {references} entries")
+        self._references[number] = references
+
+    def __len__(self) -> int:
+        """Return how many sessions are known, unused ones too."""
+        return len(self._rows)
 
     def rows(self) -> list[tuple[SessionRecord, int]]:
         """Return the sessions that entries name, and the current one, with their counts; ascending.
@@ -188,9 +198,14 @@ class SessionTable:
         return [(self._rows[number], self._references[number]) for number in sorted(self._rows)]
 
     def wipe(self) -> None:
-        """Wipe every key; also right in a forked child, where a thread that is gone may hold the lock."""
+        """Wipe every key; no other will be derived."""
+        with self._lock:
+            self._wiped = True
+            for session in self._open.values():
+                session.close()
+            self._open.clear()
+            self.current = None
+
+    def after_fork_in_child(self) -> None:
+        """Another thread may have held the lock at the fork; its copy here would stay locked for ever."""
         self._lock = Lock()
-        for session in self._open.values():
-            session.close()
-        self._open.clear()
-        self.current = None

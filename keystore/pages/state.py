@@ -41,6 +41,8 @@ class StoreState:
     next_place: int = 0
     later_place: int = 0
     log_slots: set[int] = field(default_factory=set)
+    table_rows: int = 0
+    """Sessions in the table that the newest header names."""
     records: int = 0
     record_bytes: int = 0
     pins: int = 0
@@ -76,7 +78,7 @@ class StoreState:
         leaves = len(self.pages.dirty_leaves | {page_no // fanout for page_no in page_nos})
         nodes = leaves + leaves // (fanout - 1) + layout.height(layout.PAGES_MAX, self.page_size)
         map_blocks = -(-self.space.slots.slot_count // layout.slots_per_block(self.page_size))
-        table = len(self.sessions.rows()) // layout.sessions_per_block(self.page_size)
+        table = len(self.sessions) // layout.sessions_per_block(self.page_size)
         self.space.reserve = nodes + 2 * map_blocks + 2 * table + RESERVE_SLOTS
 
     def anchor_state(self) -> AnchorState:

@@ -357,6 +357,7 @@ class PageStore:
     def _checkpoint(self) -> None:
         state = self._state
         if state.records:
+            self._check_writable()
             write_checkpoint(state, state.sessions.for_seals(2 * len(state.pages.recent) + 1024))
 
     # -- keeping and checking -----------------------------------------------------------------------------------------
@@ -379,8 +380,14 @@ class PageStore:
                 sequence=state.sequence,
                 time_ns=state.time_ns,
                 sessions=[record for record, _ in state.sessions.rows()],
+                check=self._check_opens,
                 release=self._unpin,
             )
+
+    def _check_opens(self, batch: Batch) -> None:
+        self._check()
+        plain = open_batch(self._state.sessions, self.page_size, batch)
+        plain[:] = bytes(len(plain))
 
     def _unpin(self) -> None:
         with self._lock:
@@ -415,24 +422,26 @@ class PageStore:
         with self._lock:
             if self._closed or self._forked:
                 return
-            try:
-                if self._state.file.poison is None:
-                    self._checkpoint()
-            finally:
-                self._closed = True
-                self._forget()
-                self._state.file.close()
-                _OPEN.discard(self)
+            with contextlib.ExitStack() as ending:
+                ending.callback(_OPEN.discard, self)
+                ending.callback(self._state.file.close)
+                ending.callback(self._forget)
+                ending.callback(setattr, self, "_closed", True)
+                if self._state.file.poison is None and self._damage is None:
+                    with contextlib.suppress(StoreDamagedError):  # the records have every commit, for the next opening
+                        self._checkpoint()
 
     def _forget(self) -> None:
-        self._state.sessions.wipe()
-        self._state.blocks.forget_all()
-        self._arena.wipe()
+        with contextlib.ExitStack() as ending:
+            ending.callback(self._arena.wipe)
+            ending.callback(self._state.blocks.forget_all)
+            ending.callback(self._state.sessions.wipe)
 
     def _after_fork_in_child(self) -> None:
         self._forked = True
         self._lock = RLock()
         self._arena.after_fork_in_child()
+        self._state.sessions.after_fork_in_child()
         self._forget()
         self._state.file.close()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keystore.format import layout
-from keystore.format.entry import ENTRY, HOLE, EntryArray, entries_from_bytes
+from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
 from keystore.format.layout import ENTRY_BYTES
 from keystore.pages.blocks import Blocks
 
@@ -123,9 +123,3 @@ class Tree:
             # Above the new root nothing is written; the hole makes the next level up drop its node as well.
             above[parent] = write(level, parent, bytes(content)) if write is not None and any(content) else HOLE
         return above
-
-
-def hole_count(entries: EntryArray) -> int:
-    """Return how many of `entries` are holes."""
-    assert entries.dtype == ENTRY
-    return int(np.count_nonzero(entries["slot"] == 0))

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from keystore.errors import StoreDamagedError, WrongKeyError
 from keystore.format import block, layout
@@ -40,7 +41,8 @@ class Verifier:
     def __init__(self, state: StoreState, progress: Progress | None) -> None:
         self._state, self._progress = state, progress
         self._report = VerifyReport()
-        self._reached: dict[int, list[int]] = {}
+        self._reached: dict[int, npt.NDArray[np.bool_]] = {}
+        self._twice = 0
 
     def run(self) -> VerifyReport:
         state = self._state
@@ -71,7 +73,7 @@ class Verifier:
         if level == 0 and tree.tree == layout.TREE_PAGES:
             self._pages(np.array([number], dtype=np.uint64), entries_from_bytes(entry))
             return
-        self._reach([entry_slot(entry)])
+        self._reach(np.array([entry_slot(entry)], dtype=np.uint64))
         try:
             content = tree.blocks.read_from_disk(tree.tree, level, number, entry)
         except StoreDamagedError as error:
@@ -90,7 +92,7 @@ class Verifier:
 
     def _pages(self, page_nos: U64Array, entries: EntryArray) -> None:
         state = self._state
-        self._reach(entries["slot"].tolist())
+        self._reach(entries["slot"])
         step = max(1, READ_BYTES // state.page_size)
         for at in range(0, len(page_nos), step):
             numbers, part = page_nos[at : at + step], entries[at : at + step]
@@ -116,29 +118,33 @@ class Verifier:
 
     # -- slot map -----------------------------------------------------------------------------------------------------
 
-    def _reach(self, slots: list[int]) -> None:
+    def _reach(self, slots: U64Array) -> None:
+        """Note that a tree names `slots`; one that is named twice is damage of the slot map."""
         per_block = layout.slots_per_block(self._state.page_size)
-        for slot in slots:
-            self._reached.setdefault(slot // per_block, []).append(slot % per_block)
+        numbers = slots // per_block
+        for number in np.unique(numbers).tolist():
+            reached = self._reached.setdefault(number, np.zeros(per_block, dtype=np.bool_))
+            within = (slots[numbers == number] % per_block).astype(np.intp)
+            self._twice += int(np.count_nonzero(reached[within])) + len(within) - len(np.unique(within))
+            reached[within] = True
 
     def _slot_map(self) -> None:
         """Compare the slots that were reached with the slots that the map says are used."""
         if self._report.damaged:
             return
         state = self._state
-        self._reach(sorted(state.log_slots))
+        self._reach(np.array(sorted(state.log_slots), dtype=np.uint64))
         per_block = layout.slots_per_block(state.page_size)
         for number in range(-(-state.space.slots.slot_count // per_block)):
-            slots = np.array(self._reached.get(number, []), dtype=np.int64)
-            bits = np.zeros(per_block, dtype=np.uint8)
-            bits[slots] = 1
-            mapped = np.unpackbits(
-                np.frombuffer(state.space.slots.block_bytes(number), dtype=np.uint8), bitorder="little"
-            )
-            differing = np.flatnonzero(bits != mapped)
-            if len(differing) or len(np.unique(slots)) != len(slots):
-                text = f"{len(differing)} slots are not what the trees name"
+            mapped = np.frombuffer(state.space.slots.block_bytes(number), dtype=np.uint8)
+            reached = self._reached.get(number, np.zeros(per_block, dtype=np.bool_))
+            differing = int(np.count_nonzero(np.unpackbits(mapped, bitorder="little") != reached))
+            if differing:
+                text = f"{differing} slots are not what the trees name"
                 self._damaged(StoreDamagedError(state.name, "slot map", number, text))
+        if self._twice:
+            text = f"{self._twice} slots are named twice"
+            self._damaged(StoreDamagedError(state.name, "slot map", None, text))
 
     def _damaged(self, error: StoreDamagedError) -> None:
         self._report.damaged.append(error)

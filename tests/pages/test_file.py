@@ -117,3 +117,16 @@ def test_buffered_tar_and_zip_work_on_it(tmp_path: Path) -> None:
                 extracted = tar.extractfile(member)
                 assert extracted is not None
                 assert extracted.read() == content[member.name]
+
+
+def test_a_reader_never_sets_the_length_back(tmp_path: Path) -> None:
+    with PageStore.create(tmp_path / "f", name="f", keys=StaticKeys(), page_size=4096) as store:
+        with EncryptedFile(store) as file:
+            file.write(b"x" * 10_000)
+        reader = EncryptedFile(store)
+        with EncryptedFile(store) as file:
+            file.seek(0, io.SEEK_END)
+            file.write(b"y" * 5_000)
+        assert reader.read(5) == b"xxxxx"
+        reader.close()
+        assert store.byte_length == 15_000

@@ -1,0 +1,78 @@
+"""A signal at any line of commit and checkpoint: the store stops, and the next opening has a whole state."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from keystore.errors import KeystoreError
+from keystore.pages.store import PageStore
+from tests.pages.stores import StaticKeys
+
+MODULES = ("commit.py", "checkpoint.py", "apply.py", "slots.py", "guarded.py", "log.py")
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the Nth line that runs in the modules under test."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> "Interrupter | None":
+        if Path(frame.f_code.co_filename).name not in MODULES or "keystore/pages" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
+
+
+def interrupted(act: Callable[[], object], at: int) -> bool:
+    """Run `act` and interrupt it at line number `at`; tell whether it had as many lines."""
+    sys.settrace(Interrupter(at))
+    try:
+        act()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+@pytest.mark.parametrize("what", ["commit", "checkpoint"])
+def test_a_signal_at_every_line_loses_nothing(tmp_path: Path, what: str) -> None:
+    """Every seventh line: coprime to the loops, so that all parts of them are met."""
+    keys, old, new = StaticKeys(), b"a" * 4096, b"b" * 4096
+    met = 0
+    for at in range(0, 4000, 7):
+        path = tmp_path / f"{what}{at}"
+        store = PageStore.create(path, name="s", keys=keys, page_size=4096)
+        store.commit(dict.fromkeys(range(8), old))
+        store.close()
+        store = PageStore.open(path, name="s", keys=keys)
+        if what == "checkpoint":
+            store.commit(dict.fromkeys(range(4, 8), new))
+        act = store.checkpoint if what == "checkpoint" else (lambda: store.commit(dict.fromkeys(range(4, 8), new)))  # noqa: B023
+        if not interrupted(act, at):
+            store.close()
+            break
+        met += 1
+        try:
+            store.commit({7: b"c" * 4096})
+            store.close()
+        except KeystoreError:
+            store.close()
+        with PageStore.open(path, name="s", keys=keys) as again:
+            pages = again.read_many(range(8))
+            assert pages[:4] == [old] * 4
+            assert pages[4:7] in ([old] * 3, [new] * 3)
+            assert pages[7] in (old, new, b"c" * 4096)
+            assert what == "commit" or pages[4:7] == [new] * 3
+            assert again.verify().ok
+        path.unlink()
+    assert met > 20

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q install
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system soak check bench proto clean
+.PHONY: help demo test test-system soak crash check bench proto clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-system: $(VENV)/.dev ## Run the tests that need Debian packages or root; in
 
 soak: $(VENV)/.test ## Run the long forms: a 1 GiB file through the whole life of its keys
 	$(BIN)/pytest -m soak -s --timeout 3600
+
+crash: $(VENV)/.test ## Open many more states that a crash can leave: make crash CRASH_STATES=100000
+	CRASH_STATES=$(or $(CRASH_STATES),20000) $(BIN)/pytest -n 2 tests/pages/test_crash.py tests/pages/test_faults.py --timeout 36000
 
 check: $(VENV)/.dev ## Lint, types, direction of imports, generated code
 	$(BIN)/ruff check .

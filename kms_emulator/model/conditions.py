@@ -1,7 +1,7 @@
 """Conditions of policies: operators, set qualifiers, and what a missing key means.
 
-Source: IAM user guide, "IAM JSON policy elements: Condition operators". Keys are compared without regard to case, values
-as their operator says. Time comes in as a value of the request, never from a clock.
+Source: IAM user guide, "IAM JSON policy elements: Condition operators". Keys are compared without regard to case,
+values as their operator says. Time comes in as a value of the request, never from a clock.
 """
 
 import base64

@@ -58,12 +58,13 @@ def delete_alias(call: Call, request: pb.DeleteAliasRequest) -> pb.DeleteAliasRe
 
 def list_aliases(call: Call, request: pb.ListAliasesRequest) -> pb.ListAliasesResponse:
     """List the aliases of a region, or of one key."""
-    aliases = call.registry.aliases(names.REALM, f"{region(request.region)}/")
+    place = region(request.region)
+    aliases = call.registry.aliases(names.REALM, f"{place}/")
     if request.key_id:
         key = find_key(call, request.region, request.key_id, aliases=False)
         aliases = [alias for alias in aliases if alias.target == key.uid]
+        place = names.key_arn(key)
     wanted = Wanted(request.limit, request.marker, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX)
-    place = f"{request.key_id} {region(request.region)}"
     found = aws_page(call, place, aliases, lambda alias: alias.name, wanted)
     entries = [_entry(call, alias) for alias in found.items]
     return pb.ListAliasesResponse(aliases=entries, next_marker=found.next_marker, truncated=found.truncated)

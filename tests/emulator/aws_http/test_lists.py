@@ -78,6 +78,14 @@ def test_markers_from_elsewhere_are_refused(url: str, kms: "KMSClient", key_id: 
     assert len(kms.list_keys(Marker=marker)["Keys"]) == 5
 
 
+def test_a_marker_is_good_whatever_the_key_is_called(kms: "KMSClient", key_id: str) -> None:
+    arn = kms.describe_key(KeyId=key_id)["KeyMetadata"]["Arn"]
+    marker = kms.list_aliases(KeyId=key_id, Limit=2)["NextMarker"]
+    assert len(kms.list_aliases(KeyId=arn, Marker=marker)["Aliases"]) == 5
+    with refused("InvalidMarkerException"):
+        kms.list_aliases(Marker=marker)
+
+
 def test_list_outlives_what_it_lost(kms: "KMSClient", key_id: str) -> None:
     reply = kms.list_aliases(Limit=2)
     kms.delete_alias(AliasName=reply["Aliases"][-1]["AliasName"])

@@ -293,8 +293,10 @@ class Registry:
 
     def elapse(self, now_ns: int) -> None:
         """Do what was due: deletions, destructions, expiries, rotations."""
-        # More than one round only where a deletion lets another begin: each of them removes a key.
-        while self._next_due_ns is not None and self._next_due_ns <= now_ns:
+        # More than one round only where a deletion lets another begin; each of them removes a key.
+        for _ in range(len(self._keys) + 1):
+            if self._next_due_ns is None or self._next_due_ns > now_ns:
+                return
             for uid in list(self._keys):
                 due = lifecycle.next_due_ns(self._keys[uid])
                 if due is not None and due <= now_ns:

@@ -26,8 +26,8 @@ CODES = {"Disabled": "DisabledException"}
 """What a state answers to cryptography; every other that is not Enabled answers KMSInvalidStateException."""
 
 ACTS = (
-    *("create", "replicate", "replicate", "promote", "enable", "disable", "schedule", "schedule", "cancel", "rotate"),
-    *("import", "import", "delete material", "encrypt", "encrypt", "advance", "advance"),
+    *("create", "replicate", "replicate", "promote", "enable", "disable", "schedule", "schedule family", "cancel"),
+    *("rotate", "import", "import", "delete material", "encrypt", "encrypt", "advance", "advance"),
 )
 INVALID = "KMSInvalidStateException"
 
@@ -69,7 +69,7 @@ class Account:
 
 def _is_likely(account: Account, act: str) -> bool:
     """Tell whether an act may do something for a key."""
-    if act in ("replicate", "promote"):
+    if act in ("replicate", "promote", "rotate", "schedule family"):
         return account.family.multi_region and account.primary and account.state == "Enabled"
     if act == "cancel":
         return account.state in ENDING
@@ -90,8 +90,10 @@ class Lives(RuleBasedStateMachine):
         self.start_ns = clock.now_ns()
         self.direct.core.set_clock(clock.at(self.start_ns, frozen=True))
         for external in (False, True):
-            for multi_region in (False, True):
-                self.create(external, multi_region)
+            self.create(external, multi_region=True)
+            self.import_same(self.accounts[-1], None)
+            self.replicate(self.accounts[-1], REGIONS[1])
+            self.create(external, multi_region=False)
 
     def _start(self) -> None:
         self.data = DataDir(Path(self.folder.name))
@@ -139,6 +141,7 @@ class Lives(RuleBasedStateMachine):
             "enable": lambda: self.switch(account, "Enabled"),
             "disable": lambda: self.switch(account, "Disabled"),
             "schedule": lambda: self.schedule(account, 7 + number % 24),
+            "schedule family": lambda: self.schedule_family(account, 7 + number % 24),
             "cancel": lambda: self.cancel(account),
             "rotate": lambda: self.rotate(account),
             "import": lambda: self.import_same(account, number or None),
@@ -208,6 +211,10 @@ class Lives(RuleBasedStateMachine):
         else:
             account.state, account.ends = "PendingDeletion", self.today + days
 
+    def schedule_family(self, account: Account, days: int) -> None:
+        for member in self.family_of(account):
+            self.schedule(member, days)
+
     def cancel(self, account: Account) -> None:
         outcome = self.call(account, "CancelKeyDeletion")
         if account.state not in ENDING:
@@ -226,6 +233,8 @@ class Lives(RuleBasedStateMachine):
             assert outcome == INVALID  # no other material was imported
         else:
             assert outcome in ("OK", "LimitExceededException")
+            for member in self.family_of(account):
+                self.encrypt(member, b"under the new material")
 
     def import_same(self, account: Account, days: int | None) -> None:
         if account.family.material is None or account.state in ENDING:

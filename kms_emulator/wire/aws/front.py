@@ -5,7 +5,7 @@ every wire (`perform`).
 """
 
 import json
-import os
+from random import getrandbits
 
 from kms_emulator.core import Core
 from kms_emulator.wire.aws import documents, names, sts
@@ -33,7 +33,7 @@ class AwsFront:
         """Answer one request, of KMS or of STS."""
         if sts.is_meant(request):
             return await sts.handle(self._core, request)
-        request_id = names.identifier(names.uuid4(os.urandom(16)))
+        request_id = names.identifier(names.uuid4(getrandbits(128).to_bytes(16, "big")))
         try:
             return _response(request_id, 200, await self._answer(request, request_id))
         except CloudError as error:

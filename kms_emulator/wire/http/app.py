@@ -5,6 +5,7 @@ the process goes on.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -20,6 +21,11 @@ REQUESTS_AT_ONCE_MAX = 1000
 
 ABORT_KEY = "kms_emulator.abort"
 """Where the server puts the function that drops a connection into a request's scope."""
+
+JOIN_KEY = "kms_emulator.join"
+"""Where the server puts what makes one write of several, for as long as it is entered, into a request's scope."""
+
+_APART = contextlib.nullcontext()
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -62,7 +68,8 @@ class App:
             scope[ABORT_KEY]()
             await receive()  # returns once the connection is gone; before that uvicorn would answer in our place
             return
-        await _send(response, send)
+        with scope.get(JOIN_KEY, _APART):
+            await _send(response, send)
 
     async def _respond(self, scope: Event, receive: Receive) -> HttpResponse:
         try:

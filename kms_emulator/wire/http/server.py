@@ -6,13 +6,13 @@ Imported only when HTTP is served: uvicorn is in the extra `emulator`.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kms_emulator.wire.http.app import ABORT_KEY, App
+from kms_emulator.wire.http.app import ABORT_KEY, JOIN_KEY, App
 
 KEEP_ALIVE_S = 75
 """How long an idle connection is kept."""
@@ -77,9 +77,48 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which also lets a request drop its connection: an outage on command needs that."""
+    """uvicorn's HTTP protocol, with what the application wants of a connection in the scope of each request.
+
+    It can drop it, which an outage on command needs, and send a response as a whole.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._joining = _Joining(transport)
+        super().connection_made(cast(asyncio.Transport, self._joining))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope = cast(dict[str, Any], self.scope)
         scope[ABORT_KEY] = self.transport.abort
+        scope[JOIN_KEY] = self._joining
+
+
+class _Joining:
+    """A transport on which several writes can be one.
+
+    uvicorn writes the head of a response and then its body: two system calls and two packets, a tenth of a call.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._held = transport, list[bytes]()
+        self.write: Callable[[bytes], None] = transport.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def __enter__(self) -> None:
+        """Hold back what is written until the block ends, or the connection is closed."""
+        self.write = self._held.append
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        self.write = self._transport.write
+        if self._held:
+            self.write(b"".join(self._held))
+            self._held.clear()

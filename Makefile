@@ -32,7 +32,7 @@ test: $(VENV)/.test ## Run the tests (Python and the package registries are enou
 
 test-system: $(VENV)/.dev ## Run the tests that need Debian packages or root; installs them
 	.ci/system-packages
-	$(BIN)/pytest -m system
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m system
 
 soak: $(VENV)/.test ## Run the long forms: a 1 GiB file through the whole life of its keys
 	$(BIN)/pytest -m soak -s --timeout 3600

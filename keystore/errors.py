@@ -5,7 +5,7 @@ No message carries key material or plaintext.
 
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
-        KeyUriError, KmsEndpointError, KmsSetupError, PageRangeError
+        KeyUriError, KmsEndpointError, KmsSetupError, PageRangeError, PathMissingError, PathTakenError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
@@ -23,6 +23,14 @@ No message carries key material or plaintext.
       SnapshotError
         SnapshotMissingError, SnapshotDamagedError
 """
+
+from os import PathLike
+from typing import Self
+
+
+def cause_of(error: Exception | str) -> str:
+    """Return what was wrong, without what is unchanged and what to do: to stand inside the message of another error."""
+    return str(error).partition(". ")[0].rstrip(".")
 
 
 class KeystoreError(Exception):
@@ -47,6 +55,19 @@ class KmsSetupError(InputError):
 
 class PageRangeError(InputError):
     """A page number is outside the store."""
+
+
+class PathMissingError(InputError):
+    """A file or directory that the caller named is not there, or holds nothing of what was asked for."""
+
+    @classmethod
+    def parent_of(cls, path: PathLike[str]) -> Self:
+        """Return the error of every command that would make `path` and finds no directory for it."""
+        return cls(f"{path} cannot be made: its directory is missing. Nothing was changed; make the directory first.")
+
+
+class PathTakenError(InputError):
+    """Something is already where the caller wants something new, or cannot be replaced; it is unchanged."""
 
 
 class KmsError(KeystoreError):
@@ -178,8 +199,9 @@ class StoreDamagedError(StoreError):
         self.store, self.part, self.number, self.found = store, part, number, found
         where = part if number is None else f"{part} {number}"
         left = "Other parts stay readable" if part in ("page", "map node") else "The store cannot be used as it is"
+        seen = cause_of(found).removeprefix(f"store {store}: ")
         super().__init__(
-            f"store {store}: {where} is damaged: {found}. {left}; nothing was written. "
+            f"store {store}: {where} is damaged: {seen}. {left}; nothing was written. "
             "Restore this store from a snapshot."
         )
 

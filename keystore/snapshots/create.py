@@ -1,9 +1,10 @@
-"""Takes a snapshot: pins every store, copies its sealed pages unopened, and publishes the manifest last.
+"""Takes a snapshot: pins every store, copies its sealed pages as they are, and publishes the manifest last.
 
 Invariants:
-1. No KMS is asked and no page is opened. The manifest carries the wrapped master key that the node has (S-2).
+1. No KMS is asked. The manifest carries the wrapped master key that the node has (S-2).
 2. Memory is bounded by one batch, whatever the stores hold.
-3. A snapshot that fails or is interrupted is removed. One that dies with the process has no manifest; nobody needs it.
+3. Every page is opened before it is copied, so what is damaged already fails the snapshot and not its restore (S-2).
+4. A snapshot that fails or is interrupted is removed. One that dies with the process has no manifest; nobody needs it.
 """
 
 import time
@@ -73,7 +74,8 @@ def create_snapshot(
     All stores are pinned before the first is copied, so the snapshot shows one moment of the whole node.
 
     Raises:
-        SnapshotError: the target cannot be written; nothing is left there.
+        SnapshotError, PathMissingError: the target cannot be written; nothing is left there.
+        StoreDamagedError: a page does not open; it is named, and nothing is left in the target.
         StoreError: a store cannot be read.
     """
     created_ns = now_ns()

@@ -1,4 +1,4 @@
-"""Writes and reads packs: sealed pages copied unopened, an index sealed under the pack's own key before each batch.
+"""Writes and reads packs: sealed pages copied as they are, an index sealed under the pack's own key before each batch.
 
 Leaves to others: opening pages (the store that adopts them does), and where packs lie (`target`).
 

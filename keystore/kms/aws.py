@@ -87,19 +87,19 @@ class AwsKms:
         try:
             plaintext = self._wire.decrypt(key_id, wrapped.ciphertext, context)
         except AwsRefusedError as error:
-            raise self._error("Decrypt", error) from None
+            raise self._error("Decrypt", error, wrapped.key_version) from None
         return receive_secret(plaintext, self._uri.text)
 
     def close(self) -> None:
         self._wire.close()
 
-    def _error(self, action: str, error: AwsRefusedError) -> KmsError:
-        kind = self._state_error() if error.code == INVALID_STATE else error.kind
+    def _error(self, action: str, error: AwsRefusedError, key_id: str = "") -> KmsError:
+        kind = self._state_error(key_id or self._uri.key) if error.code == INVALID_STATE else error.kind
         return describe(kind, self._uri.text, action, error.code, error.text)
 
-    def _state_error(self) -> type[KmsError]:
-        """Ask which state it is: AWS has one code for all that forbid a call."""
+    def _state_error(self, key_id: str) -> type[KmsError]:
+        """Ask which state that key is in: AWS has one code for all that forbid a call."""
         try:
-            return STATES.get(self._wire.describe_key(self._uri.key).state, KeyUnusableError)
+            return STATES.get(self._wire.describe_key(key_id).state, KeyUnusableError)
         except AwsRefusedError:
             return KeyUnusableError

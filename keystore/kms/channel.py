@@ -9,6 +9,7 @@ Invariants:
    that we know.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,13 +25,19 @@ from keystore.errors import (
     KmsUnreachableError,
 )
 from keystore.kms.endpoints import is_loopback, is_url
-from keystore.kms.refusals import describe
+from keystore.kms.refusals import NO_ANSWER, describe
 
 TIMEOUT_S = 10.0
 """LIMIT: seconds for one call; a KMS answers in milliseconds, and a start must not hang on one that does not."""
 
 CODE_METADATA = ("x-kms-inner-error-code", "x-kms-error-code")
 """Trailing metadata in which a server names the error as its cloud does; the first says more where there is one."""
+
+_NOBODY = re.compile(r"ipv[46]:(?:%5B)?([^ ]+?:\d+): ", re.IGNORECASE)
+"""The address in what gRPC says of a connection that was not made, or was lost."""
+
+_OUR_DEADLINE = "Deadline Exceeded"
+"""What gRPC says when nothing came in time; a server's own word for it is another."""
 
 Reply = TypeVar("Reply")
 
@@ -87,7 +94,7 @@ def open_channel(endpoint: str) -> grpc.Channel:
         )
     host, colon, port = endpoint.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise KmsEndpointError(f"{endpoint!r} is not HOST:PORT, such as 127.0.0.1:4566. Nothing was sent.")
+        raise KmsEndpointError(f"{endpoint!r} is not HOST:PORT, such as 127.0.0.1:4710. Nothing was sent.")
     if not is_loopback(host):
         raise KmsEndpointError(
             f"{endpoint!r} is not on this machine. The gRPC clients speak plaintext, which would show keys on a "
@@ -129,6 +136,11 @@ def _read_refusal(error: grpc.RpcError) -> Refusal:
         return Refusal(grpc.StatusCode.UNKNOWN, "", "", str(error))
     codes = {name: _text(value) for name, value in error.trailing_metadata() or ()}
     code, outer = (codes.get(name, "") for name in CODE_METADATA)
+    where = _NOBODY.search(error.details() or "")
+    if where is not None and error.code() is grpc.StatusCode.UNAVAILABLE and not code and not outer:
+        return Refusal(error.code(), NO_ANSWER, NO_ANSWER, f"no KMS answers at {where[1]}")
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and error.details() == _OUR_DEADLINE:
+        return Refusal(error.code(), NO_ANSWER, NO_ANSWER, f"the KMS did not answer within {TIMEOUT_S:.0f} s")
     return Refusal(error.code(), code or outer, outer or code, error.details() or "")
 
 

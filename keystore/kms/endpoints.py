@@ -48,7 +48,7 @@ def require_private(url: str) -> None:
     if parts.scheme == "http" and not is_loopback(host):
         raise KmsEndpointError(
             f"{url!r} is not on this machine, and http would show keys on a network. Use https, or a loopback address "
-            "such as http://127.0.0.1:4566. Nothing was sent."
+            "such as http://127.0.0.1:4711. Nothing was sent."
         )
 
 

@@ -16,6 +16,7 @@ from keystore.errors import (
     KmsError,
     KmsPermissionError,
     KmsUnreachableError,
+    cause_of,
 )
 
 ADVICE: Mapping[type[KmsError], str] = {
@@ -31,7 +32,18 @@ ADVICE: Mapping[type[KmsError], str] = {
 }
 
 
+NO_ANSWER = "no answer"
+"""Stands for a code where no KMS said anything; the text then says where none did."""
+
+
 def describe(kind: type[KmsError], key_uri: str, action: str, code: str, text: str) -> KmsError:
     """Return an error of type `kind` that tells what was asked, what the KMS said and what to do."""
-    said = text.rstrip(".") or "no reason given"
-    return kind(f"{key_uri}: {action} failed: {code}: {said}. Nothing was changed. {ADVICE[kind]}")
+    said = text.rstrip(".").removeprefix(f"{key_uri}: ") or "no reason given"
+    what = said if code == NO_ANSWER else f"{action} failed: {code}: {said}"
+    return kind(f"{key_uri}: {what}. Nothing was changed. {ADVICE[kind]}")
+
+
+def what_failed(error: KmsError) -> str:
+    """Return what `error` says was wrong, without its advice: for a caller that knows more and gives its own."""
+    advice = f". Nothing was changed. {ADVICE.get(type(error), '')}"
+    return str(error).removesuffix(advice) if str(error).endswith(advice) else cause_of(error)

@@ -16,15 +16,20 @@ from typing import BinaryIO, Self
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap
 from keystore.errors import (
+    CiphertextError,
     KeyDestroyedError,
     KeyDisabledError,
     KeyNotFoundError,
     KeyPendingDeletionError,
+    KmsCredentialsError,
     KmsError,
+    KmsPermissionError,
     KmsUnreachableError,
+    PassphraseError,
     SnapshotDamagedError,
     SnapshotError,
     WrongKeyError,
+    cause_of,
 )
 from keystore.format.cursor import NotDecodableError
 from keystore.format.manifest import (
@@ -40,6 +45,7 @@ from keystore.format.pack import PackHeader
 from keystore.keys.hierarchy import DataKey
 from keystore.keys.master import MasterKey, open_master
 from keystore.kms.protocol import KmsConnector
+from keystore.kms.refusals import what_failed
 from keystore.pages.reading import Batch
 from keystore.snapshots.keys import BODY_PURPOSE, unwrap_data_key, unwrap_pack_key
 from keystore.snapshots.pack import PackContent, read_pack
@@ -173,18 +179,24 @@ def _open_master(head: ManifestHead, connect: KmsConnector) -> MasterKey:
 
 _NEXT_STEP: dict[type[KmsError], str] = {
     KmsUnreachableError: "Restore again once the KMS can be reached.",
-    KeyDisabledError: "Re-enable {key} and restore again.",
-    KeyPendingDeletionError: "Cancel the deletion of {key}, enable it, and restore again.",
-    KeyNotFoundError: "If {key} was deleted, this is final: nothing else can open this snapshot.",
+    KeyDisabledError: "Re-enable the key, and restore again.",
+    KeyPendingDeletionError: "Cancel the deletion of the key, enable it, and restore again.",
+    KeyNotFoundError: "Bring the key back; if it was deleted, this is final, and nothing else opens this snapshot.",
     KeyDestroyedError: "This is final: nothing else can open this snapshot.",
+    KmsCredentialsError: "Renew the credentials, and restore again.",
+    KmsPermissionError: "Give the permission back at the KMS, and restore again.",
+    PassphraseError: "Restore again with the passphrase of that day.",
+    CiphertextError: "Bring back the manifest, or the key, of that day, or use another snapshot.",
 }
 
 
 def _explain(head: ManifestHead, error: KmsError) -> KmsError:
     """Return an error of the same type that tells which snapshot needs which key, and what to do."""
-    step = _NEXT_STEP.get(type(error), "Then restore again.").format(key=head.wrapped.key_id)
-    name = head.snapshot_id.hex()
-    return type(error)(f"snapshot {name} cannot be restored without the key of its day. {error} {step}")
+    name, step = head.snapshot_id.hex(), _NEXT_STEP.get(type(error), "Restore again once it is mended.")
+    return type(error)(
+        f"snapshot {name} cannot be restored without the key of its day: {what_failed(error)}. Nothing was restored. "
+        f"{step}"
+    )
 
 
 @contextmanager
@@ -197,8 +209,7 @@ def _damage(where: str) -> Iterator[None]:
 
 
 def _damaged(where: str, found: str) -> SnapshotDamagedError:
-    found = found.rstrip(".")
-    return SnapshotDamagedError(f"{where} is damaged: {found}. Nothing was restored; use another snapshot.")
+    return SnapshotDamagedError(f"{where} is damaged: {cause_of(found)}. Nothing was restored; use another snapshot.")
 
 
 class _DigestReader:

@@ -1,9 +1,9 @@
-"""Lists the snapshots of a target from what is clear: no key, no KMS, no pack is read."""
+"""Lists the snapshots of a target from what is clear: no key, no KMS, and of a pack only whether it is there, whole."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from keystore.errors import SnapshotDamagedError, SnapshotError, SnapshotMissingError
+from keystore.errors import SnapshotDamagedError, SnapshotError, SnapshotMissingError, cause_of
 from keystore.format.manifest import ManifestHead
 from keystore.snapshots.ids import created_ns
 from keystore.snapshots.opened import read_head
@@ -17,10 +17,12 @@ class SnapshotListing:
     """One snapshot of a target.
 
     Attributes:
-        state: `incomplete` has no manifest (being written, or its writer died); `unreadable` has a manifest of another
-            version, or one that the system does not let us read.
-        head: the clear part of the manifest, if the state is `complete`.
+        state: `incomplete` has no manifest (being written, or its writer died), or lacks a pack that its manifest names
+            or a part of it; `unreadable` has a manifest of another version, or something that the system does not let
+            us read.
+        head: the clear part of the manifest, if that could be read: it tells the key, whatever is missing besides.
         problem: what is wrong, or nothing.
+        error: why it cannot be restored; None where there is no manifest, because then nothing was lost.
     """
 
     snapshot_id: bytes
@@ -28,6 +30,7 @@ class SnapshotListing:
     created_ns: int
     head: ManifestHead | None
     problem: str
+    error: SnapshotError | None = None
 
     @property
     def stored_bytes(self) -> int:
@@ -47,15 +50,28 @@ def list_snapshots(target: SnapshotTarget) -> list[SnapshotListing]:
 
 
 def _look(target: SnapshotTarget, snapshot_id: bytes) -> SnapshotListing:
-    state: SnapshotState
+    when = created_ns(snapshot_id)
     try:
         head, _, _ = read_head(target, snapshot_id)
     except SnapshotMissingError:
-        state, problem = "incomplete", "no manifest: being written, or its writer died"
+        return SnapshotListing(
+            snapshot_id, "incomplete", when, None, "it has no manifest: being written, or its writer died"
+        )
     except SnapshotDamagedError as error:
-        state, problem = "damaged", str(error)
+        return SnapshotListing(snapshot_id, "damaged", when, None, cause_of(error), error)
     except SnapshotError as error:
-        state, problem = "unreadable", str(error)
-    else:
-        return SnapshotListing(snapshot_id, "complete", head.created_ns, head, "")
-    return SnapshotListing(snapshot_id, state, created_ns(snapshot_id), None, problem)
+        return SnapshotListing(snapshot_id, "unreadable", when, None, str(error), error)
+    state, missing = _look_at_packs(target, head)
+    return SnapshotListing(snapshot_id, state, head.created_ns, head, cause_of(missing) if missing else "", missing)
+
+
+def _look_at_packs(target: SnapshotTarget, head: ManifestHead) -> tuple[SnapshotState, SnapshotError | None]:
+    for pack in head.packs:
+        try:
+            with target.open_pack(pack):
+                pass
+        except SnapshotDamagedError as error:
+            return "incomplete", error
+        except SnapshotError as error:
+            return "unreadable", error
+    return "complete", None

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from keystore.errors import SnapshotDamagedError, SnapshotError, SnapshotMissingError
+from keystore.errors import PathMissingError, SnapshotDamagedError, SnapshotError, SnapshotMissingError
 from keystore.format.manifest import MANIFEST_BYTES_MAX, PackObject
 
 MANIFEST = "manifest"
@@ -40,7 +40,11 @@ class SnapshotTarget(Protocol):
         ...
 
     def begin(self, snapshot_id: bytes) -> None:
-        """Make a place for a new snapshot."""
+        """Make a place for a new snapshot.
+
+        Raises:
+            PathMissingError: there is no directory to make the target in.
+        """
         ...
 
     def create_pack(self, snapshot_id: bytes, pack_id: bytes) -> contextlib.AbstractContextManager[PackWriter]:
@@ -100,7 +104,8 @@ class LocalTarget:
         with self._errors("list"):
             if not self.path.is_dir():
                 raise SnapshotMissingError(f"{self.path} is not a directory of snapshots. Nothing was changed.")
-            return sorted(found for entry in os.scandir(self.path) if (found := _decode_id(entry)) is not None)
+            entries = list(os.scandir(self.path))
+        return sorted(found for entry in entries if (found := _decode_id(entry)) is not None and not _is_foreign(entry))
 
     def complete_ids(self) -> list[bytes]:
         """Return the ids of the snapshots that have a manifest, ascending."""
@@ -109,7 +114,10 @@ class LocalTarget:
     def begin(self, snapshot_id: bytes) -> None:
         with self._errors("write"):
             new = not self.path.exists()
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(mode=0o700, exist_ok=True)
+            except FileNotFoundError:
+                raise PathMissingError.parent_of(self.path) from None
             if new:
                 _sync_directory(self.path.parent)
             self._place(snapshot_id).mkdir(mode=0o700)
@@ -204,6 +212,15 @@ def _decode_id(entry: os.DirEntry[str]) -> bytes | None:
         return bytes.fromhex(entry.name)
     except ValueError:
         return None
+
+
+def _is_foreign(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a directory named like a snapshot is none: no manifest in it, and files that no snapshot has."""
+    try:
+        names = [path.name for path in Path(entry.path).iterdir()]
+    except OSError:
+        return False  # it may be one: reading its manifest tells
+    return MANIFEST not in names and not all(name.endswith(".pack") or name == f"{MANIFEST}.new" for name in names)
 
 
 def _create(path: Path) -> BinaryIO:

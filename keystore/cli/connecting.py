@@ -1,17 +1,29 @@
-"""The options that lead a command to its KMS."""
+"""The options that lead a command to its KMS, and passphrases, which stand in for one.
+
+A passphrase comes from the environment, or is asked for at a terminal: once for each key URI, and a new one twice.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 if TYPE_CHECKING:  # at run time they would load gRPC at every start
     from keystore.crypto.secret import SecretKey
+    from keystore.kms.local import AskPassphrase
     from keystore.kms.protocol import KmsConnector
+    from keystore.kms.uri import KeyUri
+
+PASSPHRASE = "KEYSTORE_PASSPHRASE"
+"""Environment variable of the passphrase in force, and of the first one of a new node."""
+
+NEW_PASSPHRASE = "KEYSTORE_NEW_PASSPHRASE"
+"""Environment variable of the passphrase that takes the place of a key, or of another passphrase."""
 
 
 def with_kms(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,17 +37,47 @@ def with_kms(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def connector(kms_endpoint: str | None) -> KmsConnector:
-    """Return a function that gives the client for a key URI."""
+    """Return a function that gives the client for the URI of a key in use."""
+    return _connect_with(kms_endpoint, PASSPHRASE, "Passphrase", confirm=False)
+
+
+def first_connector(kms_endpoint: str | None) -> KmsConnector:
+    """Return a function that gives the client for the key of a node that is being made."""
+    return _connect_with(kms_endpoint, PASSPHRASE, "Passphrase", confirm=True)
+
+
+def new_connector(kms_endpoint: str | None) -> KmsConnector:
+    """Return a function that gives the client for a key that takes the place of another."""
+    return _connect_with(kms_endpoint, NEW_PASSPHRASE, "New passphrase", confirm=True)
+
+
+def _connect_with(kms_endpoint: str | None, environment: str, label: str, *, confirm: bool) -> KmsConnector:
     from keystore.kms.connect import connector as connect_with
 
-    return connect_with(kms_endpoint, _passphrase())
+    return connect_with(kms_endpoint, _asker(environment, label, confirm=confirm))
 
 
-def _passphrase() -> Callable[[], SecretKey] | None:
-    """Return a question at the terminal, or None where nobody sits there or the environment has the answer."""
+def _asker(environment: str, label: str, *, confirm: bool) -> AskPassphrase:
     from keystore.crypto.secret import SecretKey
-    from keystore.kms.local import PASSPHRASE_ENVIRONMENT
+    from keystore.errors import PassphraseError
 
-    if os.environ.get(PASSPHRASE_ENVIRONMENT) or not sys.stdin.isatty():
-        return None
-    return lambda: SecretKey(click.prompt("Passphrase", hide_input=True, err=True).encode())
+    @cache
+    def ask(text: str) -> bytes:
+        given = os.environ.get(environment, "")
+        if given:
+            return os.fsencode(given)
+        if not sys.stdin.isatty():
+            raise PassphraseError(f"{text}: no passphrase was given. Nothing was changed; set {environment}.")
+        typed = _prompt(f"{label} for {text}")
+        if confirm and typed and _prompt("again") != typed:
+            raise PassphraseError(f"{text}: the two passphrases differ. Nothing was changed; try again.")
+        return typed
+
+    def passphrase(uri: KeyUri) -> SecretKey:
+        return SecretKey(ask(uri.text))
+
+    return passphrase
+
+
+def _prompt(text: str) -> bytes:
+    return str(click.prompt(text, default="", show_default=False, hide_input=True, err=True)).encode()

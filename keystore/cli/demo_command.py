@@ -1,6 +1,7 @@
 """`keystore demo`: the story on a terminal, as plain lines, or as one JSON object."""
 
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import rich_click as click
 
+from keystore.cli.arguments import PATH
 from keystore.cli.output import Output, with_output
-from keystore.errors import InputError
+from keystore.errors import InputError, PathMissingError, PathTakenError
 
 WIDTH = 78
 """Columns that the story needs; a terminal of 80 shows it without a break."""
@@ -63,10 +65,8 @@ class SilentTeller:
 
 
 @click.command()
-@click.argument("source", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--keep", metavar="DIR", type=click.Path(path_type=Path), help="Work in DIR, a new directory, and keep it."
-)
+@click.argument("source", metavar="[FILE]", required=False, type=PATH)
+@click.option("--keep", metavar="DIR", type=PATH, help="Work in DIR, a new directory, and keep it.")
 @with_output
 def demo(out: Output, source: Path | None, keep: Path | None) -> None:
     """Show the whole idea on real data, in about a minute.
@@ -77,8 +77,8 @@ def demo(out: Output, source: Path | None, keep: Path | None) -> None:
     """
     from keystore.demo.story import Demo
 
-    if source is not None and not source.is_file():
-        raise InputError(f"{source} is not a file. Nothing was started.")
+    if source is not None:
+        _require_content(source)
     teller = SilentTeller() if out.as_json else LineTeller(live=sys.stdout.isatty())
     if not out.as_json:
         click.echo(f"\n{click.style('keystore demo', bold=True)}: data sealed under keys that the customer holds\n")
@@ -87,6 +87,21 @@ def demo(out: Output, source: Path | None, keep: Path | None) -> None:
     if keep is not None:
         result["kept"] = str(keep)
     out.emit(result, lambda: _print_end(keep))
+
+
+def _require_content(source: Path) -> None:
+    """Refuse what is no file with something in it: one bit of it is flipped later."""
+    try:
+        found = b""
+        if stat.S_ISREG(source.stat().st_mode):
+            with source.open("rb") as file:
+                found = file.read(1)
+    except FileNotFoundError:
+        raise PathMissingError(f"there is no file {source}. Nothing was started; check the path.") from None
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror}. Nothing was started.") from None
+    if not found:
+        raise InputError(f"{source} is empty, or not a file. Nothing was started; name a file with something in it.")
 
 
 @contextmanager
@@ -99,9 +114,11 @@ def _place(keep: Path | None) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)
         return
     if keep.exists():
-        raise InputError(f"{keep} exists and is unchanged; --keep makes a new directory. Nothing was started.")
+        raise PathTakenError(f"{keep} exists and is unchanged. Nothing was started; --keep makes a new directory.")
     try:
-        keep.mkdir(parents=True)
+        keep.mkdir()
+    except FileNotFoundError:
+        raise PathMissingError.parent_of(keep) from None
     except OSError as error:
         raise InputError(f"{keep} cannot be made: {error.strerror}. Nothing was started.") from None
     yield keep.absolute()

@@ -1,5 +1,7 @@
 """Exit codes: one number for each kind of outcome that a script may want to tell apart."""
 
+from collections.abc import Sequence
+
 from keystore.errors import (
     AnchorsDamagedError,
     AnchorsMissingError,
@@ -17,6 +19,8 @@ from keystore.errors import (
     NodeLockedError,
     NodeMissingError,
     NotAStoreError,
+    PathMissingError,
+    PathTakenError,
     SnapshotDamagedError,
     SnapshotMissingError,
     StoreDamagedError,
@@ -47,7 +51,7 @@ MEANINGS = {
     KEY_INVALID: "the KMS says no: key disabled, deleted, unknown, permission missing, passphrase wrong",
     KMS_UNREACHABLE: "no answer from the KMS: try again",
     DAMAGED: "damage found: changed, cut, missing, rolled back, or sealed under another key",
-    NOT_THERE: "the node, file or snapshot does not exist",
+    NOT_THERE: "the node, file, snapshot or directory does not exist",
     EXISTS: "something of that name exists already, and is unchanged",
     LOCKED: "another process has it open",
     INTERRUPTED: "interrupted (Ctrl-C); nothing is half done",
@@ -57,6 +61,8 @@ MEANINGS = {
 _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((KmsUnreachableError,), KMS_UNREACHABLE),
     ((KmsInvalidError,), KEY_INVALID),
+    ((PathMissingError,), NOT_THERE),
+    ((PathTakenError,), EXISTS),
     ((InputError,), USAGE),
     ((StoreDamagedError, StoreRolledBackError, StoreDivergedError, WrongKeyError, CommitUnknownError), DAMAGED),
     ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError, AnchorsDamagedError), DAMAGED),
@@ -70,6 +76,12 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
 def code_of(error: KeystoreError) -> int:
     """Return the exit code for an error."""
     return next((code for types, code in _CODES if isinstance(error, types)), ERROR)
+
+
+def code_of_all(errors: Sequence[KeystoreError]) -> int:
+    """Return the exit code of a command that ended and found `errors` on its way; damage goes before the rest."""
+    codes = [code_of(error) for error in errors]
+    return DAMAGED if DAMAGED in codes else next(iter(codes), OK)
 
 
 def epilog() -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from keystore.errors import InputError
+from keystore.errors import InputError, PathMissingError
 from keystore.format import keyfile, layout, manifest, pack
 from keystore.format.anchors import MAGIC as ANCHORS_MAGIC
 from keystore.format.anchors import RECORD_BYTES
@@ -18,6 +18,7 @@ def describe(path: Path) -> dict[str, Any]:
     """Return what the clear parts of `path` say: `kind`, then whatever that kind shows; `problem` where it is damaged.
 
     Raises:
+        PathMissingError: it is not there.
         InputError: it cannot be read, or nothing of ours is in it.
     """
     try:
@@ -26,6 +27,8 @@ def describe(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             start = file.read(layout.RESERVED_BYTES)
         size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        raise PathMissingError(f"there is no file {path}. Nothing was changed; check the path.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from None
     known: dict[bytes, Any] = {
@@ -38,9 +41,9 @@ def describe(path: Path) -> dict[str, Any]:
     if describe_kind is None and start[: len(ANCHORS_MAGIC)] == ANCHORS_MAGIC:
         describe_kind = _describe_anchors
     if describe_kind is None:
+        begins = f"begins with {start[:MAGIC_BYTES].hex(' ')}" if start else "is empty"
         raise InputError(
-            f"{path} ({size} bytes) is no page store, keystore file, anchors file, manifest or pack: it begins with "
-            f"{start[:MAGIC_BYTES].hex() or 'nothing'}. If it should be one, its beginning was overwritten; restore it."
+            f"{path} is no page store, keystore file, anchors file, manifest or pack: it {begins}. Nothing was changed."
         )
     found: dict[str, Any] = describe_kind(path, start)
     return {**found, "bytes": size}

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from keystore.cli.output import Output, format_time, print_table, with_output
+from keystore.cli import exits
+from keystore.cli.arguments import PATH
+from keystore.cli.output import Output, format_time, print_problem, print_table, with_output
 
 if TYPE_CHECKING:
     from keystore.node.usage import KeyUsage
@@ -17,39 +19,55 @@ def keys() -> None:
 
 
 @keys.command()
-@click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("places", nargs=-1, required=True, type=PATH)
 @with_output
-def usage(out: Output, places: tuple[Path, ...]) -> None:
+@click.pass_context
+def usage(context: click.Context, out: Output, places: tuple[Path, ...]) -> None:
     """Tell which nodes and snapshots need which key. Needs no key and asks no KMS.
 
-    PLACES are node directories and directories of snapshots. A key that something needs must not be deleted.
+    PLACES are node directories and directories of snapshots. A key that something needs must not be deleted. Keys are
+    named as the KMS names them; below each stands how it is configured.
     """
     from keystore.node.usage import keys_usage
 
     report = keys_usage(places)
-    values = {"keys": [_usage_values(key) for key in report.keys], "problems": list(report.problems)}
+    values = {
+        "ok": not report.problems,
+        "keys": [_usage_values(key) for key in report.keys],
+        "problems": [str(problem) for problem in report.problems],
+        "notes": list(report.notes),
+    }
 
     def text() -> None:
         for key in report.keys:
             _print_usage(key)
+        for note in report.notes:
+            click.echo(f"{click.style('note:', fg='yellow')} {note}", err=True)
         for problem in report.problems:
-            click.echo(f"{click.style('not readable:', fg='red')} {problem}", err=True)
+            print_problem("not readable:", "red", str(problem))
         if report.problems:
             click.echo("Something could not be read, so no key is known to be unused.", err=True)
 
     out.emit(values, text)
+    context.exit(exits.code_of_all(report.problems))
 
 
 def _usage_values(key: "KeyUsage") -> dict[str, Any]:
     return {
-        "encryption_key_id": key.key_id,
+        "key_version": key.key_version,
         "provider": key.provider,
-        "nodes": [user.place for user in key.users if user.kind == "node"],
+        "encryption_key_ids": list(key.key_ids),
+        "nodes": [
+            {"node": user.place, "encryption_key_id": user.key_id, "master_key_generation": user.era}
+            for user in key.users
+            if user.kind == "node"
+        ],
         "snapshots": [
             {
                 "snapshot_id": user.snapshot_id.hex(),
                 "target": user.place,
                 "created": format_time(user.created_ns),
+                "encryption_key_id": user.key_id,
                 "master_key_generation": user.era,
             }
             for user in key.users
@@ -59,7 +77,10 @@ def _usage_values(key: "KeyUsage") -> dict[str, Any]:
 
 
 def _print_usage(key: "KeyUsage") -> None:
-    click.echo(click.style(key.key_id, bold=True))
+    click.echo(click.style(key.key_version, bold=True))
+    for key_id in key.key_ids:
+        if key_id != key.key_version:
+            click.echo(f"  configured as {key_id}")
     rows = [
         (
             f"  {user.kind}",
@@ -69,12 +90,12 @@ def _print_usage(key: "KeyUsage") -> None:
         )
         for user in key.users
     ]
-    print_table(("  USED BY", "", "WRITTEN", "MASTER KEY"), rows, right=(3,))
+    print_table(("  NEEDED BY", "", "WRITTEN", "GENERATION"), rows, right=(3,), flexible=1)
     click.echo()
 
 
 @keys.command("create-file")
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE", type=PATH)
 @with_output
 def create_file(out: Output, path: Path) -> None:
     """Make a key file and print its URI, for `keystore init --key`.

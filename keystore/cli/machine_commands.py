@@ -7,12 +7,13 @@ from typing import Any
 import rich_click as click
 
 from keystore.cli import exits
+from keystore.cli.arguments import PATH
 from keystore.cli.connecting import with_kms
 from keystore.cli.output import Output, format_time, print_pairs, with_output
 
 
 @click.command()
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE", type=PATH)
 @with_output
 @click.pass_context
 def inspect(context: click.Context, out: Output, path: Path) -> None:

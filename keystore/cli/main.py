@@ -1,5 +1,7 @@
 """The command `keystore`. Commands load what they need when they run, so that `--help` and errors come at once."""
 
+import contextlib
+import errno
 import os
 import signal
 import sys
@@ -55,6 +57,9 @@ class TerminatedError(BaseException):
 def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None:
+        # The next file that is opened would become standard output, and a store would be printed into.
+        sys.exit("error: standard output is closed. Nothing was done.")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -63,6 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = cli.main(list(arguments), prog_name="keystore", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else exits.OK
     except click.ClickException as error:
         return _report_usage(error, as_json=as_json)
@@ -76,9 +82,21 @@ def run(arguments: Sequence[str]) -> int:
         code = exits.code_of(error)
         print_error(type(error).__name__, str(error), code, as_json=as_json)
         return code
-    except BrokenPipeError:
-        sys.stderr.close()
-        return exits.ERROR
+    except OSError as error:
+        return _report_output(error)
+    except SystemExit:  # click's way out where the reader of a pipe is gone
+        return _report_output(BrokenPipeError(errno.EPIPE, "its reader is gone"))
+
+
+def _report_output(error: OSError) -> int:
+    """Tell that what was to be printed could not be; every other error of the system has a type of its own."""
+    with contextlib.suppress(OSError, ValueError):
+        # What is still buffered would fail again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):
+        message = f"{error.filename or 'standard output'} cannot be written: {error.strerror}"
+        print_error("OutputError", message, exits.ERROR, as_json=False)
+    return exits.ERROR
 
 
 def _report_usage(error: click.ClickException, *, as_json: bool) -> int:

@@ -7,31 +7,22 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.connecting import connector, with_kms
-from keystore.cli.output import Output, format_bytes, format_time, print_pairs, print_table, with_output
+from keystore.cli.arguments import FILE_NAME, NODE, PATH, STANDARD_STREAM
+from keystore.cli.connecting import connector, first_connector, new_connector, with_kms
+from keystore.cli.output import (
+    Output,
+    format_time,
+    print_pairs,
+    print_problem,
+    print_table,
+    with_output,
+)
+from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:  # at run time they would load numpy and gRPC at every start
-    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, Rotation, Transfer
+    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 
-NODE = click.argument("node", type=click.Path(path_type=Path))
 PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
-
-
-class FileNameType(click.ParamType[tuple[str, str]]):
-    """DATABASE/NAME; NAME may have further slashes."""
-
-    name = "DATABASE/NAME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        database, slash, name = str(value).partition("/")
-        if not slash or not database or not name:
-            self.fail(f"{value!r} is not DATABASE/NAME, such as orders/2024.csv", param, ctx)
-        return database, name
-
-
-FILE_NAME = click.argument("file_name", metavar="DATABASE/NAME", type=FileNameType())
 
 
 @click.command()
@@ -44,7 +35,7 @@ def init(out: Output, node: Path, key: str, name: str | None, kms_endpoint: str 
     """Make a new node directory under a customer master key."""
     from keystore.node.directory import Node
 
-    with Node.init(node, key, connector(kms_endpoint), name=name) as made:
+    with Node.init(node, key, first_connector(kms_endpoint), name=name) as made:
         info, node_id = made.master_info, made.node_id.hex()
         made_name = made.name
     out.emit(
@@ -56,7 +47,7 @@ def init(out: Output, node: Path, key: str, name: str | None, kms_endpoint: str 
 @click.command("import")
 @NODE
 @FILE_NAME
-@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("source", metavar="FILE", type=PATH)
 @click.option(
     "--page-size",
     type=click.Choice(PAGE_SIZES),
@@ -72,7 +63,7 @@ def import_(
     """Seal FILE (or - for standard input) into a node."""
     from keystore.node.directory import Node
 
-    stream = sys.stdin.buffer if str(source) == "-" else source
+    stream = sys.stdin.buffer if source == STANDARD_STREAM else source
     with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Importing") as progress:
         done = opened.import_file(*file_name, stream, page_size=int(page_size), progress=progress)
     _emit_transfer(out, "imported", done)
@@ -81,33 +72,40 @@ def import_(
 @click.command("export")
 @NODE
 @FILE_NAME
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.argument("target", metavar="FILE", type=PATH)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists and is a regular file; its mode stays.")
 @with_kms
 @with_output
 def export_(
     out: Output, node: Path, file_name: tuple[str, str], target: Path, overwrite: bool, kms_endpoint: str | None
 ) -> None:
-    """Write a file of a node to FILE, in clear. FILE is whole or not there."""
+    """Write a file of a node to FILE, in clear, or to standard output (-). FILE is whole or not there."""
     from keystore.node.directory import Node
 
+    to_stdout = target == STANDARD_STREAM
+    if to_stdout and out.as_json:
+        raise click.UsageError("standard output cannot take both the file and the JSON object")
     with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Exporting") as progress:
-        done = opened.export_file(*file_name, target, overwrite=overwrite, progress=progress)
-    _emit_transfer(out, "exported", done)
+        place = sys.stdout.buffer if to_stdout else target
+        done = opened.export_file(*file_name, place, overwrite=overwrite, progress=progress)
+    _emit_transfer(out, "exported", done, err=to_stdout)
 
 
 @click.command()
 @NODE
 @with_kms
 @with_output
-def ls(out: Output, node: Path, kms_endpoint: str | None) -> None:
+@click.pass_context
+def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None) -> None:
     """List databases, files and keys of a node."""
     from keystore.node.directory import Node
 
     with Node.open(node, connector(kms_endpoint)) as opened:
         info, databases, files = opened.master_info, opened.list_databases(), opened.list_files()
         node_id, name = opened.node_id.hex(), opened.name
+    problems = [file.problem for file in files if file.problem is not None]
     values = {
+        "ok": not problems,
         "node": str(node),
         "node_id": node_id,
         "name": name,
@@ -119,14 +117,13 @@ def ls(out: Output, node: Path, kms_endpoint: str | None) -> None:
     def text() -> None:
         print_pairs([("node", f"{name} ({node_id})"), *_master_pairs(info)])
         click.echo()
-        print_table(
-            ("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), [_file_row(file) for file in files], right=(1, 2, 3)
-        )
-        for file in files:
-            if file.problem is not None:
-                click.echo(f"{click.style('problem:', fg='red')} {file.problem}", err=True)
+        rows = [_file_row(file) for file in files]
+        print_table(("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), rows, right=(1, 2, 3), flexible=0)
+        for problem in problems:
+            print_problem("problem:", "red", str(problem))
 
     out.emit(values, text)
+    context.exit(exits.code_of_all(problems))
 
 
 @click.command()
@@ -140,40 +137,44 @@ def verify(context: click.Context, out: Output, node: Path, kms_endpoint: str | 
 
     with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Verifying") as progress:
         report = opened.verify(progress)
-    problems = [
-        {
-            "file": f"{check.database}/{check.name}",
-            "type": type(problem).__name__,
-            "part": getattr(problem, "part", None),
-            "number": getattr(problem, "number", None),
-            "message": str(problem),
-        }
-        for check in report.stores
-        for problem in check.problems
-    ]
-    pages = sum(check.pages for check in report.stores)
-    values = {
-        "ok": report.ok,
-        "node": str(node),
+    out.emit({"ok": report.ok, "node": str(node), **_check_values(report)}, lambda: _print_check(report))
+    if not report.ok:
+        context.exit(exits.DAMAGED)
+
+
+def _check_values(report: "NodeCheck") -> dict[str, Any]:
+    return {
         "files": len(report.stores),
-        "pages": pages,
-        "problems": problems,
+        "pages": sum(check.pages for check in report.stores),
+        "problems": [
+            {
+                "file": f"{check.database}/{check.name}",
+                "type": type(problem).__name__,
+                "part": getattr(problem, "part", None),
+                "number": getattr(problem, "number", None),
+                "message": str(problem),
+            }
+            for check in report.stores
+            for problem in check.problems
+        ],
+        "notes": [
+            {"file": f"{check.database}/{check.name}", "note": note} for check in report.stores for note in check.notes
+        ],
         "unknown_files": [str(path) for path in report.unknown_files],
     }
 
-    def text() -> None:
-        for problem in problems:
-            click.echo(f"{click.style('damaged:', fg='red', bold=True)} {problem['message']}")
-        for path in report.unknown_files:
-            click.echo(
-                f"{click.style('unknown:', fg='yellow')} {path} belongs to no file of this node; nothing reads it"
-            )
-        verdict = click.style("all good", fg="green") if report.ok else click.style("problems found", fg="red")
-        click.echo(f"{verdict}: {len(report.stores)} files, {pages} pages read and verified")
 
-    out.emit(values, text)
-    if not report.ok:
-        context.exit(exits.DAMAGED)
+def _print_check(report: "NodeCheck") -> None:
+    for check in report.stores:
+        for problem in check.problems:
+            print_problem("damaged:", "red", str(problem), err=False)
+        for note in check.notes:
+            click.echo(f"{click.style('note:', fg='yellow')} {check.database}/{check.name}: {note}; it was mended")
+    for path in report.unknown_files:
+        click.echo(f"{click.style('unknown:', fg='yellow')} {path} belongs to no file of this node; nothing reads it")
+    verdict = click.style("all good", fg="green") if report.ok else click.style("problems found", fg="red")
+    pages = plural(sum(check.pages for check in report.stores), "page")
+    click.echo(f"{verdict}: {plural(len(report.stores), 'file')}, {pages} read and verified")
 
 
 @click.command("rotate-master")
@@ -197,12 +198,13 @@ def rotate_master(out: Output, node: Path, kms_endpoint: str | None) -> None:
 def change_cmk(out: Output, node: Path, key: str, kms_endpoint: str | None) -> None:
     """Make a new master key under another CMK, of any provider. No data file is touched.
 
-    Snapshots taken until now keep needing the former CMK; `keystore keys usage` lists them.
+    Snapshots taken until now keep needing the former CMK; `keystore keys usage` lists them. A new passphrase is asked
+    for, or taken from KEYSTORE_NEW_PASSPHRASE.
     """
     from keystore.node.directory import Node
 
     with Node.open(node, connector(kms_endpoint)) as opened:
-        rotation = opened.change_cmk(key)
+        rotation = opened.change_cmk(key, new_connector(kms_endpoint))
     _emit_rotation(out, node, rotation)
 
 
@@ -252,7 +254,7 @@ def _file_row(file: "FileInfo") -> tuple[str, ...]:
         f"{file.database}/{file.name}",
         "?" if file.byte_length is None else format_bytes(file.byte_length),
         "missing" if file.stored_bytes is None else format_bytes(file.stored_bytes),
-        format_bytes(file.page_size),
+        str(file.page_size),
         format_time(file.created_ns),
     )
 
@@ -261,11 +263,11 @@ def _master_pairs(info: "MasterInfo") -> list[tuple[str, str]]:
     return [("CMK", info.key_id), ("master key", f"generation {info.generation}, {info.name}")]
 
 
-def _emit_transfer(out: Output, verb: str, done: "Transfer") -> None:
+def _emit_transfer(out: Output, verb: str, done: "Transfer", *, err: bool = False) -> None:
     name = f"{done.database}/{done.name}"
     out.emit(
         {"file": name, "bytes": done.byte_length, "sha256": done.sha256},
-        lambda: click.echo(f"{verb} {name}: {format_bytes(done.byte_length)}, SHA-256 {done.sha256}"),
+        lambda: click.echo(f"{verb} {name}: {format_bytes(done.byte_length)}, SHA-256 {done.sha256}", err=err),
     )
 
 

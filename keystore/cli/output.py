@@ -2,7 +2,10 @@
 
 import functools
 import json
+import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +17,12 @@ import rich_click as click
 F = TypeVar("F", bound=Callable[..., Any])
 
 PROGRESS_AFTER_S = 1.0
+LINES_MAX = 3
+"""Lines of an error: what was wrong, what is unchanged, what to do."""
+WIDTH_MIN = 40
+"""LIMIT: columns; what is narrower breaks lines by itself."""
+_SENTENCES = re.compile(r"(?<=[.!?]) (?=[A-Z`])")
+_UNCHANGED = re.compile(r"(\b(?:un)?(?:changed|written|restored|imported|exported|started|touched|made|sent)); ")
 
 
 class Output:
@@ -97,19 +106,68 @@ def with_output(function: F) -> Callable[..., Any]:
 
 
 def print_error(kind: str, message: str, code: int, *, as_json: bool) -> None:
-    """Print an error: an object on stdout, or text on stderr."""
+    """Print an error: an object on stdout, or a few lines on stderr."""
     if as_json:
         error = {"type": kind, "message": message, "exit_code": code}
         click.echo(json.dumps({"ok": False, "error": error}, ensure_ascii=False, indent=2))
     else:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+        print_problem("error:", "red", message)
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Print rows in aligned columns; the columns numbered in `right` are aligned right."""
+def print_problem(label: str, colour: str, message: str, *, err: bool = True) -> None:
+    """Print a message, a line for each of its parts; on a terminal they are broken between words."""
+    is_terminal = (sys.stderr if err else sys.stdout).isatty()
+    for number, line in enumerate(lines_of(message)):
+        start, indent = (" ", 2) if number else (click.style(label, fg=colour, bold=True), len(label) + 1)
+        click.echo(f"{start} {_broken(line, indent) if is_terminal else line}", err=err)
+
+
+def _broken(line: str, indent: int) -> str:
+    lines = textwrap.wrap(line, width() - indent, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
+
+
+def lines_of(message: str) -> list[str]:
+    """Return a message as lines: what was wrong, what is unchanged, what to do. No sentence comes twice."""
+    parts = list(dict.fromkeys(_SENTENCES.split(message.strip())))
+    while len(parts) > LINES_MAX:
+        parts[:2] = [" ".join(parts[:2])]
+    if len(parts) < LINES_MAX:
+        *before, last = parts
+        what, unchanged, then = ([*_UNCHANGED.split(last, maxsplit=1), "", ""])[:3]
+        parts = [*before, what + unchanged, then[:1].upper() + then[1:]]
+    return [part if part[-1] in ".!?" else f"{part}." for part in parts if part]
+
+
+def width() -> int:
+    """Return the columns that there are to fill: those of the terminal, or 80."""
+    return max(WIDTH_MIN, shutil.get_terminal_size((80, 24)).columns)
+
+
+def elide(text: str, length: int) -> str:
+    """Return `text` in at most `length` characters: its beginning and its end."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
+
+
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), flexible: int | None = None
+) -> None:
+    """Print rows in aligned columns.
+
+    Args:
+        right: numbers of the columns that are aligned right.
+        flexible: number of the column whose texts are elided where a line would be too long.
+    """
     widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
+    if flexible is not None:
+        left = width() - sum(widths) - 2 * (len(widths) - 1)
+        widths[flexible] = max(len(headers[flexible]), 12, widths[flexible] + min(0, left))
     for number, row in enumerate((headers, *rows)):
-        cells = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        cells = [elide(cell, widths[i]) if i == flexible else cell for i, cell in enumerate(row)]
+        cells = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(cells)]
         line = "  ".join(cells).rstrip()
         click.echo(click.style(line, bold=True) if number == 0 else line)
 
@@ -119,18 +177,6 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
-
-
-def format_bytes(count: int) -> str:
-    """Return a size for people, in binary units."""
-    if count < 1024:
-        return f"{count} B"
-    size = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        size /= 1024
-        if size < 1024 or unit == "TiB":
-            break
-    return f"{size:.1f} {unit}"
 
 
 def format_time(ns: int) -> str:

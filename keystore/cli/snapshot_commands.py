@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from keystore.cli.connecting import connector, with_kms
-from keystore.cli.output import Output, format_bytes, format_time, print_pairs, print_table, with_output
+from keystore.cli import exits
+from keystore.cli.arguments import NODE, PATH, TARGET
+from keystore.cli.connecting import connector, new_connector, with_kms
+from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
+from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:
     from keystore.snapshots.listing import SnapshotListing
 
-TARGET = click.argument("target", type=click.Path(path_type=Path))
+SHORT_ID = 12
+"""Characters of an id in lists: its time in milliseconds; more where that is not enough to tell them apart."""
 
 
 @click.group()
@@ -20,7 +24,7 @@ def snapshot() -> None:
 
 
 @snapshot.command()
-@click.argument("node", type=click.Path(path_type=Path))
+@NODE
 @TARGET
 @click.option("--quiet", "-q", is_flag=True, help="Print the snapshot's id and nothing else.")
 @with_kms
@@ -28,7 +32,8 @@ def snapshot() -> None:
 def create(out: Output, node: Path, target: Path, quiet: bool, kms_endpoint: str | None) -> None:
     """Take a snapshot of a node into the directory TARGET.
 
-    Sealed pages are copied as they are. The snapshot restores with the present CMK, whatever happens to it later.
+    Sealed pages are checked, and copied as they are. The snapshot restores with the present CMK, whatever the node is
+    moved to later. The KMS is asked once, to open the node.
     """
     from keystore.node.directory import Node
     from keystore.node.snapshotting import snapshot as take
@@ -53,7 +58,8 @@ def create(out: Output, node: Path, target: Path, quiet: bool, kms_endpoint: str
         if quiet:
             click.echo(name)
             return
-        size = f"{made.stores} files, {format_bytes(made.logical_bytes)} ({format_bytes(made.stored_bytes)} stored)"
+        stored = format_bytes(made.stored_bytes)
+        size = f"{plural(made.stores, 'file')}, {format_bytes(made.logical_bytes)} ({stored} stored)"
         print_pairs([("snapshot", name), ("content", size), ("needs the CMK", made.key_id)])
 
     out.emit(values, text)
@@ -62,40 +68,52 @@ def create(out: Output, node: Path, target: Path, quiet: bool, kms_endpoint: str
 @snapshot.command("list")
 @TARGET
 @with_output
-def list_(out: Output, target: Path) -> None:
-    """List the snapshots in the directory TARGET. Needs no key."""
-    from keystore.snapshots.listing import list_snapshots
-    from keystore.snapshots.target import LocalTarget
+@click.pass_context
+def list_(context: click.Context, out: Output, target: Path) -> None:
+    """List the snapshots in the directory TARGET. Needs no key.
 
-    found = list_snapshots(LocalTarget(target))
+    Ids are shortened to what a restore needs; --json has them whole.
+    """
+    from keystore.node.usage import snapshots_at
 
-    def text() -> None:
-        rows = [
-            (
-                item.snapshot_id.hex(),
-                format_time(item.created_ns),
-                item.state,
-                format_bytes(item.stored_bytes),
-                item.head.wrapped.key_id if item.head else item.problem,
-            )
-            for item in found
-        ]
-        print_table(("SNAPSHOT", "CREATED", "STATE", "STORED", "ENCRYPTION KEY ID"), rows, right=(3,))
+    found = snapshots_at(target)
+    errors = [item.error for item in found if item.error is not None]
+    values = {"ok": not errors, "target": str(target), "snapshots": [_listing_values(item) for item in found]}
+    out.emit(values, lambda: _print_list(found))
+    context.exit(exits.code_of_all(errors))
 
-    out.emit({"target": str(target), "snapshots": [_listing_values(item) for item in found]}, text)
+
+def _print_list(found: "list[SnapshotListing]") -> None:
+    ids = [item.snapshot_id.hex() for item in found]
+    length = next(length for length in range(SHORT_ID, 33) if len({name[:length] for name in ids}) == len(ids))
+    rows = [
+        (
+            name[:length],
+            format_time(item.created_ns),
+            item.state,
+            format_bytes(item.stored_bytes) if item.head else "-",
+            item.head.wrapped.key_id if item.head else "-",
+        )
+        for name, item in zip(ids, found, strict=True)
+    ]
+    print_table(("SNAPSHOT", "CREATED", "STATE", "STORED", "KEY"), rows, right=(3,), flexible=4)
+    for name, item in zip(ids, found, strict=True):
+        if item.problem:
+            print_problem(f"{name[:length]}:", "red" if item.error else "yellow", item.problem, err=False)
 
 
 @snapshot.command()
 @TARGET
 @click.argument("snapshot_id", metavar="SNAPSHOT")
-@click.argument("node", type=click.Path(path_type=Path))
+@click.argument("node", type=PATH)
 @click.option("--key", metavar="URI", help="The CMK of the new node.  [default: the snapshot's]")
 @with_kms
 @with_output
 def restore(out: Output, target: Path, snapshot_id: str, node: Path, key: str | None, kms_endpoint: str | None) -> None:
     """Make a new node directory NODE from a snapshot, with the key of its day.
 
-    SNAPSHOT is an id, the unique beginning of one, or `latest`. NODE appears when it is complete, and not before.
+    SNAPSHOT is an id, the unique beginning of one, or `latest`. NODE appears when it is complete, and not before. A new
+    passphrase for --key is asked for, or taken from KEYSTORE_NEW_PASSPHRASE.
     """
     from keystore.node.snapshotting import restore as make
     from keystore.snapshots.ids import find_id
@@ -104,7 +122,10 @@ def restore(out: Output, target: Path, snapshot_id: str, node: Path, key: str | 
     place = LocalTarget(target)
     chosen = find_id(snapshot_id, place.complete_ids(), str(target))
     with out.progress("Restoring") as progress:
-        made = make(place, chosen, node, connector(kms_endpoint), key=key, progress=progress)
+        made = make(
+            place, chosen, node, connector(kms_endpoint), key=key, connect_new=new_connector(kms_endpoint),
+            progress=progress,
+        )  # fmt: skip
     values = {
         "node": str(node),
         "node_id": made.node_id.hex(),
@@ -120,7 +141,7 @@ def restore(out: Output, target: Path, snapshot_id: str, node: Path, key: str | 
         print_pairs(
             [
                 ("node", f"{node} ({made.node_id.hex()})"),
-                ("content", f"{made.stores} files, {format_bytes(made.logical_bytes)}, every page verified"),
+                ("content", f"{plural(made.stores, 'file')}, {format_bytes(made.logical_bytes)}, every page verified"),
                 ("opened with", made.snapshot_key_id),
                 ("now under", made.key_id),
             ]

@@ -23,6 +23,7 @@ from keystore.node.directory import Node
 from keystore.node.reports import MasterInfo
 from keystore.node.snapshotting import restore, snapshot
 from keystore.snapshots.target import LocalTarget
+from keystore.units import format_bytes
 
 DATABASE, FILE = "demo", "input"
 Progress = Callable[[int, int], None]
@@ -125,7 +126,7 @@ class Demo:
         if self._source is None:
             with self._step("make_input", "Take real data: this Python's standard library") as lines:
                 write_sample(source)
-                lines.append(f"a tar of {format_mb(source.stat().st_size)}")
+                lines.append(f"a tar of {format_bytes(source.stat().st_size)}")
         with self._step("import", "Seal the data into every node") as lines:
             self.input_bytes = source.stat().st_size if source.exists() else 0
             for count, node in enumerate(self.nodes):
@@ -133,7 +134,7 @@ class Demo:
                     done = opened.import_file(DATABASE, FILE, source, progress=self._part(count))
                 node.input_sha256, self.input_bytes = done.sha256, done.byte_length
             total = sum(size for size, _, _ in _data_files(self.nodes[0].directory).values())
-            lines.append(f"{format_mb(self.input_bytes)} into each; {format_mb(total)} on disk, all of it sealed")
+            lines.append(f"{format_bytes(self.input_bytes)} into each; {format_bytes(total)} on disk, all of it sealed")
             lines.append(f"SHA-256 {self.nodes[0].input_sha256[:16]}…")
 
     def _snapshot(self, keys: CloudKeys) -> None:
@@ -167,7 +168,7 @@ class Demo:
             written = _bytes_changed(before, _data_files(node.directory))
             self.bytes_written_by_rotation += written
             lines.append(f"{_key_line(node, step)}, was {rotation.old.generation} {rotation.old.name[:8]}")
-        lines.append(f"data written: {self.bytes_written_by_rotation} bytes (every data file has its old hash)")
+        lines.append(f"data written: {format_bytes(self.bytes_written_by_rotation)} (every data file has its old hash)")
         if self.bytes_written_by_rotation:
             raise DemoError(f"a rotation wrote {self.bytes_written_by_rotation} bytes of data")
 
@@ -307,11 +308,6 @@ def short_key(uri: str) -> str:
     parts = [part for part in rest.split("/") if part not in ("cryptoKeys", "cryptoKeyVersions")]
     tail = parts[-1:] if scheme == "aws" else parts[-2:]
     return f"{scheme}://…/" + "/".join(part if len(part) <= 12 else f"{part[:8]}…" for part in tail)
-
-
-def format_mb(count: int) -> str:
-    """Return a size in decimal megabytes."""
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _key_line(node: DemoNode, step: str) -> str:

@@ -1,8 +1,5 @@
 """Gives the client for a key URI."""
 
-from collections.abc import Callable
-
-from keystore.crypto.secret import SecretKey
 from keystore.errors import KmsEndpointError
 from keystore.kms.aws import AwsKms, AwsWire
 from keystore.kms.aws_boto3 import open_wire
@@ -11,7 +8,7 @@ from keystore.kms.azure import AzureKms
 from keystore.kms.channel import open_channel
 from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, aws_endpoint, grpc_endpoint, is_url
 from keystore.kms.gcp import GcpKms
-from keystore.kms.local import KeyFileKms, PassphraseKms
+from keystore.kms.local import AskPassphrase, KeyFileKms, PassphraseKms
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.kms.uri import KeyUri, parse
 
@@ -19,7 +16,7 @@ from keystore.kms.uri import KeyUri, parse
 def connect(
     uri: KeyUri | str,
     endpoint: str | None = None,
-    passphrase: Callable[[], SecretKey] | None = None,
+    passphrase: AskPassphrase | None = None,
 ) -> Kms:
     """Return the client for `uri`; nothing is asked of the KMS yet, and the caller closes it.
 
@@ -49,7 +46,7 @@ def connect(
     return AzureKms(key, channel) if key.provider == "azure" else GcpKms(key, channel)
 
 
-def connector(endpoint: str | None = None, passphrase: Callable[[], SecretKey] | None = None) -> KmsConnector:
+def connector(endpoint: str | None = None, passphrase: AskPassphrase | None = None) -> KmsConnector:
     """Return a function that gives the client for a key URI, all with the same `endpoint` and `passphrase`."""
     return lambda uri: connect(uri, endpoint, passphrase)
 

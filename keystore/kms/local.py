@@ -33,6 +33,8 @@ from keystore.errors import (
     KmsPermissionError,
     KmsUnreachableError,
     PassphraseError,
+    PathMissingError,
+    PathTakenError,
     WrongKeyError,
 )
 from keystore.format.wrapped import WrappedKey
@@ -41,6 +43,9 @@ from keystore.kms.uri import KeyUri
 
 KEY_FILE_BYTES = 32
 PASSPHRASE_ENVIRONMENT = "KEYSTORE_PASSPHRASE"
+
+AskPassphrase = Callable[[KeyUri], SecretKey]
+"""Gives the passphrase for a key URI; who calls it wipes it."""
 
 _PURPOSE_FILE = "local key file"
 _PURPOSE_PASSPHRASE = "local passphrase"
@@ -71,12 +76,16 @@ def create_key_file(path: Path) -> None:
     """Write a new key file, readable by its owner only, and make it durable.
 
     Raises:
-        InputError: something is already at `path`, or its directory is not there or not writable.
+        PathTakenError: something is already at `path`.
+        PathMissingError: its directory is not there.
+        InputError: it cannot be made.
     """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise InputError(f"{path} is already there and was not touched; a key is never overwritten") from None
+        raise PathTakenError(f"{path} exists and is unchanged; a key is never overwritten") from None
+    except FileNotFoundError:
+        raise PathMissingError.parent_of(path) from None
     except OSError as error:
         raise InputError(f"no key file can be made at {path}: {error.strerror}. Nothing was changed.") from None
     try:
@@ -122,7 +131,7 @@ class KeyFileKms:
 class PassphraseKms:
     """A passphrase, asked for when it is first needed and held until `close`."""
 
-    def __init__(self, uri: KeyUri, ask: Callable[[], SecretKey] | None = None, cost: Argon2Cost | None = None) -> None:
+    def __init__(self, uri: KeyUri, ask: AskPassphrase | None = None, cost: Argon2Cost | None = None) -> None:
         self._uri, self._ask, self._cost = uri, ask or _passphrase_from_environment, cost or Argon2Cost()
         self._passphrase: SecretKey | None = None
 
@@ -159,7 +168,7 @@ class PassphraseKms:
 
     def _given(self) -> SecretKey:
         if self._passphrase is None:
-            self._passphrase = self._ask()
+            self._passphrase = self._ask(self._uri)
         if len(self._passphrase) == 0:
             self.close()
             raise PassphraseError(f"{self._uri}: the passphrase is empty. Nothing was changed.")
@@ -181,10 +190,10 @@ class PassphraseKms:
             ) from None
 
 
-def _passphrase_from_environment() -> SecretKey:
+def _passphrase_from_environment(uri: KeyUri) -> SecretKey:
     passphrase = os.environ.get(PASSPHRASE_ENVIRONMENT, "")
     if not passphrase:
-        raise PassphraseError(f"no passphrase was given; set {PASSPHRASE_ENVIRONMENT}. Nothing was changed.")
+        raise PassphraseError(f"{uri}: no passphrase was given. Nothing was changed; set {PASSPHRASE_ENVIRONMENT}.")
     return SecretKey(os.fsencode(passphrase))
 
 

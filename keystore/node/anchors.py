@@ -78,7 +78,6 @@ class Anchors:
         anchors = cls(files, path, key, node_id)
         try:
             data = files.read(path, RECORDS_MAX * RECORD_BYTES)
-            anchors._fd = files.open(path)
         except FileNotFoundError:
             raise AnchorsMissingError(
                 f"the anchors file {path} is missing, so nobody knows how old this node is. Nothing was changed; bring "
@@ -87,6 +86,13 @@ class Anchors:
         except OSError as error:
             raise NodeIOError(
                 f"the anchors file {path} cannot be read: {error.strerror}. Nothing was changed."
+            ) from None
+        try:
+            anchors._fd = files.open(path)
+        except OSError as error:
+            raise NodeIOError(
+                f"the anchors file {path} cannot be opened for writing: {error.strerror}. Nothing was changed; give "
+                "write access: every use of a node writes to it."
             ) from None
         try:
             anchors._read(data, set(stores))

@@ -20,12 +20,12 @@ import os
 import time
 import weakref
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from keystore.errors import NodeClosedError
+from keystore.errors import NodeClosedError, StoreFullError
 from keystore.keys.files import Files
 from keystore.keys.fingerprint import key_name
 from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
@@ -36,7 +36,7 @@ from keystore.node.custody import Custody
 from keystore.node.layout import Layout
 from keystore.node.leftovers import unknown_files
 from keystore.node.lock import DirectoryLock
-from keystore.node.opening import Clock, initialize, make_directory, open_custody
+from keystore.node.opening import Clock, initialize, new_directory, open_custody
 from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.stores import Stores
 from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
@@ -88,27 +88,20 @@ class Node:
         """Make a new node under a customer master key, and open it; durable on return.
 
         Args:
-            directory: does not exist yet (its parent does), or is empty.
+            directory: does not exist yet (its parent does), or is empty; it becomes its owner's only.
+            connector: is asked for `key_uri` once.
             name: for people; default the directory's name.
 
         Raises:
-            KeyUriError, NodeExistsError: nothing was changed.
-            KmsError: as the KMS refused; there is no node, and init may be run again.
+            KeyUriError, InputError, NodeExistsError: nothing was changed.
+            KmsError, KeyFileWriteError: there is no node, what was made of it is removed, and init may be run again.
         """
         layout = Layout(Path(directory).absolute())
         name = name or layout.root.name
         require_name(name, "node")
-        kms = connector(parse(key_uri).text)
-        try:
-            make_directory(layout)
-            lock = DirectoryLock(layout.root)
-            try:
-                initialize(layout, files or Files(), kms, name, now_ns)
-            finally:
-                lock.release()
-        finally:
-            kms.close()
-        return cls.open(directory, connector, files=files, now_ns=now_ns)
+        files = files or Files()
+        with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
+            return cls(layout, files, lock, initialize(layout, files, kms, name, now_ns), connector, now_ns)
 
     @classmethod
     def open(
@@ -230,12 +223,18 @@ class Node:
             source: a path, or a binary file that is open for reading.
 
         Raises:
-            InputError, NameTakenError: nothing was changed.
+            PathMissingError, InputError, NameTakenError: nothing was changed.
             StoreFullError, NodeIOError: nothing was imported, and what was written of it is removed.
         """
         self._open()
-        with reading(source) as file, self._stores.new(database, name, page_size) as store:
-            byte_length, sha256 = copy_in(store, file, progress)
+        try:
+            with reading(source) as file, self._stores.new(database, name, page_size) as store:
+                byte_length, sha256 = copy_in(store, file, progress)
+        except StoreFullError as error:
+            raise StoreFullError(
+                f"no space for {database}/{name} on the device of {self.directory}. Nothing was imported; make space, "
+                "and import it again."
+            ) from error
         return Transfer(database, name, byte_length, sha256)
 
     def export_file(
@@ -251,9 +250,11 @@ class Node:
 
         Args:
             target: a path, which is there whole or not at all; or a binary file that is open for writing.
+            overwrite: replace a regular file, and keep its mode. A symbolic link is followed.
 
         Raises:
-            InputError: the path is taken; it is unchanged.
+            PathTakenError: the path is taken, or is no regular file; it is unchanged.
+            PathMissingError, InputError: there can be no file there; nothing was changed.
             StoreDamagedError: a page is damaged; nothing is left at the path.
         """
         self._open()
@@ -300,14 +301,17 @@ class Node:
             KmsError: as the KMS refused; the former master key stays.
             KeyFileWriteError: no space or no write access; the former master key stays.
         """
-        return self._change_master(self.master.wrapped.key_id)
+        return self._change_master(self.master.wrapped.key_id, self._connector)
 
-    def change_cmk(self, key_uri: str) -> Rotation:
+    def change_cmk(self, key_uri: str, connector: KmsConnector | None = None) -> Rotation:
         """Make a new master key under another customer master key, of any provider; errors as `rotate_master`.
 
         The former one is not needed again for this node, but for every snapshot taken until now.
+
+        Args:
+            connector: gives the client for the new key; by default the one that this node was opened with.
         """
-        return self._change_master(parse(key_uri).text)
+        return self._change_master(parse(key_uri).text, connector or self._connector)
 
     def new_data_key(self, database: str) -> DatabaseInfo:
         """Give a database a new generation of its data key: new sessions use it, old pages stay readable.
@@ -323,15 +327,12 @@ class Node:
         self._open()
         self._stores.put_database(database)
 
-    def _change_master(self, key_uri: str) -> Rotation:
+    def _change_master(self, key_uri: str, connector: KmsConnector) -> Rotation:
         custody = self._open()
         old = custody.master
         old_info = master_info(old)
-        kms = self._connector(key_uri)
-        try:
+        with closing(connector(key_uri)) as kms:
             new = generate_master(kms, old.node_id, old.generation + 1)
-        finally:
-            kms.close()
         try:
             custody.replace(master=new)
         except BaseException:

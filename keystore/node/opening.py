@@ -1,11 +1,15 @@
 """How a node directory comes into being, and how it is opened.
 
 Init, and what a crash leaves: directories, then the anchors, then the keystore file, each durable before the next. The
-keystore file is the last; without it the directory holds no data, and init may be run again over it.
+keystore file is the last; without it the directory holds no data, and init may be run again over it. An init that fails
+removes what it made.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from keystore.errors import (
     KeyFileMissingError,
@@ -13,6 +17,7 @@ from keystore.errors import (
     NodeExistsError,
     NodeIOError,
     NodeMissingError,
+    PathMissingError,
 )
 from keystore.keys import keyfile
 from keystore.keys.files import Files, temporary_path
@@ -23,29 +28,63 @@ from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
 from keystore.node.layout import Layout
 from keystore.node.leftovers import finish_leftovers
+from keystore.node.lock import DirectoryLock
+from keystore.node.places import require_outside
 
 Clock = Callable[[], int]
 """Gives the time in ns since 1970."""
 
 
-def make_directory(layout: Layout) -> None:
-    """Make the node's directory where there is none.
+@contextmanager
+def new_directory(layout: Layout) -> Iterator[DirectoryLock]:
+    """Give a locked directory for a new node, for its owner only. What the block made is removed when it fails.
 
     Raises:
         NodeExistsError: something else is there, or a node; it is unchanged.
+        PathMissingError, InputError: there is no place for it; nothing was changed.
     """
+    require_outside(layout.root.parent, "node")
+    is_new = _make_directory(layout)
+    _require_unused(layout)
+    lock = DirectoryLock(layout.root)
     try:
-        layout.root.mkdir(mode=0o700, parents=False, exist_ok=True)
-        entries = {entry.name for entry in layout.root.iterdir()}
-        used = layout.databases.is_dir() and any(layout.databases.iterdir())
-    except (FileExistsError, NotADirectoryError):
-        raise NodeExistsError(f"{layout.root} is not a directory, and is unchanged; choose another place") from None
+        _require_unused(layout)
+        mode = layout.root.stat().st_mode & 0o777
+        with contextlib.suppress(PermissionError):  # another's directory, such as a mount point: our files are ours
+            layout.root.chmod(0o700)
+        try:
+            yield lock
+        except BaseException:
+            _remove_unfinished(layout, None if is_new else mode)
+            raise
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _make_directory(layout: Layout) -> bool:
+    try:
+        layout.root.mkdir(mode=0o700)
+        return True
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        raise PathMissingError.parent_of(layout.root) from None
     except OSError as error:
         raise NodeIOError(f"{layout.root} cannot be made: {error.strerror}. Nothing was changed.") from None
+
+
+def _require_unused(layout: Layout) -> None:
+    try:
+        entries = {entry.name for entry in layout.root.iterdir()}
+        used = layout.databases.is_dir() and any(layout.databases.iterdir())
+    except NotADirectoryError:
+        raise NodeExistsError(f"{layout.root} is not a directory, and is unchanged; choose another place") from None
+    except OSError as error:
+        raise NodeIOError(f"{layout.root} cannot be read: {error.strerror}. Nothing was changed.") from None
     if layout.keystore.name in entries:
         raise NodeExistsError(f"{layout.root} is a node already, and is unchanged; open it, or choose another place")
-    left_by_init = {layout.anchors, temporary_path(layout.anchors), temporary_path(layout.keystore), layout.databases}
-    strange = sorted(entries - {path.name for path in left_by_init})
+    strange = sorted(entries - {path.name for path in (*_files_of_init(layout), layout.databases)})
     if strange or used:
         found = strange[0] if strange else "databases"
         raise NodeExistsError(
@@ -53,8 +92,29 @@ def make_directory(layout: Layout) -> None:
         )
 
 
-def initialize(layout: Layout, files: Files, kms: Kms, name: str, now_ns: Clock) -> None:
-    """Write the keystore file and the anchors of a new node under `kms`; durable on return. The caller has the lock.
+def _files_of_init(layout: Layout) -> tuple[Path, ...]:
+    """Return what init may leave, but for the keystore file."""
+    return layout.anchors, temporary_path(layout.anchors), temporary_path(layout.keystore)
+
+
+def _remove_unfinished(layout: Layout, mode: int | None) -> None:
+    """Remove what a failed init made; with the directory itself, unless it was there, with `mode`."""
+    if os.path.lexists(layout.keystore):
+        return  # it is a node, and complete
+    with contextlib.suppress(OSError):
+        for path in _files_of_init(layout):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        layout.databases.rmdir()
+    with contextlib.suppress(OSError):
+        if mode is None:
+            layout.root.rmdir()
+        else:
+            layout.root.chmod(mode)
+
+
+def initialize(layout: Layout, files: Files, kms: Kms, name: str, now_ns: Clock) -> Custody:
+    """Write the keystore file and the anchors of a new node under `kms`, durably, and open them. The caller locked it.
 
     Raises:
         KmsError: as the KMS refused; no node was made.
@@ -62,10 +122,16 @@ def initialize(layout: Layout, files: Files, kms: Kms, name: str, now_ns: Clock)
     """
     keystore = Keystore.generate(name, now_ns())
     try:
-        with generate_master(kms, generate_id(), 1) as master:
-            write_first(layout, files, keystore, master, now_ns())
-    finally:
+        master = generate_master(kms, generate_id(), 1)
+    except BaseException:
         keystore.wipe()
+        raise
+    try:
+        write_first(layout, files, keystore, master, now_ns())
+        return _take_over(layout, files, keyfile.load(files, layout.keystore), master, keystore, now_ns)
+    except BaseException:
+        _wipe(master, keystore)
+        raise
 
 
 def open_custody(layout: Layout, files: Files, connector: KmsConnector, now_ns: Clock) -> Custody:
@@ -82,20 +148,26 @@ def open_custody(layout: Layout, files: Files, connector: KmsConnector, now_ns: 
     finally:
         kms.close()
     try:
-        stores = [record.store_id for database in keystore.databases.values() for record in database.stores.values()]
-        anchors = Anchors.open(files, layout.anchors, keystore.anchor_key, loaded.head.node_id, stores)
-        try:
-            custody = Custody(files, layout.keystore, anchors, loaded, master, keystore, now_ns)
-            files.remove(temporary_path(layout.anchors))
-            finish_leftovers(files, layout, keystore)
-        except BaseException:
-            anchors.close()
-            raise
+        return _take_over(layout, files, loaded, master, keystore, now_ns)
     except OSError as error:
         _wipe(master, keystore)
         raise NodeIOError(f"{layout.root}: opening failed: {error.strerror}. Nothing was lost; try again.") from error
     except BaseException:
         _wipe(master, keystore)
+        raise
+
+
+def _take_over(
+    layout: Layout, files: Files, loaded: keyfile.KeyFile, master: MasterKey, keystore: Keystore, now_ns: Clock
+) -> Custody:
+    stores = [record.store_id for database in keystore.databases.values() for record in database.stores.values()]
+    anchors = Anchors.open(files, layout.anchors, keystore.anchor_key, loaded.head.node_id, stores)
+    try:
+        custody = Custody(files, layout.keystore, anchors, loaded, master, keystore, now_ns)
+        files.remove(temporary_path(layout.anchors))
+        finish_leftovers(files, layout, keystore)
+    except BaseException:
+        anchors.close()
         raise
     return custody
 
@@ -112,8 +184,8 @@ def write_first(layout: Layout, files: Files, keystore: Keystore, master: Master
         files.sync_directory(layout.root.parent)
     except OSError as error:
         raise KeyFileWriteError(
-            f"{layout.root}: the node could not be written: {error.strerror}. Run init again once there is space and "
-            "write access."
+            f"the node {layout.root} could not be written: {error.strerror}. No node was made; try again once there "
+            "is space and write access."
         ) from error
 
 

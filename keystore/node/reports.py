@@ -91,12 +91,14 @@ class StoreCheck:
     Attributes:
         pages: pages that were read and verified.
         problems: empty if all is well. A `StoreDamagedError` names the part and its number.
+        notes: what opening the store found invalid and mended without loss (F-21).
     """
 
     database: str
     name: str
     pages: int
     problems: tuple[KeystoreError, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import NodeExistsError, NodeIOError, SnapshotDamagedError, StoreDamagedError, WrongKeyError
+from keystore.errors import (
+    InputError,
+    NodeExistsError,
+    NodeIOError,
+    PathMissingError,
+    SnapshotDamagedError,
+    StoreDamagedError,
+    StoreFullError,
+    WrongKeyError,
+    cause_of,
+)
 from keystore.format.manifest import StoreEntry
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, DatabaseKeys, DataKey, Keystore, StoreRecord, generate_id
@@ -30,12 +40,13 @@ from keystore.node.anchors import Anchors
 from keystore.node.directory import Node
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
+from keystore.node.places import require_outside
 from keystore.pages.pin import Pin
 from keystore.pages.store import PageStore
 from keystore.snapshots.create import CreatedSnapshot, create_snapshot
 from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
 from keystore.snapshots.source import NodeSource, Progress
-from keystore.snapshots.target import SnapshotTarget
+from keystore.snapshots.target import LocalTarget, SnapshotTarget
 
 FIRST_GENERATION = 1
 
@@ -62,9 +73,12 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
     """Take a snapshot of an open node, of one moment of all its stores; durable on return. No KMS is asked.
 
     Raises:
+        InputError: the target is inside a node or a snapshot.
         SnapshotError: the target cannot be written; nothing is left there.
-        StoreError: a store does not open, or cannot be read.
+        StoreError: a store does not open, cannot be read, or has a damaged page; nothing is left in the target.
     """
+    if isinstance(target, LocalTarget):
+        require_outside(target.path, "snapshot")
 
     @contextmanager
     def pin(database: Database, record: StoreRecord) -> Iterator[Pin]:
@@ -81,6 +95,7 @@ def restore(
     connect: KmsConnector,
     *,
     key: str | None = None,
+    connect_new: KmsConnector | None = None,
     progress: Progress | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> RestoredNode:
@@ -88,18 +103,22 @@ def restore(
 
     Args:
         key: URI of the CMK of the new node; by default the snapshot's.
+        connect_new: gives the client for `key` where that is another than the snapshot's; by default `connect`.
 
     Raises:
+        PathMissingError, InputError: `directory` cannot be there.
         NodeExistsError: something is at `directory`.
         KmsError: the key of the snapshot's day, or the new one, cannot be used; the type says why.
         SnapshotMissingError, SnapshotDamagedError, SnapshotError: the snapshot cannot be used.
     """
     destination = Path(directory)
     _require_free(destination)
+    _require_place(destination, target)
     with open_snapshot(target, snapshot_id, connect) as snapshot:
         key_id = key or snapshot.head.wrapped.key_id
         node_id = generate_id()
-        with contextlib.closing(connect(key_id)) as kms:
+        connect_key = connect if connect_new is None or key_id == snapshot.head.wrapped.key_id else connect_new
+        with contextlib.closing(connect_key(key_id)) as kms:
             master = generate_master(kms, node_id, FIRST_GENERATION)
         with master, _building(destination) as building:
             builder = _Builder(building, snapshot, master, now_ns())
@@ -122,6 +141,17 @@ def _require_free(destination: Path) -> None:
         )
 
 
+def _require_place(destination: Path, target: SnapshotTarget) -> None:
+    parent = Path(os.path.realpath(destination)).parent
+    require_outside(parent, "node")
+    if isinstance(target, LocalTarget) and parent.is_relative_to(os.path.realpath(target.path)):
+        raise InputError(
+            f"{destination} is inside {target}, where snapshots are. No node was made; choose another place."
+        )
+    if not parent.exists():
+        raise PathMissingError.parent_of(destination)
+
+
 @contextmanager
 def _building(destination: Path) -> Iterator[Path]:
     """Give a directory beside `destination` that takes its place when the block ends well, and is removed otherwise.
@@ -131,7 +161,6 @@ def _building(destination: Path) -> Iterator[Path]:
     files, parent = Files(), destination.absolute().parent
     building = parent / f".{destination.name}.restoring-{secrets.token_hex(4)}"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
         building.mkdir(mode=0o700)
         yield building
         _sync_tree(files, building)
@@ -140,6 +169,10 @@ def _building(destination: Path) -> Iterator[Path]:
         files.sync_directory(parent)
     except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        if isinstance(error, StoreFullError):
+            raise StoreFullError(
+                f"no space for {destination} on its device. Nothing was restored; make space, and restore again."
+            ) from error
         if isinstance(error, OSError):
             raise NodeIOError(
                 f"{destination} could not be restored: {error.strerror or error}. Nothing was left there; make space "
@@ -221,8 +254,8 @@ class _Builder:
                     advance(len(batch.ciphertext))
             except (StoreDamagedError, WrongKeyError) as error:
                 raise SnapshotDamagedError(
-                    f"snapshot {self._snapshot.name}: a pack of {name} is damaged: {error}. Nothing was restored; use "
-                    "another snapshot."
+                    f"snapshot {self._snapshot.name}: in a pack, {cause_of(error)}. Nothing was restored; use another "
+                    "snapshot."
                 ) from error
             store.commit(page_count=entry.page_count, byte_length=entry.byte_length)
         return pages

@@ -8,13 +8,14 @@ Invariants:
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from keystore.errors import KeystoreError, NameTakenError, NodeIOError, StoreLockedError
+from keystore.errors import KeystoreError, NameTakenError, NodeIOError, StoreLockedError, StoreMissingError
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, DatabaseKeys, StoreRecord, generate_database, generate_id, require_name
 from keystore.node.custody import Custody
@@ -84,8 +85,14 @@ class Stores:
         """
         database = self._custody.keystore.database(database_name)
         record = database.store(name)
+        path = self._layout.store(database.database_id, record.store_id)
+        if not os.path.lexists(path):
+            raise StoreMissingError(
+                f"store {database_name}/{name} is missing: there is no {path}. A missing file is never a fresh start; "
+                "bring the file back, or restore it from a snapshot."
+            )
         store = PageStore.open(
-            self._layout.store(database.database_id, record.store_id),
+            path,
             name=f"{database_name}/{name}",
             keys=self.keys(database),
             anchor=self._custody.anchors.of(record.store_id),
@@ -156,7 +163,7 @@ class Stores:
         try:
             with self.using(database.name, record.name) as store:
                 report = store.verify(progress)
-                return StoreCheck(database.name, record.name, report.pages, tuple(report.damaged))
+                return StoreCheck(database.name, record.name, report.pages, tuple(report.damaged), tuple(report.notes))
         except KeystoreError as error:
             return StoreCheck(database.name, record.name, 0, (error,))
 

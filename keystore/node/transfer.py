@@ -3,6 +3,7 @@
 Leaves to others: where the store lies, and when it enters the catalogue.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -12,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from keystore.errors import InputError, NodeIOError
+from keystore.errors import InputError, NodeIOError, PathMissingError, PathTakenError
 from keystore.keys.files import Files
+from keystore.node.places import require_outside
 from keystore.pages.file import EncryptedFile
 from keystore.pages.store import PageStore
 
@@ -74,6 +76,7 @@ def reading(source: Source) -> Iterator[BinaryIO]:
     """Open `source` for reading where it is a path; an object that is open already stays open.
 
     Raises:
+        PathMissingError: it is not there.
         InputError: it cannot be opened, or is a directory.
         NodeIOError: reading failed.
     """
@@ -91,36 +94,72 @@ def reading(source: Source) -> Iterator[BinaryIO]:
 def writing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """Give a file that becomes `path` when the block ends well, and otherwise never was.
 
+    A symbolic link is followed, also one that leads to nothing yet, which needs `overwrite`.
+
     Raises:
-        InputError: something is at `path`, and `overwrite` is not set; or `path` cannot be written.
+        PathTakenError: something is at `path`, and `overwrite` is not set or it is no regular file; it is unchanged.
+        PathMissingError, InputError: `path` cannot be written, or is inside a node or a snapshot.
         NodeIOError: writing failed; what was at `path` is unchanged.
     """
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise InputError(f"{path} exists and is unchanged; choose another place, or allow to overwrite it")
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
+    place, former = _find_place(path, overwrite=overwrite)
+    temporary = place.with_name(f".{place.name[:200]}.{secrets.token_hex(8)}")
     files = Files()
     try:
         fd = files.create(temporary)
+    except (FileNotFoundError, NotADirectoryError):
+        raise PathMissingError.parent_of(path) from None
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Nothing was exported.") from None
     try:
         with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
+            if former is not None:
+                _keep_access(fd, former)
             files.sync(fd)
-        files.rename(temporary, path)
-        files.sync_directory(path.parent)
+        files.rename(temporary, place)
+        files.sync_directory(place.parent)
     except OSError as error:
         files.remove(temporary)
-        raise NodeIOError(f"{path} could not be written: {error.strerror}. What was there is unchanged.") from error
+        raise NodeIOError(
+            f"{path} could not be written: {error.strerror}. What was there is unchanged; make space or give write "
+            "access, and export again."
+        ) from error
     except BaseException:
         files.remove(temporary)
         raise
 
 
+def _find_place(path: Path, *, overwrite: bool) -> tuple[Path, os.stat_result | None]:
+    """Return where the file goes, symbolic links followed, and the status of the one that it replaces."""
+    try:
+        place = Path(os.path.realpath(path))
+        former = place.stat() if os.path.lexists(place) else None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Nothing was exported.") from None
+    if former is not None and not stat.S_ISREG(former.st_mode):
+        raise PathTakenError(
+            f"{path} is no regular file, and is unchanged. Nothing was exported; choose another place, or export to "
+            "standard output."
+        )
+    if not overwrite and os.path.lexists(path):
+        raise PathTakenError(f"{path} exists and is unchanged; choose another place, or allow to overwrite it.")
+    require_outside(place, "file")
+    return place, former
+
+
+def _keep_access(fd: int, former: os.stat_result) -> None:
+    """Give a new file the owner and mode of the one that it replaces, as far as we may."""
+    with contextlib.suppress(PermissionError):
+        os.fchown(fd, former.st_uid, former.st_gid)
+    os.fchmod(fd, former.st_mode & 0o777)
+
+
 def _open_source(path: Path) -> BinaryIO:
     try:
         file = path.open("rb", buffering=0)
+    except (FileNotFoundError, NotADirectoryError):
+        raise PathMissingError(f"there is no file {path}. Nothing was imported; check the path.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Nothing was imported.") from None
     return file

@@ -1,40 +1,61 @@
 """Which keys are needed, by which nodes and which snapshots: read from clear parts, without any key.
 
-Invariant: a key is called unused only by its absence from a report without problems. What cannot be read is a problem.
+A key is what the KMS said it used: an ARN, a key identifier, a version name. What was configured stands beside it. An
+alias may point elsewhere by now, and one key may be configured in several ways.
+
+Invariant: a key is called unused only by its absence from a report without problems. What cannot be read is a problem,
+and a place where there is nothing to read is refused.
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from keystore.errors import InputError, KeyFileError
+from keystore.errors import KeyFileError, KeystoreError, NodeIOError, PathMissingError, SnapshotError, cause_of
+from keystore.format.wrapped import WrappedKey
 from keystore.keys import keyfile
 from keystore.keys.files import Files
 from keystore.node.layout import Layout
-from keystore.snapshots.listing import list_snapshots
+from keystore.node.places import is_node, node_around
+from keystore.snapshots.listing import SnapshotListing, list_snapshots
 from keystore.snapshots.target import LocalTarget
 
 
 @dataclass(frozen=True)
 class KeyUser:
-    """What uses a key: a node, by its directory, or a snapshot, by its id and target."""
+    """What uses a key: a node, by its directory, or a snapshot, by its id and target.
+
+    Attributes:
+        key_id: the key URI, exactly as configured there.
+    """
 
     kind: Literal["node", "snapshot"]
     place: str
     snapshot_id: bytes | None
     created_ns: int
     era: int
+    key_id: str
 
 
 @dataclass(frozen=True)
 class KeyUsage:
-    """One key and everything found that cannot be opened without it."""
+    """One key and everything found that cannot be opened without it.
 
-    key_id: str
+    Attributes:
+        key_version: what the KMS said it used; the key URI where it says nothing (key files, passphrases).
+    """
+
     provider: str
+    key_version: str
     users: tuple[KeyUser, ...]
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The key URIs under which it is configured."""
+        return tuple(sorted({user.key_id for user in self.users}))
 
 
 @dataclass(frozen=True)
@@ -43,47 +64,104 @@ class UsageReport:
 
     Attributes:
         problems: what could not be read; while there are any, no key is known to be unused.
+        notes: snapshots without a manifest: nothing can restore them, unless they are being written just now.
     """
 
     keys: tuple[KeyUsage, ...]
-    problems: tuple[str, ...]
+    problems: tuple[KeystoreError, ...]
+    notes: tuple[str, ...] = ()
 
 
 def keys_usage(places: Sequence[str | os.PathLike[str]]) -> UsageReport:
     """Report which key each node directory and each snapshot in `places` needs; from clear parts, without any key.
 
     Raises:
-        InputError: a place is neither a node directory nor a directory of snapshots.
+        PathMissingError: a place is not there, or has no node and no snapshot.
     """
-    found: dict[tuple[str, str], list[KeyUser]] = {}
-    problems: list[str] = []
+    search = _Search()
     for place in map(Path, places):
-        if (place / "keystore").exists() or (place / "anchors").exists():
-            _add_node(place, found, problems)
-        elif place.is_dir():
-            _add_snapshots(place, found, problems)
-        else:
-            raise InputError(f"{place} is neither a node directory nor a directory of snapshots. Check the path.")
-    keys = tuple(KeyUsage(key_id, provider, tuple(users)) for (provider, key_id), users in sorted(found.items()))
-    return UsageReport(keys, tuple(problems))
+        try:
+            search.look(place)
+        except OSError as error:
+            search.problems.append(NodeIOError(f"{place} cannot be read: {error.strerror}. Nothing was changed."))
+        except (KeyFileError, SnapshotError) as error:
+            search.problems.append(error)
+    keys = tuple(
+        KeyUsage(provider, version, tuple(users)) for (provider, version), users in sorted(search.users.items())
+    )
+    return UsageReport(keys, tuple(search.problems), tuple(search.notes))
 
 
-def _add_node(place: Path, found: dict[tuple[str, str], list[KeyUser]], problems: list[str]) -> None:
+def snapshots_at(place: Path) -> list[SnapshotListing]:
+    """Return all snapshots in the directory `place`, oldest first.
+
+    Raises:
+        PathMissingError: there is none, or `place` belongs to a node.
+        SnapshotError: it cannot be read.
+    """
+    node = node_around(place)
+    found = list_snapshots(LocalTarget(place)) if node is None and _is_directory(place) else []
+    if not found:
+        inside = f", which belongs to the node {node}" if node else ""
+        raise PathMissingError(
+            f"no snapshot in {place}{inside}. Nothing was changed; name a directory that snapshots are in."
+        )
+    return found
+
+
+def _is_directory(place: Path) -> bool:
     try:
+        return stat.S_ISDIR(place.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SnapshotError(f"{place} cannot be read: {error.strerror}. Nothing was changed.") from None
+
+
+class _Search:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.users: dict[tuple[str, str], list[KeyUser]] = {}
+        self.problems: list[KeystoreError] = []
+        self.notes: list[str] = []
+
+    def look(self, place: Path) -> None:
+        if is_node(place):
+            self._add_node(place)
+            return
+        try:
+            listings = snapshots_at(place)
+        except PathMissingError as error:
+            nothing = cause_of(error).replace("no snapshot", "no node and no snapshot", 1)
+            raise PathMissingError(
+                f"{nothing}. This tells nothing about any key; name node directories, and directories that snapshots "
+                "are in."
+            ) from None
+        for listing in listings:
+            self._add_snapshot(place, listing)
+
+    def _add_node(self, place: Path) -> None:
         head = keyfile.load(Files(), Layout(place).keystore).head
-    except KeyFileError as error:
-        problems.append(str(error))
-        return
-    user = KeyUser("node", str(place), None, head.written_ns, head.master_generation)
-    found.setdefault((head.wrapped.provider, head.wrapped.key_id), []).append(user)
+        self._add(head.wrapped, "node", place, None, head.written_ns, head.master_generation)
 
-
-def _add_snapshots(place: Path, found: dict[tuple[str, str], list[KeyUser]], problems: list[str]) -> None:
-    for listing in list_snapshots(LocalTarget(place)):
+    def _add_snapshot(self, place: Path, listing: SnapshotListing) -> None:
         head = listing.head
-        if head is None:
-            if listing.state != "incomplete":  # what has no manifest can never be restored, so it needs no key
-                problems.append(listing.problem)
-            continue
-        user = KeyUser("snapshot", str(place), head.snapshot_id, head.created_ns, head.era)
-        found.setdefault((head.wrapped.provider, head.wrapped.key_id), []).append(user)
+        if head is not None:
+            self._add(head.wrapped, "snapshot", place, head.snapshot_id, head.created_ns, head.era)
+        elif listing.error is not None:
+            self.problems.append(listing.error)
+        else:
+            self.notes.append(f"snapshot {listing.snapshot_id.hex()} in {place}: {listing.problem}")
+
+    def _add(
+        self,
+        wrapped: WrappedKey,
+        kind: Literal["node", "snapshot"],
+        place: Path,
+        snapshot_id: bytes | None,
+        created_ns: int,
+        era: int,
+    ) -> None:
+        user = KeyUser(kind, str(place), snapshot_id, created_ns, era, wrapped.key_id)
+        self.users.setdefault((wrapped.provider, wrapped.key_version or wrapped.key_id), []).append(user)

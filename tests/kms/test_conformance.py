@@ -53,7 +53,7 @@ class Subject:
 
 def passphrase_kms(text: str) -> Kms:
     cost = Argon2Cost(operations=1, memory_bytes=8192)
-    return PassphraseKms(parse("local+passphrase:///test"), lambda: SecretKey(text.encode()), cost)
+    return PassphraseKms(parse("local+passphrase:///test"), lambda uri: SecretKey(text.encode()), cost)
 
 
 def connect_to(emulator: Emulator, client: str, uri: str) -> Kms:

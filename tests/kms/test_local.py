@@ -28,7 +28,7 @@ CHEAP = Argon2Cost(operations=1, memory_bytes=8192)
 
 
 def passphrase_kms(text: str, cost: Argon2Cost = CHEAP) -> PassphraseKms:
-    return PassphraseKms(parse("local+passphrase:///test"), lambda: SecretKey(text.encode()), cost)
+    return PassphraseKms(parse("local+passphrase:///test"), lambda uri: SecretKey(text.encode()), cost)
 
 
 def key_file_kms(path: Path) -> Kms:
@@ -126,7 +126,7 @@ def test_costs_beyond_the_limits_are_refused(operations: int, memory_bytes: int)
 
 def test_close_wipes_the_passphrase() -> None:
     held = SecretKey(b"word")
-    kms = PassphraseKms(parse("local+passphrase:///x"), lambda: held, CHEAP)
+    kms = PassphraseKms(parse("local+passphrase:///x"), lambda uri: held, CHEAP)
     kms.describe()
     kms.close()
     kms.close()

@@ -37,8 +37,8 @@ def test_life_of_a_node(emulator: Emulator, directory: Path, source: Path, provi
         assert exported(node) == source.read_bytes()
     calls = [call for call in emulator.calls(key_name(uri)) if call.plaintext_bytes]
     assert {call.plaintext_bytes for call in calls} == {32}
-    # init: wrap and proof, then open; rotation: wrap and proof; open again.
-    assert len(calls) == 6
+    # init: wrap and proof; rotation: wrap and proof; open again.
+    assert len(calls) == 5
 
 
 @pytest.mark.parametrize(("old", "new"), [*permutations(CLOUDS, 2)])

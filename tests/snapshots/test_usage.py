@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keystore.errors import InputError
+from keystore.errors import PathMissingError
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
 from keystore.node.usage import keys_usage
@@ -23,7 +23,8 @@ def test_nodes_and_snapshots_by_key(
     assert connect.asked == []
     assert report.problems == ()
     found = {
-        key.key_id: [(user.kind, user.place, user.snapshot_id, user.era) for user in key.users] for key in report.keys
+        key.key_version: [(user.kind, user.place, user.snapshot_id, user.era) for user in key.users]
+        for key in report.keys
     }
     assert found == {
         cmk: [("snapshot", str(target.path), taken.snapshot_id, 1)],
@@ -44,16 +45,18 @@ def test_what_cannot_be_read_is_a_problem(taken: Taken, node: Node, target: Loca
     assert report.keys == ()
     assert len(report.problems) == 2
     (tmp_path / "node" / "keystore").unlink()
-    assert "is missing" in keys_usage([tmp_path / "node"]).problems[0]
+    assert "is missing" in str(keys_usage([tmp_path / "node"]).problems[0])
 
 
 def test_an_incomplete_snapshot_needs_no_key(taken: Taken, target: LocalTarget) -> None:
     taken.manifest.unlink()
-    assert keys_usage([target.path]) == keys_usage([])
+    report = keys_usage([target.path])
+    assert (report.keys, report.problems) == ((), ())
+    assert taken.snapshot_id.hex() in report.notes[0]
 
 
 def test_a_place_that_is_neither(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for place in (tmp_path / "file", tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="neither a node"):
+        with pytest.raises(PathMissingError, match="no node and no snapshot in"):
             keys_usage([place])

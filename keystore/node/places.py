@@ -1,0 +1,70 @@
+"""Tells what a directory is, a node or a place of snapshots, and what lies inside one; from magic bytes, without keys.
+
+A name alone says nothing: anybody may have a file called `keystore`.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from keystore.errors import InputError
+from keystore.format.anchors import MAGIC as ANCHORS_MAGIC
+from keystore.format.keyfile import MAGIC as KEYFILE_MAGIC
+from keystore.format.manifest import MAGIC as MANIFEST_MAGIC
+from keystore.node.layout import Layout
+from keystore.snapshots.target import MANIFEST
+
+
+def is_node(path: Path) -> bool:
+    """Tell whether `path` holds a keystore file or anchors.
+
+    Raises:
+        OSError: the system does not let us look.
+    """
+    layout = Layout(path)
+    return _begins(layout.keystore, KEYFILE_MAGIC) or _begins(layout.anchors, ANCHORS_MAGIC)
+
+
+def node_around(path: Path) -> Path | None:
+    """Return the node that `path` is, or lies in, whether or not it exists; symbolic links are followed."""
+    return _around(path, is_node)
+
+
+def snapshot_around(path: Path) -> Path | None:
+    """Return the snapshot that `path` is, or lies in; as `node_around`."""
+    return _around(path, lambda place: _begins(place / MANIFEST, MANIFEST_MAGIC))
+
+
+def require_outside(path: Path, what: str) -> None:
+    """Refuse to make something inside a node or a snapshot: its owner would report it, or remove it.
+
+    Raises:
+        InputError: `path` is inside one; nothing was changed.
+    """
+    for kind, place in (("node", node_around(path)), ("snapshot", snapshot_around(path))):
+        if place is not None:
+            raise InputError(f"{path} is inside the {kind} {place}. No {what} was made; choose a place outside it.")
+
+
+def _around(path: Path, is_one: Callable[[Path], bool]) -> Path | None:
+    found = Path(os.path.realpath(path))
+    for place in (found, *found.parents):
+        try:
+            if is_one(place):
+                return place
+        except OSError:
+            continue  # where we may not look we cannot write either
+    return None
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return os.read(fd, len(magic)) == magic
+    except IsADirectoryError:
+        return False
+    finally:
+        os.close(fd)

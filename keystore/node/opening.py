@@ -43,7 +43,7 @@ def new_directory(layout: Layout) -> Iterator[DirectoryLock]:
         NodeExistsError: something else is there, or a node; it is unchanged.
         PathMissingError, InputError: there is no place for it; nothing was changed.
     """
-    require_outside(layout.root.parent, "node")
+    require_outside(layout.root, "node")
     is_new = _make_directory(layout)
     _require_unused(layout)
     lock = DirectoryLock(layout.root)

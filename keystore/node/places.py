@@ -35,13 +35,17 @@ def snapshot_around(path: Path) -> Path | None:
     return _around(path, lambda place: _begins(place / MANIFEST, MANIFEST_MAGIC))
 
 
-def require_outside(path: Path, what: str) -> None:
+def require_outside(path: Path, what: str, *, directory: Path | None = None) -> None:
     """Refuse to make something inside a node or a snapshot: its owner would report it, or remove it.
+
+    Args:
+        directory: where it is made; by default the one that holds `path`.
 
     Raises:
         InputError: `path` is inside one; nothing was changed.
     """
-    for kind, place in (("node", node_around(path)), ("snapshot", snapshot_around(path))):
+    around = directory or Path(os.path.realpath(path)).parent
+    for kind, place in (("node", node_around(around)), ("snapshot", snapshot_around(around))):
         if place is not None:
             raise InputError(f"{path} is inside the {kind} {place}. No {what} was made; choose a place outside it.")
 

@@ -78,7 +78,7 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
         StoreError: a store does not open, cannot be read, or has a damaged page; nothing is left in the target.
     """
     if isinstance(target, LocalTarget):
-        require_outside(target.path, "snapshot")
+        require_outside(target.path, "snapshot", directory=target.path)
 
     @contextmanager
     def pin(database: Database, record: StoreRecord) -> Iterator[Pin]:
@@ -143,7 +143,7 @@ def _require_free(destination: Path) -> None:
 
 def _require_place(destination: Path, target: SnapshotTarget) -> None:
     parent = Path(os.path.realpath(destination)).parent
-    require_outside(parent, "node")
+    require_outside(destination, "node")
     if isinstance(target, LocalTarget) and parent.is_relative_to(os.path.realpath(target.path)):
         raise InputError(
             f"{destination} is inside {target}, where snapshots are. No node was made; choose another place."

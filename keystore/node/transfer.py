@@ -140,7 +140,7 @@ def _find_place(path: Path, *, overwrite: bool) -> tuple[Path, os.stat_result | 
     if former is not None and not stat.S_ISREG(former.st_mode):
         raise PathTakenError(
             f"{path} is no regular file, and is unchanged. Nothing was exported; choose another place, or export to "
-            "standard output."
+            "standard output (-)."
         )
     if not overwrite and os.path.lexists(path):
         raise PathTakenError(f"{path} exists and is unchanged; choose another place, or allow to overwrite it.")

@@ -1,5 +1,6 @@
 """Bad input: a clear error with its exit code, no traceback, and nothing lost."""
 
+import json
 import os
 import resource
 import signal
@@ -234,6 +235,7 @@ def test_no_room_in_the_middle_of_an_import(made: Made, tmp_path: Path) -> None:
     big.write_bytes(os.urandom(1 << 20) * 8)
     done = with_little_room("import", made.node, "db/big", big)
     assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
+    assert f"no space for db/big on the device of {made.node}" in json.loads(done.stdout)["error"]["message"]
     assert [file["name"] for file in keystore("ls", made.node, "--json").json["files"]] == ["file"]
     assert len(list(made.node.glob("databases/*/*"))) == 1
     untouched(made, tmp_path)
@@ -249,6 +251,7 @@ def test_no_room_for_a_snapshot_a_restore_or_an_export(made: Made, tmp_path: Pat
     assert keystore("snapshot", "create", made.node, tmp_path / "snaps").code == 0
     done = with_little_room("snapshot", "restore", tmp_path / "snaps", "latest", tmp_path / "restored")
     assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
+    assert f"no space for {tmp_path / 'restored'} on its device" in json.loads(done.stdout)["error"]["message"]
     done = with_little_room("export", made.node, "db/big", tmp_path / "restored.bin")
     assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
     assert [entry.name for entry in tmp_path.iterdir() if "restored" in entry.name] == []

@@ -6,7 +6,7 @@ the process goes on.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from kms_emulator.wire.call import NoAnswerError
@@ -46,6 +46,8 @@ class App:
     def __init__(self, default: Handler, exact: Mapping[str, Handler], prefixes: Mapping[str, Handler]) -> None:
         self._default, self._exact = default, dict(exact)
         self._under_way = 0
+        self._idle: set[Callable[[], None]] = set()
+        self._stopping = False
         self._prefixes = sorted(prefixes.items(), key=lambda item: -len(item[0]))
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -54,8 +56,28 @@ class App:
         self._under_way += 1
         try:
             await self._serve(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and the request took too long to end by itself
+            await _drop(scope, receive)
         finally:
             self._under_way -= 1
+
+    def stop(self) -> None:
+        """Drop the connections of requests that nothing is done for: half sent, or told to hang. They would not end."""
+        self._stopping = True
+        for abort in list(self._idle):
+            abort()
+
+    @contextlib.contextmanager
+    def _idling(self, scope: Event) -> Iterator[None]:
+        """Let `stop` drop the connection for as long as the block lasts."""
+        abort = scope[ABORT_KEY]
+        self._idle.add(abort)
+        if self._stopping:
+            abort()
+        try:
+            yield
+        finally:
+            self._idle.discard(abort)
 
     async def _serve(self, scope: Event, receive: Receive, send: Send) -> None:
         try:
@@ -64,16 +86,18 @@ class App:
             return
         except NoAnswerError as error:
             if error.wait is not None:
-                await _until_gone(error.wait, receive)
-            scope[ABORT_KEY]()
-            await receive()  # returns once the connection is gone; before that uvicorn would answer in our place
+                with self._idling(scope):
+                    await _until_gone(error.wait, receive)
+            await _drop(scope, receive)
             return
         with scope.get(JOIN_KEY, _APART):
             await _send(response, send)
 
     async def _respond(self, scope: Event, receive: Receive) -> HttpResponse:
         try:
-            request = _request(scope, await _read_body(receive))
+            with self._idling(scope):
+                body = await _read_body(receive)
+            request = _request(scope, body)
             if self._under_way > REQUESTS_AT_ONCE_MAX:
                 text = f"more than {REQUESTS_AT_ONCE_MAX} requests are under way; try again"
                 return json_response({"__type": "ServiceUnavailable", "message": text}, 503)
@@ -94,6 +118,12 @@ class App:
         if found is not None:
             return found
         return next((handler for prefix, handler in self._prefixes if path.startswith(prefix)), self._default)
+
+
+async def _drop(scope: Event, receive: Receive) -> None:
+    """End the connection without an answer."""
+    scope[ABORT_KEY]()
+    await receive()  # returns once the connection is gone; before that uvicorn would answer in our place
 
 
 async def _until_gone(wait: Callable[[], Awaitable[None]], receive: Receive) -> None:

@@ -40,7 +40,7 @@ class HttpServer:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_GRACE_S,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, app)
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -61,15 +61,30 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, without its own signal handlers, and telling when it accepts."""
+    """uvicorn's server, without its own signal handlers, telling when it accepts, and quiet when it stops."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
+        self._app = app
         self.accepting = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.accepting.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and leave uvicorn no request to cancel: it would log each, and answer 500."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        self._app.stop()
+        running = set(self.server_state.tasks)
+        if running:
+            _, late = await asyncio.wait(running, timeout=STOP_GRACE_S)
+            for task in late:
+                task.cancel()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -1,13 +1,17 @@
 """The HTTP server beside gRPC: one event loop, its own port, limits, and an end that waits for nobody."""
 
 import asyncio
+import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
+from keystore_api.admin.v1 import admin_pb2
+from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
 
@@ -15,10 +19,10 @@ from kms_emulator.cli import serve
 from kms_emulator.cli.exits import UNUSABLE, CommandError
 from kms_emulator.model.material import Material
 from kms_emulator.wire.http import app as http_app
-from kms_emulator.wire.http.app import App, Event
+from kms_emulator.wire.http.app import ABORT_KEY, App, Event
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse
 from tests.emulator.aws_http.clients import client, post
-from tests.emulator.running import WAIT_MAX_S, Running, process, run_cli
+from tests.emulator.running import WAIT_MAX_S, Running, process, run_cli, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -98,10 +102,45 @@ async def _statuses_of(count: int) -> list[int]:
         if event["type"] == "http.response.start":
             statuses.append(event["status"])
 
-    scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": []}
+    scope = {"type": "http", "method": "POST", "raw_path": b"/", "query_string": b"", "headers": [], ABORT_KEY: bool}
     app = App(handle, {}, {})
     await asyncio.gather(*(app(scope, receive, send) for _ in range(count)))
     return statuses
+
+
+HALF_SENT = (
+    b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: TrentService.ListKeys\r\nExpect: 100-continue\r\n"
+    b"Content-Length: 10\r\n\r\n{"
+)
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return what the server sends until the connection ends, in whatever way."""
+    found = b""
+    try:
+        while part := connection.recv(65536):
+            found += part
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def test_the_end_drops_hung_and_half_sent_requests_without_a_word(tmp_path: Path) -> None:
+    with process(tmp_path) as emulator, grpc.insecure_channel(emulator.endpoint) as channel:
+        admin = AdminStub(channel)
+        admin.AddFault(admin_pb2.Fault(kind="hang", operation="ListKeys"))
+        host, _, port = str(emulator.ready["aws"]).removeprefix("http://").rpartition(":")
+        with (
+            socket.create_connection((host, int(port)), WAIT_MAX_S) as hung,
+            socket.create_connection((host, int(port)), WAIT_MAX_S) as half,
+        ):
+            half.sendall(HALF_SENT)
+            assert half.recv(25).startswith(b"HTTP/1.1 100")
+            hung.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: TrentService.ListKeys\r\n")
+            hung.sendall(b"Content-Length: 2\r\n\r\n{}")
+            wait_until(lambda: admin.ListFaults(admin_pb2.ListFaultsRequest()).faults[0].met == 1)
+            assert emulator.end(signal.SIGTERM)[::2] == (0, "")
+            assert (received(hung), received(half)) == (b"", b"")
 
 
 def test_port_in_use_is_told(tmp_path: Path) -> None:

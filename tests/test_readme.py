@@ -52,7 +52,13 @@ def test_the_quick_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "python"])
 def test_the_python_examples(text: str, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", text], check=True, cwd=tmp_path, timeout=TIMEOUT_S)
+    """A block of tests is run by pytest, as its reader would; any other by Python."""
+    (tmp_path / "test_example.py").write_text(text)
+    if "def test_" in text:
+        command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"]
+    else:
+        command = ["test_example.py"]
+    subprocess.run([sys.executable, *command], check=True, cwd=tmp_path, timeout=TIMEOUT_S)
 
 
 def test_every_link_inside_the_repository_leads_somewhere() -> None:

@@ -178,10 +178,19 @@ class KmsEmulator:
         self._ask(lambda controls: controls.reset(pb.ResetRequest()))
 
     def calls(
-        self, *, provider: str = "", operation: str = "", key: str = "", outcome: str = "", caller: str = ""
+        self,
+        *,
+        provider: str | None = None,
+        operation: str | None = None,
+        key: str | None = None,
+        outcome: str | None = None,
+        caller: str | None = None,
     ) -> list[CallRecord]:
-        """Return the logged calls that fit, oldest first: names, outcomes and lengths, never contents."""
-        wanted = CallFilter(provider, operation, key, outcome, caller)
+        """Return the logged calls that fit, oldest first: names, outcomes and lengths, never contents.
+
+        What is None or empty fits all.
+        """
+        wanted = CallFilter(provider or "", operation or "", key or "", outcome or "", caller or "")
         return self._run(lambda: list(self._started_core().calls.select(wanted)))
 
     def state(self) -> dict[str, Any]:

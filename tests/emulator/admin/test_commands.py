@@ -41,3 +41,8 @@ def test_users(kms_emulator: KmsEmulator, tmp_path: Path) -> None:
     run(kms_emulator, "user", "remove", "alice", code=NOT_FOUND)
     run(kms_emulator, "user", "put", "a b", code=USAGE)
     run(kms_emulator, "user", "put", "a", "--policy-file", str(tmp_path / "none"), code=USAGE)
+
+
+def test_a_misspelt_operation_is_refused(kms_emulator: KmsEmulator) -> None:
+    assert "did you mean Decrypt" in run(kms_emulator, "fault", "add", "throttle", "--operation", "Decrpyt", code=USAGE)
+    assert kms_emulator.faults.list() == []

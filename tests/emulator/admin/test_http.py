@@ -185,6 +185,7 @@ def test_reset(ask: Ask, kms_emulator: KmsEmulator) -> None:
         ("POST", "faults", b"[" * 100_000, 400, "not JSON"),
         ("POST", "faults", b'{"kind": "close", "colour": 1}', 400, "colour"),
         ("POST", "faults", b'{"kind": "earthquake"}', 400, "kind must be one of"),
+        ("POST", "faults", b'{"kind": "close", "operation": "Decrpyt"}', 400, "did you mean Decrypt"),
         ("POST", "faults", b'{"kind": "latency", "delay": true}', 400, "delay"),
         ("POST", "faults", b'{"kind": "latency", "delay": 1e300}', 400, "delay"),
         ("POST", "faults", b'{"kind": "latency", "delay": 601}', 400, "0 to 600 seconds"),

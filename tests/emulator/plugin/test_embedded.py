@@ -90,6 +90,26 @@ def test_faults_are_listed_and_removed() -> None:
         assert kms.faults.list() == []
 
 
+def test_a_fault_for_an_operation_that_no_cloud_has_is_refused() -> None:
+    with KmsEmulator() as kms:
+        for fields, text in (
+            ({"operation": "Decrpyt"}, "did you mean Decrypt"),
+            ({"operation": "decrypt", "provider": "aws"}, "did you mean Decrypt"),
+            ({"operation": "AssumeRole"}, "no cloud has an operation 'AssumeRole'"),
+            ({"operation": "WrapKey", "provider": "gcp"}, "gcp has no operation 'WrapKey'"),
+        ):
+            with pytest.raises(ValueError, match=text):
+                kms.faults.add("throttle", **fields)
+        assert kms.faults.list() == []
+        kms.faults.add("close", operation="WrapKey", provider="azure")
+
+
+def test_none_is_a_filter_that_is_not_set() -> None:
+    with KmsEmulator() as kms:
+        kms.boto3_client().create_key()
+        assert len(kms.calls(outcome=None, operation=None, provider=None, key=None, caller=None)) == 1
+
+
 def test_seed_file_and_reset() -> None:
     with KmsEmulator(seed_file=EXAMPLE) as kms:
         client = kms.boto3_client("kms", region_name="eu-west-1")

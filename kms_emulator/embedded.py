@@ -6,10 +6,12 @@ does with loops, or blocks on, the emulator answers. The calling thread only eve
 
 import asyncio
 import contextlib
+import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,7 @@ from keystore_api.admin.v1 import admin_pb2 as pb
 from kms_emulator.admin.controls import Controls
 from kms_emulator.admin.errors import RefusedError
 from kms_emulator.admin.forms import form_of, to_form
+from kms_emulator.admin.users import credentials_of
 from kms_emulator.calls import CallFilter, CallRecord
 from kms_emulator.core import Core
 from kms_emulator.model.entropy import RepeatedEntropy
@@ -47,6 +50,7 @@ class KmsEmulator:
     Attributes:
         clock: the virtual clock.
         faults: faults on command.
+        users: users of the AWS account, whom policies hold.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class KmsEmulator:
         self._server: Server | None = None
         self.clock = Clock(self)
         self.faults = Faults(self)
+        self.users = Users(self)
 
     # -- life
 
@@ -160,14 +165,24 @@ class KmsEmulator:
 
         return variables(self.grpc_endpoint, self.server.url)
 
-    def boto3_client(self, service: str = "kms", *, region_name: str = REGION_DEFAULT, **options: Any) -> "KMSClient":
+    def boto3_client(
+        self,
+        service: str = "kms",
+        *,
+        user: "str | User | None" = None,
+        region_name: str = REGION_DEFAULT,
+        **options: Any,
+    ) -> "KMSClient":
         """Return a client of boto3, unmodified, that talks to this emulator; the caller closes it.
 
-        Credentials are nobody's unless given; all other options go to `boto3.client`.
+        It calls as `user`, by name or as `users.put` returned it. Without one credentials are nobody's unless given:
+        such a caller may do everything, and under `strict_auth` nothing. All other options go to `boto3.client`.
         """
         import boto3
 
         known = {"aws_access_key_id": DUMMY_KEY, "aws_secret_access_key": DUMMY_KEY, "endpoint_url": self.aws_endpoint}
+        if user is not None:
+            known |= (self.users.get(user) if isinstance(user, str) else user).credentials
         client: KMSClient = boto3.session.Session().client(service, region_name=region_name, **known | options)  # type: ignore[call-overload] # the service is the caller's choice
         return client
 
@@ -257,6 +272,52 @@ class Clock:
 
     def _told(self, act: Callable[[Controls], pb.Clock]) -> datetime:
         return self._emulator._ask(act).now.ToDatetime(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the AWS account, with one of its access keys."""
+
+    name: str
+    arn: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Return the access key as `boto3.client` takes it."""
+        return {"aws_access_key_id": self.access_key_id, "aws_secret_access_key": self.secret_access_key}
+
+
+class Users:
+    """Users of a running emulator's AWS account: what they may do is what their policies and those of keys say."""
+
+    def __init__(self, emulator: KmsEmulator) -> None:
+        self._emulator = emulator
+
+    def put(self, name: str, *, policy: Mapping[str, Any] | str | None = None) -> User:
+        """Create a user, or give one another policy; without a policy a user keeps its own, and a new one has none.
+
+        ValueError says what is wrong with the name or the policy, and nothing was changed.
+        """
+        text = json.dumps(policy) if isinstance(policy, Mapping) else policy or ""
+        self._emulator._ask(lambda controls: controls.put_user(pb.PutUserRequest(name=name, policy=text)))
+        return self.get(name)
+
+    def get(self, name: str) -> User:
+        """Return a user and its newest access key; ValueError if there is no such user, or it has no access key."""
+        found = self._emulator._ask(lambda controls: controls.list_users(pb.ListUsersRequest())).users
+        arn = next((user.arn for user in found if user.name == name), "")
+        core = self._emulator._started_core()
+        usable = self._emulator._run(lambda: credentials_of(core, arn))
+        if not usable:
+            raise ValueError(f"there is no user {name} with an access key; make it with users.put({name!r})")
+        newest = max(usable, key=lambda credential: credential.created_ns)
+        return User(name, arn, newest.id, newest.secret)
+
+    def remove(self, name: str) -> None:
+        """Remove a user: its access keys are refused from now on; ValueError if there is no such user."""
+        self._emulator._ask(lambda controls: controls.remove_user(pb.RemoveUserRequest(name=name)))
 
 
 class Faults:

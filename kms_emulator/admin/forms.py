@@ -15,6 +15,8 @@ from kms_emulator.wire.times import SECOND_NS, duration_ns
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LENGTH_PATTERN = re.compile(r"([0-9]{1,12})([smhd])")
+POLICY_FIELD = "policy"
+"""The field that is a JSON document as text; an object stands for its text."""
 _DURATION, _TIMESTAMP = "google.protobuf.Duration", "google.protobuf.Timestamp"
 
 Form = TypeVar("Form", bound=Message)
@@ -46,6 +48,8 @@ def form_of(form: type[Form], value: object) -> Form:
     for field in form.DESCRIPTOR.fields:
         if field.message_type is not None and field.message_type.full_name == _DURATION and field.name in value:
             value = value | {field.name: _duration_text(value[field.name])}
+    if POLICY_FIELD in form.DESCRIPTOR.fields_by_name and isinstance(value.get(POLICY_FIELD), dict):
+        value = value | {POLICY_FIELD: json.dumps(value[POLICY_FIELD])}
     try:
         message = form()
         json_format.ParseDict(value, message)

@@ -27,9 +27,10 @@ USERS_MAX = 1000
 
 
 def put_user(core: Core, request: pb.PutUserRequest) -> pb.User:
-    """Create a user, or change its policy and give it one more access key.
+    """Create a user, or replace its policies by a given one and issue it a given access key.
 
-    The answer has the secret of an access key that was made here, once; a given one is not repeated.
+    A user without an access key gets a fresh one. The answer has the secret of an access key that was made here, once;
+    a given one is not repeated.
     """
     if not NAME_PATTERN.fullmatch(request.name):
         raise RefusedError(f"name must match {NAME_PATTERN.pattern}")
@@ -39,7 +40,8 @@ def put_user(core: Core, request: pb.PutUserRequest) -> pb.User:
     if identity is None and len(_users(core)) >= USERS_MAX:
         raise RefusedError(f"there are {USERS_MAX} users already; remove some")
     credential, made = _credential(core, request, arn, identity)
-    policies = {POLICY_NAME: request.policy} if request.policy else {}
+    kept = identity.policies if identity else {}
+    policies = {POLICY_NAME: request.policy} if request.policy else kept
     user_id = identity.id if identity else new_id(IdentityKind.USER, names.ACCOUNT_ID, core.registry.new_bytes)
     created_ns = identity.created_ns if identity else core.now_ns()
     identity = core.identities.put(Identity(arn, IdentityKind.USER, names.ACCOUNT_ID, user_id, created_ns, policies))
@@ -66,9 +68,14 @@ def remove_user(core: Core, name: str) -> None:
 
 def user_message(core: Core, identity: Identity) -> pb.User:
     """Return a user without secrets."""
-    keys = [credential.id for credential in core.identities.credentials_of(identity.name) if _lasting(credential)]
+    keys = [credential.id for credential in credentials_of(core, identity.name)]
     policy = next(iter(identity.policies.values()), "")
     return pb.User(name=name_of(identity.name), arn=identity.name, policy=policy, access_key_ids=keys)
+
+
+def credentials_of(core: Core, arn: str) -> list[Credential]:
+    """Return a user's access keys that can be used; not those of its sessions."""
+    return [credential for credential in core.identities.credentials_of(arn) if _lasting(credential)]
 
 
 def _users(core: Core) -> list[Identity]:
@@ -91,10 +98,10 @@ def _check_policy(text: str) -> None:
 def _credential(
     core: Core, request: pb.PutUserRequest, arn: str, identity: Identity | None
 ) -> tuple[Credential | None, bool]:
-    """Return the access key to issue, if any, and whether it was made here: for a new user without a given one."""
+    """Return the access key to issue, if any, and whether it was made here: for a user without one."""
     if bool(request.access_key_id) is not bool(request.secret_access_key):
         raise RefusedError("access_key_id and secret_access_key belong together")
-    if not request.access_key_id and identity is not None:
+    if not request.access_key_id and identity is not None and credentials_of(core, arn):
         return None, False
     made = not request.access_key_id
     key_id = request.access_key_id or new_access_key_id(ACCESS_KEY_PREFIX, core.registry.new_bytes)

@@ -24,7 +24,9 @@ def user() -> None:
 @click.option("--access-key-id", default="", help="16 to 128 letters and digits; a new user gets a fresh one.")
 @click.option("--secret-access-key", default="", help="Goes with --access-key-id.")
 @click.option(
-    "--policy-file", type=click.Path(dir_okay=False, path_type=Path), help="What the user may do, as a JSON policy."
+    "--policy-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What the user may do, as a JSON policy. Without it a user keeps its policy, and a new one may do nothing.",
 )
 @endpoint_option
 @json_option
@@ -32,7 +34,10 @@ def user() -> None:
 def put_user(
     name: str, access_key_id: str, secret_access_key: str, policy_file: Path | None, endpoint: str, as_json: bool
 ) -> None:
-    """Create a user, or replace its policy and add an access key. A secret that is made here is printed once."""
+    """Create a user, or change one: give it another policy, one more access key, or both.
+
+    What is not given stays as it is. A secret that is made here is printed once.
+    """
     try:
         policy = policy_file.read_text(encoding="utf-8") if policy_file else ""
     except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 from kms_emulator.embedded import KmsEmulator
 
 Ask = Callable[..., tuple[int, Any]]
+ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
 SECRET = b"a plaintext that nobody may see"
 
 
@@ -132,8 +133,9 @@ def test_users_can_call_and_removed_ones_cannot(ask: Ask, kms_emulator: KmsEmula
     theirs = kms_emulator.boto3_client("kms", aws_access_key_id=key_id, aws_secret_access_key=secret)
     with pytest.raises(theirs.exceptions.ClientError, match="AccessDeniedException"):
         theirs.create_key()
-    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
-    changed = ask("POST", "users", {"name": "alice", "policy": json.dumps(policy)})[1]
+    policy = ALL
+    changed = ask("POST", "users", {"name": "alice", "policy": policy})[1]
+    assert ask("POST", "users", {"name": "alice"})[1]["policy"] == changed["policy"] == json.dumps(policy)
     assert (changed["access_key_ids"], changed["secret_access_key"]) == ([key_id], "")
     assert theirs.create_key()["KeyMetadata"]["Enabled"]
     assert kms_emulator.calls(outcome="OK")[-1].caller == made["arn"]

@@ -1,12 +1,14 @@
 """`KmsEmulator` in plain Python: sync and async, its clock, faults, calls and state, and what it refuses."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +104,34 @@ def test_a_fault_for_an_operation_that_no_cloud_has_is_refused() -> None:
                 kms.faults.add("throttle", **fields)
         assert kms.faults.list() == []
         kms.faults.add("close", operation="WrapKey", provider="azure")
+
+
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*"}]}
+
+
+@pytest.mark.parametrize("policy", [POLICY, json.dumps(POLICY)])
+def test_users_are_held_to_their_policies(policy: dict[str, Any] | str) -> None:
+    with KmsEmulator(strict_auth=True) as kms:
+        alice = kms.users.put("alice", policy=policy)
+        assert (alice.arn, alice.secret_access_key in repr(alice)) == ("arn:aws:iam::111122223333:user/alice", False)
+        assert kms.users.put("alice") == alice
+        for client in (kms.boto3_client(user=alice), kms.boto3_client("kms", user="alice")):
+            client.create_key()
+            with pytest.raises(client.exceptions.ClientError, match="AccessDeniedException"):
+                client.list_keys()
+        with pytest.raises(client.exceptions.ClientError, match="UnrecognizedClientException"):
+            kms.boto3_client().list_keys()
+        assert {call.caller for call in kms.calls(operation="CreateKey")} == {alice.arn}
+        kms.users.remove("alice")
+        with pytest.raises(client.exceptions.ClientError, match="UnrecognizedClientException"):
+            client.create_key()
+        with pytest.raises(ValueError, match="there is no user alice"):
+            kms.users.remove("alice")
+        with pytest.raises(ValueError, match="there is no user alice"):
+            kms.boto3_client(user="alice")
+        with pytest.raises(ValueError, match="policy"):
+            kms.users.put("bob", policy={"Statement": 1})
+        assert kms.state()["users"] == []
 
 
 def test_none_is_a_filter_that_is_not_set() -> None:

@@ -1,11 +1,16 @@
 """What all tests share: fixtures, and a way to tell figures that a run shows at its end."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
 
 from tests.emulator_process import emulator as emulator
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: tests that interrupt one need it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test depends on how fast a machine is.
 settings.register_profile("project", deadline=None)

@@ -16,6 +16,12 @@ from kms_emulator.wire.perform import internal_error
 BODY_BYTES_MAX = 1 << 20
 """LIMIT: bytes of a request's body, as for gRPC; the largest legal one is a key policy of 128 KiB and some."""
 
+BODY_READ_S_MAX = 60
+"""LIMIT: seconds for a body to come; a connection that stalls is answered 408 and closed."""
+
+LINGER_S_MAX = 5
+"""LIMIT: seconds for which the rest of a refused body is taken before the connection is closed."""
+
 REQUESTS_AT_ONCE_MAX = 1000
 """LIMIT: requests under way at once, each of which may make a key in a thread; more are told to come again."""
 
@@ -24,6 +30,9 @@ ABORT_KEY = "kms_emulator.abort"
 
 JOIN_KEY = "kms_emulator.join"
 """Where the server puts what makes one write of several, for as long as it is entered, into a request's scope."""
+
+CLOSING = (("connection", "close"),)
+"""The headers of an answer to a request that was not read to its end."""
 
 _APART = contextlib.nullcontext()
 
@@ -38,6 +47,10 @@ class GoneError(Exception):
 
 class TooLongError(Exception):
     """The body is longer than BODY_BYTES_MAX."""
+
+
+class TooSlowError(Exception):
+    """The body did not come within BODY_READ_S_MAX."""
 
 
 class App:
@@ -92,11 +105,16 @@ class App:
             return
         with scope.get(JOIN_KEY, _APART):
             await _send(response, send)
+        if response.headers == CLOSING:
+            with self._idling(scope):
+                await _linger(receive)
+            await send({"type": "http.response.body", "body": b""})
 
     async def _respond(self, scope: Event, receive: Receive) -> HttpResponse:
         try:
             with self._idling(scope):
-                body = await _read_body(receive)
+                _refuse_announced(scope)
+                body = await _read_in_time(receive)
             request = _request(scope, body)
             if self._under_way > REQUESTS_AT_ONCE_MAX:
                 text = f"more than {REQUESTS_AT_ONCE_MAX} requests are under way; try again"
@@ -106,9 +124,9 @@ class App:
             raise
         except TooLongError:
             text = f"the body is longer than {BODY_BYTES_MAX} bytes"
-            error = {"__type": "RequestEntityTooLargeException", "message": text}
-            # The rest of the body is not read: the connection is of no more use.
-            return HttpResponse(413, json_response(error).body, headers=(("connection", "close"),))
+            return _last_response(413, "RequestEntityTooLargeException", text)
+        except TooSlowError:
+            return _last_response(408, "RequestTimeoutException", f"the body did not come within {BODY_READ_S_MAX} s")
         except Exception as error:
             failed = internal_error(f"{scope['method']} request", error)
             return json_response({"__type": failed.code, "message": failed.message}, 500)
@@ -136,6 +154,22 @@ async def _until_gone(wait: Callable[[], Awaitable[None]], receive: Receive) -> 
         leaving.cancel()
 
 
+async def _read_in_time(receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_READ_S_MAX):
+            return await _read_body(receive)
+    except TimeoutError:
+        raise TooSlowError from None
+
+
+async def _linger(receive: Receive) -> None:
+    """Take what the client is still sending, and keep none: closed at once, it would be reset and miss the answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S_MAX):
+            while (event := await receive())["type"] == "http.request" and event.get("more_body"):
+                pass
+
+
 async def _read_body(receive: Receive) -> bytes:
     event = await receive()
     if event["type"] == "http.request" and not event.get("more_body"):
@@ -147,6 +181,18 @@ async def _read_body(receive: Receive) -> bytes:
             return body
         event = await receive()
     raise GoneError
+
+
+def _refuse_announced(scope: Event) -> None:
+    """TooLongError for a body that says so itself, before any of it is read or asked for with 100-continue."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > BODY_BYTES_MAX:  # the parser refuses what is not a number
+            raise TooLongError
+
+
+def _last_response(status: int, code: str, text: str) -> HttpResponse:
+    """Return an error that closes the connection: the rest of the body is not read, so it is of no more use."""
+    return HttpResponse(status, json_response({"__type": code, "message": text}).body, headers=CLOSING)
 
 
 def _within_limit(body: bytes) -> bytes:
@@ -178,4 +224,4 @@ async def _send(response: HttpResponse, send: Send) -> None:
         *((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers),
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    await send({"type": "http.response.body", "body": response.body, "more_body": response.headers == CLOSING})

@@ -143,6 +143,30 @@ def test_the_end_drops_hung_and_half_sent_requests_without_a_word(tmp_path: Path
             assert (received(hung), received(half)) == (b"", b"")
 
 
+def address_of(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    return host, int(port)
+
+
+def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_asked_for(url: str) -> None:
+    head = f"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {(1 << 20) + 1}\r\n\r\n"
+    with socket.create_connection(address_of(url), WAIT_MAX_S) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+        connection.shutdown(socket.SHUT_WR)
+    assert post(url, "TrentService.ListKeys", b" " * (20 << 20)).status == 413
+
+
+def test_a_body_that_does_not_come_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_app, "BODY_READ_S_MAX", 0.05)
+    monkeypatch.setattr(http_app, "LINGER_S_MAX", 0.05)
+    with socket.create_connection(address_of(url), WAIT_MAX_S) as connection:
+        connection.sendall(HALF_SENT)
+        answer = received(connection)
+    assert answer.count(b"HTTP/1.1 408 ") == 1
+    assert b"RequestTimeoutException" in answer
+
+
 def test_port_in_use_is_told(tmp_path: Path) -> None:
     with process(tmp_path) as emulator:
         port = str(emulator.ready["aws"]).rpartition(":")[2]

@@ -22,7 +22,7 @@ from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator.admin.controls import Controls
 from kms_emulator.admin.errors import RefusedError
-from kms_emulator.admin.forms import form_of, to_form
+from kms_emulator.admin.forms import form_of, known_length_s, to_form
 from kms_emulator.admin.users import credentials_of
 from kms_emulator.calls import CallFilter, CallRecord
 from kms_emulator.core import Core
@@ -250,14 +250,18 @@ class Clock:
         """Return the emulator's time, in UTC."""
         return self._told(lambda controls: controls.get_clock(pb.GetClockRequest()))
 
-    def advance(self, by: timedelta | None = None, **parts: float) -> datetime:
-        """Move time forward by `by`, or by parts as `timedelta` takes them: ``advance(days=400)``."""
+    def advance(self, by: timedelta | str | None = None, **parts: float) -> datetime:
+        """Move time forward: by a `timedelta`, ``"30d"``, or parts as `timedelta` takes them: ``advance(days=400)``."""
         request = pb.AdvanceClockRequest()
-        request.by.FromTimedelta(by if by is not None else timedelta(**parts))
+        if isinstance(by, str):
+            request.by.seconds = known_length_s(by)
+        else:
+            request.by.FromTimedelta(by if by is not None else timedelta(**parts))
         return self._told(lambda controls: controls.advance_clock(request))
 
     def set(self, now: datetime, *, frozen: bool = False) -> datetime:
-        """Set the time, also back; a time without a zone is UTC."""
+        """Set the time, also back; ValueError for one without a zone."""
+        _check_zoned(now)
         request = pb.SetClockRequest(frozen=frozen)
         request.now.FromDatetime(now)
         return self._told(lambda controls: controls.set_clock(request))
@@ -330,8 +334,8 @@ class Faults:
         """Plan a fault and return its number; ValueError says which field is wrong.
 
         Kinds: close, hang, unavailable, throttle, error, latency, addresses, expired-credentials. Fields: the scope is
-        provider, operation, key, caller, from_time and until_time (datetime); the schedule first, every and count;
-        then delay (seconds), code, message, retry_after_s and networks, each for the kind that needs it.
+        provider, operation, key, caller, from_time and until_time (datetime with a zone); the schedule first, every
+        and count; then delay (seconds), code, message, retry_after_s and networks, each for the kind that needs it.
         """
         values = {name: _plain(value) for name, value in fields.items() if value is not None}
 
@@ -357,10 +361,15 @@ class Faults:
         self._emulator._ask(lambda controls: controls.remove_faults(pb.RemoveFaultsRequest()))
 
 
+def _check_zoned(time: datetime) -> None:
+    if time.utcoffset() is None:
+        raise ValueError(f"{time!r} has no zone, and could mean any: give it one, such as tzinfo=datetime.UTC")
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return zoned.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        _check_zoned(value)
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if isinstance(value, timedelta):
         return value.total_seconds()
     return list(value) if isinstance(value, tuple) else value

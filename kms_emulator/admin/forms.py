@@ -8,12 +8,15 @@ import re
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kms_emulator.admin.errors import RefusedError
 from kms_emulator.wire.times import SECOND_NS, duration_ns
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+A_LENGTH, A_TIME = "a length of time such as 90s, 15m, 24h or 30d", "a time such as 2030-01-01T00:00:00Z"
 LENGTH_PATTERN = re.compile(r"([0-9]{1,12})([smhd])")
 POLICY_FIELD = "policy"
 """The field that is a JSON document as text; an object stands for its text."""
@@ -26,6 +29,14 @@ def length_s(text: str) -> int | None:
     """Return the seconds of a number with s, m, h or d; None if the text is none."""
     parts = LENGTH_PATTERN.fullmatch(text)
     return int(parts[1]) * UNITS_S[parts[2]] if parts else None
+
+
+def known_length_s(text: str) -> int:
+    """Return the seconds of a number with s, m, h or d; ValueError, with the form it should have, if it is none."""
+    seconds = length_s(text)
+    if seconds is None:
+        raise ValueError(f"{text!r} is not {A_LENGTH}")
+    return seconds
 
 
 def read_form(form: type[Form], text: bytes) -> Form:
@@ -46,8 +57,8 @@ def form_of(form: type[Form], value: object) -> Form:
     if not isinstance(value, dict):
         raise RefusedError("the body must be a JSON object")
     for field in form.DESCRIPTOR.fields:
-        if field.message_type is not None and field.message_type.full_name == _DURATION and field.name in value:
-            value = value | {field.name: _duration_text(value[field.name])}
+        if field.message_type is not None and field.name in value:
+            value = value | {field.name: _well_formed(field, value[field.name])}
     if POLICY_FIELD in form.DESCRIPTOR.fields_by_name and isinstance(value.get(POLICY_FIELD), dict):
         value = value | {POLICY_FIELD: json.dumps(value[POLICY_FIELD])}
     try:
@@ -86,10 +97,18 @@ def _single(value: Any) -> Any:
     return to_form(value)
 
 
-def _duration_text(value: object) -> object:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float):
+def _well_formed(field: Any, value: object) -> object:
+    """Return a length of time or a time as protobuf's JSON has it; RefusedError for a text that is none."""
+    kind = field.message_type.full_name
+    if kind == _DURATION and isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:.9f}s"
-    seconds = length_s(value) if isinstance(value, str) else None
-    return value if seconds is None else f"{seconds}s"
+    if not isinstance(value, str) or kind not in (_DURATION, _TIMESTAMP):
+        return value
+    seconds = length_s(value) if kind == _DURATION else None
+    if seconds is not None:
+        return f"{seconds}s"
+    try:
+        Duration().FromJsonString(value) if kind == _DURATION else Timestamp().FromJsonString(value)
+    except ValueError:
+        raise RefusedError(f"{field.name}: {value!r} is not {A_LENGTH if kind == _DURATION else A_TIME}") from None
+    return value

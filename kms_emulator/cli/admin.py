@@ -1,6 +1,5 @@
 """`kms-emulator clock|calls|reset`: the emulator's own controls."""
 
-import re
 from typing import Any
 
 import rich_click as click
@@ -9,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keystore_api.admin.v1 import admin_pb2 as pb
 from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
+from kms_emulator.admin.forms import A_TIME, known_length_s
 from kms_emulator.cli.clouds.row import time_text
 from kms_emulator.cli.endpoint import TIMEOUT_S, connected, endpoint_option
 from kms_emulator.cli.exits import USAGE, CommandError
@@ -16,7 +16,6 @@ from kms_emulator.cli.output import json_option, print_json, print_table, report
 from kms_emulator.wire.times import SECOND_NS, duration
 
 _HELP = {"help_option_names": ["-h", "--help"]}
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.group(context_settings=_HELP)
@@ -107,10 +106,10 @@ def _print_clock(found: pb.Clock, *, as_json: bool) -> None:
 
 
 def _length_ns(text: str) -> int:
-    parts = re.fullmatch(r"([0-9]{1,12})([smhd])", text)
-    if parts is None:
-        raise CommandError(f"{text!r} is not a length of time such as 90s, 15m, 24h or 30d", USAGE)
-    return int(parts[1]) * _UNITS_S[parts[2]] * SECOND_NS
+    try:
+        return known_length_s(text) * SECOND_NS
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from None
 
 
 def _time(text: str) -> Timestamp:
@@ -118,7 +117,7 @@ def _time(text: str) -> Timestamp:
     try:
         time.FromJsonString(text)
     except ValueError:
-        raise CommandError(f"{text!r} is not a time such as 2030-01-01T00:00:00Z", USAGE) from None
+        raise CommandError(f"{text!r} is not {A_TIME}", USAGE) from None
     return time
 
 

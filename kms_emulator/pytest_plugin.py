@@ -31,6 +31,8 @@ def _kms_emulator_server(pytestconfig: pytest.Config) -> "Iterator[KmsEmulator]"
     files = pytestconfig.getini(SEED_FILE_OPTION)
     if len(files) > 1:
         raise pytest.UsageError(f"{SEED_FILE_OPTION} takes one file")
+    if files and not files[0].is_file():
+        raise pytest.UsageError(f"{SEED_FILE_OPTION} names {files[0]}, which is not a file; name the seed there is")
     with KmsEmulator(seed_file=files[0] if files else None) as emulator:
         yield emulator
 

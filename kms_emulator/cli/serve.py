@@ -94,6 +94,8 @@ def serve(
 
     With --json the banner is one line of JSON, what the ready file holds. A second signal ends the process at once.
     """
+    if seed is not None and data_dir is not None:
+        raise CommandError("--seed and --data-dir exclude each other: new ids would repeat stored ones", USAGE)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not _is_loopback(host):
         click.echo(
@@ -118,8 +120,6 @@ def _core(store: Store, seed_file: Path | None, seed: int | None) -> Core:
     """Return the emulator's core, with the seed in it; warn of randomness that repeats."""
     entropy = secrets.token_bytes if seed is None else RepeatedEntropy(seed)
     if seed is not None:
-        if not isinstance(store, MemoryStore):
-            raise CommandError("--seed and --data-dir exclude each other: new ids would repeat stored ones", USAGE)
         click.echo(
             f"WARNING: --seed {seed}: every key, id and ciphertext can be computed by anybody who knows the seed. "
             "For tests that compare whole answers; protect nothing with it.",

@@ -75,6 +75,14 @@ def test_seed_file_of_the_ini_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_missing_seed_file_is_told_by_its_option(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nkms_emulator_seed_file = none.yaml\n")
+    (tmp_path / "test_suite.py").write_text(SEEDED)
+    done = run_pytest(tmp_path, "-n", "0")
+    told = f"UsageError: kms_emulator_seed_file names {tmp_path / 'none.yaml'}, which is not a file"
+    assert (done.returncode != 0, told in done.stdout + done.stderr) == (True, True), done.stdout + done.stderr
+
+
 def test_fixtures_are_shown_with_what_they_do(tmp_path: Path) -> None:
     shown = run_pytest(tmp_path, "--fixtures").stdout
     for name in ("kms_emulator", "aws_kms_client"):

@@ -187,5 +187,10 @@ def test_seed_number_repeats_across_processes_and_is_warned_of(tmp_path: Path) -
 
 
 def test_seed_number_and_data_directory_exclude_each_other(tmp_path: Path) -> None:
-    done = run_cli("serve", "--port", "0", "--seed", "1", "--data-dir", str(tmp_path / "data"))
-    assert (done.returncode, "exclude each other" in done.stderr) == (2, True)
+    other_program = tmp_path / "other"
+    other_program.mkdir()
+    (other_program / "keys.sqlite").write_text("no database")
+    for folder in (tmp_path / "data", other_program):
+        done = run_cli("serve", "--port", "0", "--seed", "1", "--data-dir", str(folder))
+        assert (done.returncode, "exclude each other" in done.stderr) == (2, True)
+    assert not (tmp_path / "data").exists()

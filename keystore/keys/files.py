@@ -5,16 +5,26 @@ One class, so that tests can put a crash at every one of them. Errors come out a
 
 import errno
 import os
+import stat
 from pathlib import Path
+
+from keystore import durable
 
 
 class Files:
     """The real file system."""
 
     def read(self, path: Path, bytes_max: int) -> bytes:
-        """Return the whole content, or its first ``bytes_max + 1`` bytes where it is longer."""
-        with path.open("rb") as file:
-            return file.read(bytes_max + 1)
+        """Return the whole content, or its first ``bytes_max + 1`` bytes where it is longer.
+
+        Memory is taken for what is there, not for what may be. Only a regular file is read: a pipe would wait for ever.
+        """
+        # O_NONBLOCK: opening a pipe must not wait either.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            return file.read(min(status.st_size, bytes_max) + 1)
 
     def create(self, path: Path) -> int:
         """Create a file for its owner only and return its descriptor; `FileExistsError` if something is there."""
@@ -54,11 +64,7 @@ class Files:
 
     def sync_directory(self, path: Path) -> None:
         """Return once the names in a directory are durable."""
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        durable.sync_directory(path)
 
 
 def write_beside(files: Files, path: Path, data: bytes) -> Path:

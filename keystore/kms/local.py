@@ -25,6 +25,7 @@ from nacl.pwhash import argon2id
 from keystore.crypto.context import encode_context
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import OVERHEAD_BYTES, WrapDamagedError, unwrap, wrap
+from keystore.durable import sync_directory
 from keystore.errors import (
     CiphertextError,
     InputError,
@@ -94,7 +95,7 @@ def create_key_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 class KeyFileKms:
@@ -250,11 +251,3 @@ def _read_checked(fd: int, path: Path) -> SecretKey:
 
 def _checksum(blob: bytes) -> bytes:
     return hashlib.sha256(blob).digest()[:_CHECKSUM_BYTES]
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -11,7 +11,7 @@ Invariants:
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -138,18 +138,18 @@ def require_name(name: str, of: str, *, path: bool = False) -> None:
 
 
 class DatabaseKeys:
-    """The data keys of one database as a page store asks for them; follows its database through new generations."""
+    """The data keys of one database as a page store asks for them.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Args:
+        database: gives the database as it is now, so that a new generation is used as soon as it is durable.
+    """
 
-    def follow(self, database: Database) -> None:
-        """Take the keys from this state of the database from now on."""
+    def __init__(self, database: Callable[[], Database]) -> None:
         self._database = database
 
     def current(self) -> tuple[int, SecretKey]:
         """Return generation and key for new sessions."""
-        data_key = self._database.data_keys[-1]
+        data_key = self._database().data_keys[-1]
         return data_key.generation, data_key.key
 
     def by_generation(self, generation: int) -> SecretKey:
@@ -158,7 +158,7 @@ class DatabaseKeys:
         Raises:
             KeyError: the database has no such generation.
         """
-        for data_key in self._database.data_keys:
+        for data_key in self._database().data_keys:
             if data_key.generation == generation:
                 return data_key.key
         raise KeyError(generation)

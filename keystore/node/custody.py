@@ -2,6 +2,10 @@
 
 Leaves to others: what changes, and why.
 
+Threads may share it. `change` and `change_master` are the only ways from one state to the next: each reads the former
+state, makes the next one of it and puts that in force under one lock. So no change is lost, and no two write the file
+at once. The KMS is asked outside that lock: however long it takes, the catalogue goes on changing.
+
 Replacing the file, and what a crash leaves at each step:
 
 1. The next file is written beside the one in force, synced, and read back. A crash leaves a file that nobody reads.
@@ -14,8 +18,11 @@ So the wrapped master key of the former file stays until the next one is durable
 An error in steps 2 to 4 leaves unknown which file is in force: the object refuses further changes until it is reopened.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from keystore.errors import KeyFileStaleError, NodeClosedError, NodeIOError
 from keystore.keys import keyfile
@@ -45,8 +52,9 @@ class Custody:
     ) -> None:
         self._files, self._path, self._now_ns = files, path, now_ns
         self._generation, self._fingerprint = loaded.head.file_generation, loaded.fingerprint
-        self.unsure = False
+        self.unsure, self._closed = False, False
         self.anchors, self.master, self.keystore = anchors, master, keystore
+        self._lock, self._changing_master = threading.RLock(), threading.RLock()
         self._settle()
 
     @property
@@ -54,31 +62,75 @@ class Custody:
         """How often the keystore file was written."""
         return self._generation
 
-    def replace(self, keystore: Keystore | None = None, master: MasterKey | None = None) -> None:
-        """Put another state in force; durable on return. A master key that is replaced is wiped.
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """Keep everything as it is inside the block: nothing is replaced, and no key is wiped.
+
+        Raises:
+            NodeClosedError: the keys are gone.
+        """
+        with self._lock:
+            if self._closed:
+                raise NodeClosedError(f"{self._path}: the node was closed. Open it again.")
+            yield self
+
+    def change(self, make_next: Callable[[Keystore], Keystore]) -> Keystore:
+        """Put what `make_next` makes of the contents in force, and return it; durable on return.
+
+        Nothing is written where it returns the very same contents.
 
         Raises:
             KeyFileWriteError: the next file could not be written; nothing was changed.
             NodeIOError: it is unknown which file is in force; open the node again.
         """
+        with self.held():
+            keystore = make_next(self.keystore)
+            if keystore is not self.keystore:
+                self._replace(keystore, self.master)
+            return keystore
+
+    def change_master(self, make_next: Callable[[MasterKey], MasterKey]) -> None:
+        """Put what `make_next` makes of the master key in force, and wipe the former; errors as `change`.
+
+        One after the other: who comes second is given what the first one made. `make_next` may ask the KMS.
+        """
+        with self._changing_master:
+            with self.held():
+                former = self.master
+            new = make_next(former)
+            try:
+                with self.held():
+                    self._replace(self.keystore, new)
+            finally:
+                (former if self.master is new else new).wipe()
+
+    def close(self) -> None:
+        """Wipe every key and close the anchors, when no change is under way."""
+        with self._lock:
+            self._forget()
+
+    def after_fork_in_child(self) -> None:
+        """Close without waiting: whoever held a lock at the fork does not run in the child."""
+        self._lock, self._changing_master = threading.RLock(), threading.RLock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._closed = True
+        try:
+            self.anchors.close()
+        finally:
+            self.keystore.wipe()
+            self.master.wipe()
+
+    def _replace(self, keystore: Keystore, master: MasterKey) -> None:
         if self.unsure:
             raise NodeClosedError(f"{self._path}: an earlier change failed half way. Open the node again.")
-        keystore, former = keystore or self.keystore, self.master
-        master = master or former
         data = keyfile.seal(keystore, master, self._generation + 1, self._now_ns())
         keyfile.prepare(self._files, self._path, data)
         self._put_in_force(keyfile.fingerprint(data))
         self._generation += 1
         self.keystore, self.master = keystore, master
         self.unsure = False
-        if former is not master:
-            former.wipe()
-
-    def close(self) -> None:
-        """Wipe every key and close the anchors."""
-        self.anchors.close()
-        self.keystore.wipe()
-        self.master.wipe()
 
     def _put_in_force(self, fingerprint: bytes) -> None:
         self.unsure = True

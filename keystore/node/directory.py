@@ -67,7 +67,7 @@ class Node:
     ) -> None:
         self._layout, self._files, self._lock = layout, files, lock
         self._custody, self._connector = custody, connector
-        self._stores = Stores(layout, files, custody, now_ns)
+        self._stores = Stores(layout, files, custody, lock, now_ns)
         self._closed = False
         _OPEN.add(self)
         self.directory, self.node_id = layout.root, custody.master.node_id
@@ -150,7 +150,8 @@ class Node:
 
     @property
     def master_info(self) -> MasterInfo:
-        return master_info(self.master)
+        with self.held() as custody:
+            return master_info(custody.master)
 
     @property
     def databases(self) -> Mapping[str, Database]:
@@ -159,7 +160,12 @@ class Node:
 
     def list_databases(self) -> list[DatabaseInfo]:
         """Describe the databases and the generations of their data keys."""
-        return [_database_info(database) for database in self.databases.values()]
+        with self.held() as custody:
+            return [_database_info(database) for database in custody.keystore.databases.values()]
+
+    def held(self) -> AbstractContextManager[Custody]:
+        """Keep the master key and the databases as they are inside the block; changes wait."""
+        return self._open().held()
 
     def list_files(self, database: str | None = None) -> list[FileInfo]:
         """Describe the files, of one database or all, with their sizes.
@@ -206,7 +212,8 @@ class Node:
 
     def data_keys(self, database: str) -> DatabaseKeys:
         """Return the data keys of a database as page stores ask for them."""
-        return self._stores.keys(self._open().keystore.database(database))
+        self._open().keystore.database(database)
+        return self._stores.keys(database)
 
     def import_file(
         self,
@@ -301,7 +308,7 @@ class Node:
             KmsError: as the KMS refused; the former master key stays.
             KeyFileWriteError: no space or no write access; the former master key stays.
         """
-        return self._change_master(self.master.wrapped.key_id, self._connector)
+        return self._change_master(None, self._connector)
 
     def change_cmk(self, key_uri: str, connector: KmsConnector | None = None) -> Rotation:
         """Make a new master key under another customer master key, of any provider; errors as `rotate_master`.
@@ -318,33 +325,30 @@ class Node:
 
         A store that is open takes it with its next session.
         """
-        changed = self._open().keystore.database(database).with_new_generation(time.time_ns())
-        self._stores.put_database(changed)
-        return _database_info(changed)
-
-    def add_database(self, database: Database) -> None:
-        """Put a database with its own id and data keys into the catalogue: a restore brings them from elsewhere."""
         self._open()
-        self._stores.put_database(database)
+        changed = self._stores.change_database(database, lambda former: former.with_new_generation(time.time_ns()))
+        with self.held():
+            return _database_info(changed)
 
-    def _change_master(self, key_uri: str, connector: KmsConnector) -> Rotation:
-        custody = self._open()
-        old = custody.master
-        old_info = master_info(old)
-        with closing(connector(key_uri)) as kms:
-            new = generate_master(kms, old.node_id, old.generation + 1)
-        try:
-            custody.replace(master=new)
-        except BaseException:
-            if custody.master is not new:
-                new.wipe()
-            raise
-        return Rotation(old_info, master_info(new))
+    def _change_master(self, key_uri: str | None, connector: KmsConnector) -> Rotation:
+        """Rotate to a key under `key_uri`, by default the one that the master key is under when its turn has come."""
+        custody, made = self._open(), []
+
+        def make_next(former: MasterKey) -> MasterKey:
+            with custody.held():
+                old = master_info(former)
+            with closing(connector(key_uri or former.wrapped.key_id)) as kms:
+                new = generate_master(kms, former.node_id, former.generation + 1)
+            made.append(Rotation(old, master_info(new)))
+            return new
+
+        custody.change_master(make_next)
+        return made[0]
 
     def _after_fork_in_child(self) -> None:
         if not self._closed:
             self._closed = True
-            self._custody.close()
+            self._custody.after_fork_in_child()
             self._lock.release()  # the child's copy of it: the parent keeps the lock
 
     def _open(self) -> Custody:

@@ -39,7 +39,11 @@ def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
 
 
 def unknown_files(layout: Layout, keystore: Keystore) -> list[Path]:
-    """Return what lies among the stores and belongs to no file of the catalogue."""
+    """Return what lies among the stores and belongs to no file of the catalogue.
+
+    Raises:
+        NodeIOError: the directories cannot be read.
+    """
     known = {
         path(database.database_id, record.store_id)
         for database in keystore.databases.values()
@@ -47,7 +51,10 @@ def unknown_files(layout: Layout, keystore: Keystore) -> list[Path]:
         for path in (layout.store, layout.incoming)
     }
     directories = {layout.database(database.database_id) for database in keystore.databases.values()}
-    found = [path for path in _files_below(layout.databases) if path not in known]
+    try:
+        found = [path for path in _files_below(layout.databases) if path not in known]
+    except OSError as error:
+        raise NodeIOError(f"{layout.databases} cannot be read: {error.strerror}. Nothing was changed.") from error
     return sorted(path for path in found if path not in directories)
 
 

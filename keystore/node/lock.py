@@ -14,9 +14,11 @@ class DirectoryLock:
     Raises:
         NodeMissingError: there is no such directory.
         NodeLockedError: another process, or another object of this one, has it.
+        NodeIOError: the system refuses.
     """
 
     def __init__(self, path: Path) -> None:
+        self._fd = -1
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -31,9 +33,18 @@ class DirectoryLock:
             raise NodeLockedError(
                 f"node {path} is open in {owner}. Nothing was changed; close it there, or wait until it ends."
             ) from None
+        except OSError as error:
+            self.release()
+            raise NodeIOError(
+                f"{path} cannot be locked: {error.strerror}. Nothing was changed; a node needs a file system with "
+                "locks."
+            ) from None
 
     def release(self) -> None:
         """Give the lock up. May be called twice."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.release()  # an interrupt between taking the lock and giving it to its owner must not keep it

@@ -173,6 +173,14 @@ def _take_over(
 
 
 def write_first(layout: Layout, files: Files, keystore: Keystore, master: MasterKey, now_ns: int) -> None:
+    """Write the files of a new node, durably; the caller has the directory for itself.
+
+    Raises:
+        NodeExistsError: there is a keystore file, of whatever kind; nothing was changed.
+        KeyFileWriteError, NodeIOError: the files could not be written.
+    """
+    if os.path.lexists(layout.keystore):
+        raise NodeExistsError(f"{layout.root} is a node already, and is unchanged; open it, or choose another place")
     data = keyfile.seal(keystore, master, 1, now_ns)
     try:
         files.make_directory(layout.databases)

@@ -37,6 +37,7 @@ from keystore.keys.hierarchy import Database, DatabaseKeys, DataKey, Keystore, S
 from keystore.keys.master import MasterKey, generate_master
 from keystore.kms.protocol import KmsConnector
 from keystore.node.anchors import Anchors
+from keystore.node.descriptors import require_descriptors
 from keystore.node.directory import Node
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
@@ -45,7 +46,7 @@ from keystore.pages.pin import Pin
 from keystore.pages.store import PageStore
 from keystore.snapshots.create import CreatedSnapshot, create_snapshot
 from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
-from keystore.snapshots.source import NodeSource, Progress
+from keystore.snapshots.source import NodeKeys, NodeSource, Progress
 from keystore.snapshots.target import LocalTarget, SnapshotTarget
 
 FIRST_GENERATION = 1
@@ -75,6 +76,7 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
     Raises:
         InputError: the target is inside a node or a snapshot.
         SnapshotError: the target cannot be written; nothing is left there.
+        NodeIOError: the system does not let this process have as many files open at once as there are stores.
         StoreError: a store does not open, cannot be read, or has a damaged page; nothing is left in the target.
     """
     if isinstance(target, LocalTarget):
@@ -85,7 +87,13 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
         with node.using_store(database.name, record.name) as store, store.pin() as pinned:
             yield pinned
 
-    return create_snapshot(target, NodeSource(node.name, node.master, tuple(node.databases.values()), pin), progress)
+    @contextmanager
+    def held() -> Iterator[NodeKeys]:
+        with node.held() as custody:
+            yield NodeKeys(custody.master, custody.keystore.databases)
+
+    require_descriptors(sum(len(database.stores) for database in node.databases.values()), f"a snapshot of {node.name}")
+    return create_snapshot(target, NodeSource(node.name, held, pin), progress)
 
 
 def restore(
@@ -158,7 +166,7 @@ def _building(destination: Path) -> Iterator[Path]:
 
     CRASH: leaves the directory, under a name that nothing opens as a node by mistake.
     """
-    files, parent = Files(), destination.absolute().parent
+    files, parent, process = Files(), destination.absolute().parent, os.getpid()
     building = parent / f".{destination.name}.restoring-{secrets.token_hex(4)}"
     try:
         building.mkdir(mode=0o700)
@@ -168,7 +176,8 @@ def _building(destination: Path) -> Iterator[Path]:
         files.rename(building, destination)
         files.sync_directory(parent)
     except BaseException as error:
-        shutil.rmtree(building, ignore_errors=True)
+        if os.getpid() == process:  # a forked child leaves the parent's work alone
+            shutil.rmtree(building, ignore_errors=True)
         if isinstance(error, StoreFullError):
             raise StoreFullError(
                 f"no space for {destination} on its device. Nothing was restored; make space, and restore again."
@@ -241,7 +250,7 @@ class _Builder:
         with PageStore.create(
             self._layout.store(database.database_id, record.store_id),
             name=name,
-            keys=DatabaseKeys(database),
+            keys=DatabaseKeys(lambda: database),
             page_size=entry.page_size,
             anchor=anchors.add(record.store_id),
             store_id=record.store_id,

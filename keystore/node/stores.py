@@ -5,22 +5,43 @@ Invariants:
    other way round when it is dropped. So whatever a crash leaves, the catalogue says what becomes of it
    (`keystore.node.leftovers`).
 2. A store is opened with the id that the catalogue has, so a file put in the place of another is told.
+3. Only the process that made a store removes it: a child that was forked meanwhile leaves it alone.
+
+Leaves to others: who uses an open store, and when it is closed (`keystore.node.lending`).
 """
 
 import contextlib
 import os
-import threading
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from weakref import WeakValueDictionary
 
-from keystore.errors import KeystoreError, NameTakenError, NodeIOError, StoreLockedError, StoreMissingError
+from keystore.errors import (
+    KeystoreError,
+    NameTakenError,
+    NameUnknownError,
+    NodeIOError,
+    StoreLockedError,
+    StoreMissingError,
+)
 from keystore.keys.files import Files
-from keystore.keys.hierarchy import Database, DatabaseKeys, StoreRecord, generate_database, generate_id, require_name
+from keystore.keys.hierarchy import (
+    Database,
+    DatabaseKeys,
+    Keystore,
+    StoreRecord,
+    generate_database,
+    generate_id,
+    require_name,
+)
 from keystore.node.custody import Custody
 from keystore.node.layout import Layout
+from keystore.node.lending import Lending, LentStore
+from keystore.node.lock import DirectoryLock
 from keystore.node.reports import FileInfo, StoreCheck
+from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
 
 Progress = Callable[[int, int], None]
@@ -29,28 +50,37 @@ Progress = Callable[[int, int], None]
 class Stores:
     """The stores of an open node."""
 
-    def __init__(self, layout: Layout, files: Files, custody: Custody, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, layout: Layout, files: Files, custody: Custody, lock: DirectoryLock, now_ns: Callable[[], int]
+    ) -> None:
         self._layout, self._files, self._custody, self._now_ns = layout, files, custody, now_ns
-        self._lock = threading.RLock()
-        self._keys: dict[bytes, DatabaseKeys] = {}
-        self._opened: WeakValueDictionary[bytes, PageStore] = WeakValueDictionary()
+        self._lending = Lending(lock)
 
     def database(self, name: str) -> Database:
         """Return a database, made with a data key of its own where there is none; durable on return."""
-        with self._lock:
-            if name not in self._custody.keystore.databases:
-                self.put_database(generate_database(name, self._now_ns()))
-            return self._custody.keystore.databases[name]
 
-    def put_database(self, database: Database) -> None:
-        """Put `database` into the catalogue, or in the place of the one of its name; durable on return."""
-        with self._lock:
-            self._custody.replace(self._custody.keystore.with_database(database))
-            self.keys(database).follow(database)
+        def add(keystore: Keystore) -> Keystore:
+            if name in keystore.databases:
+                return keystore
+            return keystore.with_database(generate_database(name, self._now_ns()))
 
-    def keys(self, database: Database) -> DatabaseKeys:
-        """Return the data keys of a database, as page stores ask for them."""
-        return self._keys.setdefault(database.database_id, DatabaseKeys(database))
+        return self._custody.change(add).database(name)
+
+    def change_database(self, name: str, make_next: Callable[[Database], Database]) -> Database:
+        """Put what `make_next` makes of a database in its place, and return it; durable on return.
+
+        Raises:
+            NameUnknownError: there is no such database.
+        """
+
+        def change(keystore: Keystore) -> Keystore:
+            return keystore.with_database(make_next(keystore.database(name)))
+
+        return self._custody.change(change).database(name)
+
+    def keys(self, database_name: str) -> DatabaseKeys:
+        """Return the data keys of a database as page stores ask for them, new generations as they come."""
+        return DatabaseKeys(lambda: self._custody.keystore.database(database_name))
 
     @contextmanager
     def new(self, database_name: str, name: str, page_size: int) -> Iterator[PageStore]:
@@ -65,15 +95,18 @@ class Stores:
             raise NameTakenError(f"database {database_name!r} has a file {name!r} already. Nothing was changed.")
         record = StoreRecord(generate_id(), name, page_size, self._now_ns())
         path = self._layout.incoming(database.database_id, record.store_id)
+        process = os.getpid()
         try:
-            with self._create(database, record, path) as store:
+            with self._lending.using(record.store_id, partial(self._create, database, record, path)) as store:
                 yield store
-            self._sync_directory(path.parent)
-            self._enter(database_name, record)
+            with self._lending.reserved(record.store_id):  # who sees it in the catalogue waits until it has its name
+                self._sync_directory(path.parent)
+                self.change_database(database_name, lambda database: database.with_store(record))
+                self._rename(path, self._layout.store(database.database_id, record.store_id))
         except BaseException:
-            self._discard(database_name, record, path)
+            if os.getpid() == process:
+                self._discard(database_name, record, path)
             raise
-        self._rename(path, self._layout.store(database.database_id, record.store_id))
 
     def open(self, database_name: str, name: str) -> PageStore:
         """Open a store; the caller closes it.
@@ -83,59 +116,64 @@ class Stores:
             AnchorsMissingError, AnchorsDamagedError: nobody knows how old it is.
             StoreError: as `PageStore.open`.
         """
-        database = self._custody.keystore.database(database_name)
-        record = database.store(name)
+        record = self._custody.keystore.database(database_name).store(name)
+        return self._lending.own(record.store_id, partial(self._open, database_name, record))
+
+    def using(self, database_name: str, name: str) -> AbstractContextManager[PageStore]:
+        """Lend a store for a block, together with all others who use it; errors as `open`."""
+        record = self._custody.keystore.database(database_name).store(name)
+        return self._lending.using(record.store_id, partial(self._open, database_name, record))
+
+    def _open(self, database_name: str, record: StoreRecord) -> LentStore:
+        name, database = record.name, self._custody.keystore.database(database_name)
+        database.store(name)  # it may have been dropped while the caller waited
         path = self._layout.store(database.database_id, record.store_id)
         if not os.path.lexists(path):
             raise StoreMissingError(
                 f"store {database_name}/{name} is missing: there is no {path}. A missing file is never a fresh start; "
                 "bring the file back, or restore it from a snapshot."
             )
-        store = PageStore.open(
+        return LentStore.open(
             path,
             name=f"{database_name}/{name}",
-            keys=self.keys(database),
+            keys=self.keys(database_name),
             anchor=self._custody.anchors.of(record.store_id),
             store_id=record.store_id,
         )
-        self._opened[record.store_id] = store
-        return store
-
-    @contextmanager
-    def using(self, database_name: str, name: str) -> Iterator[PageStore]:
-        """Lend a store: the one that is open in this node already, or one that is closed again afterwards."""
-        record = self._custody.keystore.database(database_name).store(name)
-        try:
-            store = self.open(database_name, name)
-        except StoreLockedError:
-            opened = self._opened.get(record.store_id)
-            if opened is None:
-                raise
-            yield opened
-            return
-        with store:
-            yield store
 
     def drop(self, database_name: str, name: str) -> None:
         """Take a file out of the catalogue and remove its store; durable on return.
 
         Raises:
             StoreLockedError: it is open.
+            KeyFileWriteError: the catalogue could not be written; the file stays as it was.
         """
-        with self._lock:
-            database = self._custody.keystore.database(database_name)
-            record = database.store(name)
-            self._require_not_open(database_name, name)
-            path = self._layout.store(database.database_id, record.store_id)
-            incoming = self._layout.incoming(database.database_id, record.store_id)
-            if path.exists():
-                self._rename(path, incoming)
-            self.put_database(database.without_store(name))
+        database = self._custody.keystore.database(database_name)
+        record = database.store(name)
+        path = self._layout.store(database.database_id, record.store_id)
+        incoming = self._layout.incoming(database.database_id, record.store_id)
+
+        def without(database: Database) -> Database:
+            if database.store(name) != record:
+                raise NameUnknownError(f"{database_name}/{name} was replaced meanwhile. Nothing was changed.")
+            return database.without_store(name)
+
+        with self._lending.reserved(record.store_id):
+            _require_not_locked(path)
+            try:
+                if os.path.lexists(path):
+                    self._rename(path, incoming)
+                self.change_database(database_name, without)
+            except BaseException:
+                # Where it is unknown which catalogue is in force, the next open decides.
+                stays = self._is_entered(database_name, record) and not self._custody.unsure
+                if stays and os.path.lexists(incoming):
+                    self._rename(incoming, path)
+                raise
             self._discard(database_name, record, incoming)
 
     def info(self, database: Database, record: StoreRecord) -> FileInfo:
         """Describe a file; a store that does not open is described with its problem."""
-        is_there = self._layout.store(database.database_id, record.store_id).is_file()
         byte_length, problem = None, None
         try:
             with self.using(database.name, record.name) as store:
@@ -149,14 +187,20 @@ class Stores:
             record.page_size,
             record.created_ns,
             byte_length,
-            self.stored_bytes(database, record) if is_there else None,
+            self._stored_bytes(database, record),
             problem,
         )
 
     def stored_bytes(self, database: Database, record: StoreRecord) -> int:
         """Return what a store takes on disk; 0 where it is missing."""
-        path = self._layout.store(database.database_id, record.store_id)
-        return path.stat().st_blocks * 512 if path.is_file() else 0
+        return self._stored_bytes(database, record) or 0
+
+    def _stored_bytes(self, database: Database, record: StoreRecord) -> int | None:
+        try:
+            status = self._layout.store(database.database_id, record.store_id).stat()
+        except OSError:
+            return None
+        return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else None
 
     def check(self, database: Database, record: StoreRecord, progress: Progress | None) -> StoreCheck:
         """Read and verify everything in a store."""
@@ -168,44 +212,28 @@ class Stores:
             return StoreCheck(database.name, record.name, 0, (error,))
 
     def close(self) -> None:
-        """Close every store that is still open."""
-        for store in list(self._opened.values()):
-            store.close()
+        """Close every store that is still open, whoever uses it."""
+        self._lending.close()
 
-    @contextmanager
-    def _create(self, database: Database, record: StoreRecord, path: Path) -> Iterator[PageStore]:
+    def _create(self, database: Database, record: StoreRecord, path: Path) -> LentStore:
         try:
             self._files.make_directory(path.parent)
             self._files.sync_directory(path.parent.parent)
         except OSError as error:
             raise NodeIOError(f"{path.parent} cannot be made: {error.strerror}. Nothing was changed.") from error
         anchor = self._custody.anchors.add(record.store_id)
-        with PageStore.create(
+        return LentStore.create(
             path,
             name=f"{database.name}/{record.name}",
-            keys=self.keys(database),
+            keys=self.keys(database.name),
             page_size=record.page_size,
             anchor=anchor,
             store_id=record.store_id,
-        ) as store:
-            yield store
-
-    def _require_not_open(self, database_name: str, name: str) -> None:
-        try:
-            self.open(database_name, name).close()
-        except StoreLockedError:
-            raise
-        except KeystoreError:
-            return  # a damaged store can be dropped as well
-
-    def _enter(self, database_name: str, record: StoreRecord) -> None:
-        with self._lock:
-            self.put_database(self._custody.keystore.database(database_name).with_store(record))
+        )
 
     def _discard(self, database_name: str, record: StoreRecord, path: Path) -> None:
         """Remove a store that is not in the catalogue; keeps it where that is unknown, for the next open to decide."""
-        known = record.name in self._custody.keystore.database(database_name).stores
-        if self._custody.unsure or (known and self._is_entered(database_name, record)):
+        if self._custody.unsure or self._is_entered(database_name, record):
             return
         with contextlib.suppress(OSError):
             self._files.remove(path)
@@ -214,8 +242,8 @@ class Stores:
             self._custody.anchors.remove(record.store_id)
 
     def _is_entered(self, database_name: str, record: StoreRecord) -> bool:
-        entered = self._custody.keystore.database(database_name).store(record.name)
-        return entered.store_id == record.store_id
+        entered = self._custody.keystore.database(database_name).stores.get(record.name)
+        return entered is not None and entered.store_id == record.store_id
 
     def _rename(self, old: Path, new: Path) -> None:
         # CRASH: before the rename is durable the store lies under its other name; the next open finishes it.
@@ -232,3 +260,13 @@ class Stores:
             self._files.sync_directory(path)
         except OSError as error:
             raise NodeIOError(f"{path} could not be synced: {error.strerror}. Nothing was imported.") from error
+
+
+def _require_not_locked(path: Path) -> None:
+    """Refuse where the file of a store is open outside this node; what cannot be opened at all can still be dropped."""
+    try:
+        OsBlockFile.open(path).close()
+    except StoreLockedError:
+        raise
+    except (KeystoreError, OSError):
+        return

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
 from keystore.errors import InputError, NodeIOError, PathMissingError, PathTakenError
 from keystore.keys.files import Files
@@ -102,8 +102,9 @@ def writing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         NodeIOError: writing failed; what was at `path` is unchanged.
     """
     place, former = _find_place(path, overwrite=overwrite)
-    temporary = place.with_name(f".{place.name[:200]}.{secrets.token_hex(8)}")
-    files = Files()
+    # A name of its own: one made of the target's could be longer than a name can be.
+    temporary = place.with_name(f".keystore-export-{secrets.token_hex(8)}")
+    files, process = Files(), os.getpid()
     try:
         fd = files.create(temporary)
     except (FileNotFoundError, NotADirectoryError):
@@ -111,23 +112,23 @@ def writing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Nothing was exported.") from None
     try:
-        with os.fdopen(fd, "wb") as file:
-            yield file
-            file.flush()
+        # Unbuffered: a forked child that unwinds must have nothing to write into the parent's file.
+        with os.fdopen(fd, "wb", buffering=0) as file:
+            yield cast(BinaryIO, file)
             if former is not None:
                 _keep_access(fd, former)
             files.sync(fd)
         files.rename(temporary, place)
         files.sync_directory(place.parent)
-    except OSError as error:
-        files.remove(temporary)
+    except BaseException as error:
+        if os.getpid() == process:  # a forked child leaves the parent's work alone
+            files.remove(temporary)
+        if not isinstance(error, OSError):
+            raise
         raise NodeIOError(
             f"{path} could not be written: {error.strerror}. What was there is unchanged; make space or give write "
             "access, and export again."
         ) from error
-    except BaseException:
-        files.remove(temporary)
-        raise
 
 
 def _find_place(path: Path, *, overwrite: bool) -> tuple[Path, os.stat_result | None]:

@@ -3,14 +3,20 @@
 Invariants:
 1. No KMS is asked. The manifest carries the wrapped master key that the node has (S-2).
 2. Memory is bounded by one batch, whatever the stores hold.
-3. Every page is opened before it is copied, so what is damaged already fails the snapshot and not its restore (S-2).
-4. A snapshot that fails or is interrupted is removed. One that dies with the process has no manifest; nobody needs it.
+3. The keys of a moment are used while they are held, so that no rotation wipes one under the snapshot. Data keys are
+   read after the last page was copied: every generation that a pinned page can be sealed under is there by then.
+4. Every page is opened before it is copied, so what is damaged already fails the snapshot and not its restore (S-2).
+5. A snapshot that fails or is interrupted is removed. One that dies with the process has no manifest; nobody needs it.
+   Only the process that began it removes it: a child that was forked meanwhile leaves it alone.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+
+import numpy as np
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import wrap
@@ -29,6 +35,7 @@ from keystore.format.pack import PackHeader, pages_per_batch
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.keys.master import MasterKey
 from keystore.pages.pin import Pin
+from keystore.pages.reading import Batch
 from keystore.snapshots.ids import new_id
 from keystore.snapshots.keys import BODY_PURPOSE, wrap_data_key, wrap_pack_key
 from keystore.snapshots.pack import write_pack
@@ -81,24 +88,28 @@ def create_snapshot(
     created_ns = now_ns()
     snapshot_id = new_id(created_ns)
     with ExitStack() as stack:
-        key = stack.enter_context(node.master.snapshot_key(snapshot_id))
+        with node.held() as keys:
+            master, databases = keys.master, list(keys.databases.values())
+            key = stack.enter_context(master.snapshot_key(snapshot_id))
         pinned = [
             _Pinned(place, record, stack.enter_context(node.pin(database, record)))
-            for place, database in enumerate(node.databases)
+            for place, database in enumerate(databases)
             for record in database.stores.values()
         ]
         stack.enter_context(_discard_on_failure(target, snapshot_id))
         target.begin(snapshot_id)
         stores, packs = _copy_stores(target, snapshot_id, key, pinned, progress or (lambda done, total: None))
-        body = ManifestBody(node.name, _databases(key, node.databases, stores), tuple(stores))
-        head = _head(snapshot_id, created_ns, node.master, tuple(packs)).encode()
+        with node.held() as keys:
+            now = [keys.databases[database.name] for database in databases]
+            body = ManifestBody(node.name, _databases(key, now, stores), tuple(stores))
+        head = _head(snapshot_id, created_ns, master, tuple(packs)).encode()
         manifest = encode_manifest(head, wrap(key, body.encode(), BODY_PURPOSE, head))
         target.publish(snapshot_id, manifest)
     return CreatedSnapshot(
         snapshot_id,
         created_ns,
-        node.master.wrapped.key_id,
-        node.master.generation,
+        master.wrapped.key_id,
+        master.generation,
         len(stores),
         sum(pack.pages for store in stores for pack in store.packs),
         sum(store.byte_length for store in stores),
@@ -108,10 +119,12 @@ def create_snapshot(
 
 @contextmanager
 def _discard_on_failure(target: SnapshotTarget, snapshot_id: bytes) -> Iterator[None]:
+    process = os.getpid()
     try:
         yield
     except BaseException:
-        target.discard(snapshot_id)
+        if os.getpid() == process:
+            target.discard(snapshot_id)
         raise
 
 
@@ -146,8 +159,15 @@ def _copy_store(
     record, pin = item.record, item.pin
     pack_id = new_id(time.time_ns())
     header = PackHeader(pin.page_size, pack_id, record.store_id)
+    used: set[int] = set()
+
+    def batches() -> Iterator[Batch]:
+        for batch in pin.sealed(pages_per_batch(pin.page_size)):
+            used.update(np.unique(batch.entries["session"]).tolist())
+            yield batch
+
     with SecretKey.generate() as pack_key, target.create_pack(snapshot_id, pack_id) as out:
-        content = write_pack(out, header, pack_key, pin.sealed(pages_per_batch(pin.page_size)), advance)
+        content = write_pack(out, header, pack_key, batches(), advance)
         byte_length, digest = out.finish()
         wrapped_key = wrap_pack_key(key, pack_key, pack_id, record.store_id)
     entry = StoreEntry(
@@ -159,7 +179,7 @@ def _copy_store(
         pin.byte_length,
         pin.sequence,
         record.created_ns,
-        tuple(pin.sessions()),
+        tuple(session for session in pin.sessions() if session.number in used),
         (StorePack(place, content.pages, content.batches, wrapped_key),),
     )
     return entry, PackObject(pack_id, snapshot_id, byte_length, digest)

@@ -1,6 +1,6 @@
 """What a snapshot is taken of: everything this package knows of a node."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -15,10 +15,21 @@ PinStore = Callable[[Database, StoreRecord], AbstractContextManager[Pin]]
 
 
 @dataclass(frozen=True)
+class NodeKeys:
+    """The master key and the databases, by name, of one moment; every key stays its owner's to wipe."""
+
+    master: MasterKey
+    databases: Mapping[str, Database]
+
+
+@dataclass(frozen=True)
 class NodeSource:
-    """A node with the master key and databases of this moment; every key stays its owner's to wipe."""
+    """A node.
+
+    Attributes:
+        held: gives its keys, none of which is replaced or wiped before the block ends; so the block is to be short.
+    """
 
     name: str
-    master: MasterKey
-    databases: Sequence[Database]
+    held: Callable[[], AbstractContextManager[NodeKeys]]
     pin: PinStore

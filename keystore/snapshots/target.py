@@ -13,11 +13,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from keystore.durable import sync_directory
 from keystore.errors import PathMissingError, SnapshotDamagedError, SnapshotError, SnapshotMissingError
 from keystore.format.manifest import MANIFEST_BYTES_MAX, PackObject
+from keystore.keys.files import Files
 
 MANIFEST = "manifest"
 
@@ -77,16 +80,15 @@ class SnapshotTarget(Protocol):
 
 
 class _LocalPackWriter:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file, self._digest, self._bytes = file, hashlib.sha256(), 0
 
     def write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
+        _write_all(self._file, data)
         self._digest.update(data)
         self._bytes += len(data)
 
     def finish(self) -> tuple[int, bytes]:
-        self._file.flush()
         os.fsync(self._file.fileno())
         return self._bytes, self._digest.digest()
 
@@ -104,8 +106,8 @@ class LocalTarget:
         with self._errors("list"):
             if not self.path.is_dir():
                 raise SnapshotMissingError(f"{self.path} is not a directory of snapshots. Nothing was changed.")
-            entries = list(os.scandir(self.path))
-        return sorted(found for entry in entries if (found := _decode_id(entry)) is not None and not _is_foreign(entry))
+            entries = [(_decode_id(entry), entry) for entry in os.scandir(self.path)]
+        return sorted(found for found, entry in entries if found is not None and not _is_foreign(entry))
 
     def complete_ids(self) -> list[bytes]:
         """Return the ids of the snapshots that have a manifest, ascending."""
@@ -119,7 +121,7 @@ class LocalTarget:
             except FileNotFoundError:
                 raise PathMissingError.parent_of(self.path) from None
             if new:
-                _sync_directory(self.path.parent)
+                sync_directory(self.path.parent)
             self._place(snapshot_id).mkdir(mode=0o700)
 
     @contextlib.contextmanager
@@ -133,14 +135,13 @@ class LocalTarget:
         temporary = place / f"{MANIFEST}.new"
         with self._errors("write"):
             with _create(temporary) as file:
-                file.write(manifest)
-                file.flush()
+                _write_all(file, manifest)
                 os.fsync(file.fileno())
             # CRASH: the names of the packs and the place itself are durable before a manifest can name them.
-            _sync_directory(place)
-            _sync_directory(self.path)
+            sync_directory(place)
+            sync_directory(self.path)
             temporary.rename(place / MANIFEST)
-            _sync_directory(place)
+            sync_directory(place)
 
     def discard(self, snapshot_id: bytes) -> None:
         place = self._place(snapshot_id)
@@ -151,8 +152,7 @@ class LocalTarget:
         path = self._place(snapshot_id) / MANIFEST
         with self._errors("read"):
             try:
-                with path.open("rb") as file:
-                    data = file.read(MANIFEST_BYTES_MAX + 1)
+                data = Files().read(path, MANIFEST_BYTES_MAX)
             except FileNotFoundError:
                 raise self._missing(snapshot_id) from None
         if len(data) > MANIFEST_BYTES_MAX:
@@ -223,14 +223,16 @@ def _is_foreign(entry: os.DirEntry[str]) -> bool:
     return MANIFEST not in names and not all(name.endswith(".pack") or name == f"{MANIFEST}.new" for name in names)
 
 
-def _create(path: Path) -> BinaryIO:
-    """Create a file for its owner only; never one that exists."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+def _create(path: Path) -> FileIO:
+    """Create a file for its owner only; never one that exists.
+
+    Unbuffered: a forked child that unwinds must have nothing to write into the parent's file.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    return os.fdopen(fd, "wb", buffering=0)
 
 
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _write_all(file: FileIO, data: bytes | memoryview) -> None:
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += file.write(view[done:])

@@ -15,9 +15,10 @@ def test_each_database_has_a_key_of_its_own() -> None:
 
 def test_new_generation_is_for_writing_and_the_former_ones_only_open() -> None:
     database = generate_database("one", 1)
-    keys = DatabaseKeys(database)
+    states = [database]
+    keys = DatabaseKeys(lambda: states[-1])
     first = keys.current()[1]
-    keys.follow(database.with_new_generation(5).with_new_generation(6))
+    states.append(database.with_new_generation(5).with_new_generation(6))
     generation, key = keys.current()
     assert generation == 3
     assert key != first

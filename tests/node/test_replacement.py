@@ -46,7 +46,7 @@ def open_node(files: SimulatedFiles, kms: Kms) -> Custody:
 
 
 def rotate(custody: Custody, kms: Kms) -> None:
-    custody.replace(master=generate_master(kms, NODE_ID, custody.master.generation + 1))
+    custody.change_master(lambda former: generate_master(kms, NODE_ID, former.generation + 1))
 
 
 def rotate_twice(custody: Custody, kms: Kms) -> None:
@@ -55,7 +55,7 @@ def rotate_twice(custody: Custody, kms: Kms) -> None:
 
 
 def add_database(custody: Custody, kms: Kms) -> None:
-    custody.replace(custody.keystore.with_database(generate_database("d", 2)))
+    custody.change(lambda keystore: keystore.with_database(generate_database("d", 2)))
 
 
 def add_anchor(custody: Custody, kms: Kms) -> None:

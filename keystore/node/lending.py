@@ -1,0 +1,184 @@
+"""Who uses the open stores of a node, and when they are closed.
+
+Invariants:
+1. A store is opened for its first user and shared with all who come while it is open. It is closed when the last one
+   leaves, or when the node closes; also one whose user forgot it, because it is kept here.
+2. One place per store has one lock, held while the store is opened, closed or kept away from all. So nobody meets a
+   store half way, and other stores do not wait.
+3. Only the process that opened the stores counts users and closes. In a forked child nothing is lent.
+
+Leaves to others: how a store is opened, and what may be done with it.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from keystore.errors import KeystoreError, NodeClosedError, StoreLockedError
+from keystore.pages.store import PageStore
+
+
+class LentStore(PageStore):
+    """A store of a node. `close` ends the use of its owner, and closes it once nobody else uses it."""
+
+    leave: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        if self.leave is None:
+            super().close()
+        else:
+            self.leave()
+
+    def end(self) -> None:
+        """Close it for everybody."""
+        super().close()
+
+
+Opener = Callable[[], LentStore]
+
+
+@dataclass
+class _Place:
+    """Where one store is, while anybody uses it.
+
+    Attributes:
+        users: how many use it or wait for it; guarded by the lock of `Lending`, all else by `lock`.
+        owned: whether one of them is to close it.
+    """
+
+    store_id: bytes
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    users: int = 0
+    owned: bool = False
+    store: LentStore | None = None
+
+
+class Lending:
+    """The open stores of one node.
+
+    Args:
+        node_lock: stays alive, and with it the lock on the node, as long as any store is in somebody's hands.
+    """
+
+    def __init__(self, node_lock: object) -> None:
+        self._node_lock = node_lock
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._places: dict[bytes, _Place] = {}
+        self._closed = False
+
+    def own(self, store_id: bytes, opener: Opener) -> LentStore:
+        """Return the store to a user who closes it.
+
+        Raises:
+            StoreLockedError: somebody else is to close it.
+        """
+        place = self._enter(store_id)
+        try:
+            with place.lock:
+                if place.owned:
+                    raise _in_use(store_id)
+                store = self._store(place, opener)
+                place.owned = True
+                return store
+        except BaseException:
+            self._leave(place)
+            raise
+
+    @contextmanager
+    def using(self, store_id: bytes, opener: Opener) -> Iterator[LentStore]:
+        """Lend the store for the block."""
+        place = self._enter(store_id)
+        try:
+            with place.lock:
+                store = self._store(place, opener)
+            yield store
+        except BaseException:
+            with suppress(KeystoreError):
+                self._leave(place)
+            raise
+        self._leave(place)
+
+    @contextmanager
+    def reserved(self, store_id: bytes) -> Iterator[None]:
+        """Let nobody use the store inside the block; who asks for it then is served afterwards.
+
+        Raises:
+            StoreLockedError: somebody uses it.
+        """
+        place = self._enter(store_id)
+        try:
+            with place.lock:
+                if place.store is not None:
+                    raise _in_use(store_id)
+                yield
+        finally:
+            self._leave(place)
+
+    def close(self) -> None:
+        """Close every store, also if closing one of them fails; the error comes out when all are closed."""
+        with self._lock:
+            self._closed = True
+            places = list(self._places.values())
+        with ExitStack() as stack:
+            for place in places:
+                stack.callback(_end, place)
+
+    def _enter(self, store_id: bytes) -> _Place:
+        self._check()
+        with self._lock:
+            place = self._places.setdefault(store_id, _Place(store_id))
+            place.users += 1
+            return place
+
+    def _store(self, place: _Place, opener: Opener) -> LentStore:
+        """Return the store of a place, opened if it is not; the caller has the lock of the place."""
+        self._check()  # a node that closes has looked at this place already, or waits for the caller
+        if place.store is None:
+            place.store = opener()
+            place.store.leave = partial(self._disown, place)
+        return place.store
+
+    def _disown(self, place: _Place) -> None:
+        if os.getpid() != self._process:
+            return
+        with place.lock:
+            owned, place.owned = place.owned, False
+        if owned:
+            self._leave(place)
+
+    def _leave(self, place: _Place) -> None:
+        if os.getpid() != self._process:
+            return
+        with place.lock:
+            with self._lock:
+                place.users -= 1
+                if place.users:
+                    return
+            try:
+                if place.store is not None:
+                    place.store.end()
+            finally:
+                place.store = None
+                with self._lock:
+                    if not place.users:
+                        self._places.pop(place.store_id, None)
+
+    def _check(self) -> None:
+        if self._closed or os.getpid() != self._process:
+            raise NodeClosedError("the node of this store is closed, or was opened before a fork; open it again")
+
+
+def _end(place: _Place) -> None:
+    with place.lock:
+        if place.store is not None:
+            place.store.end()
+
+
+def _in_use(store_id: bytes) -> StoreLockedError:
+    return StoreLockedError(
+        f"store {store_id.hex()} is open in this process; nothing was changed. Close it there, or wait until it ends"
+    )

@@ -17,7 +17,15 @@ from pathlib import Path
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap, wrap
-from keystore.errors import AnchorsDamagedError, AnchorsMissingError, NodeIOError, WrongKeyError
+from keystore.errors import (
+    AnchorsDamagedError,
+    AnchorsMissingError,
+    NodeClosedError,
+    NodeError,
+    NodeIOError,
+    StoreIOError,
+    WrongKeyError,
+)
 from keystore.format.anchors import (
     KIND_FREE,
     KIND_KEYFILE,
@@ -40,8 +48,8 @@ from keystore.pages.protocols import AnchorState
 _PURPOSE = "anchor 1"
 _NOBODY = bytes(16)
 
-RECORDS_MAX = 1 << 24
-"""LIMIT: records of an anchors file, 8 GiB; far above the stores that a keystore file can name."""
+RECORDS_MAX = 1 << 20
+"""LIMIT: records of an anchors file, 512 MiB: one for each store, all of them read at every opening of the node."""
 
 
 class Anchors:
@@ -49,7 +57,7 @@ class Anchors:
 
     def __init__(self, files: Files, path: Path, key: SecretKey, node_id: bytes) -> None:
         self._files, self._path, self._key, self._node_id = files, path, key, node_id
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._fd = -1
         self._fingerprints: tuple[bytes, ...] = ()
         self._positions: dict[bytes, int] = {}
@@ -87,6 +95,11 @@ class Anchors:
             raise NodeIOError(
                 f"the anchors file {path} cannot be read: {error.strerror}. Nothing was changed."
             ) from None
+        if len(data) > RECORDS_MAX * RECORD_BYTES:
+            raise AnchorsDamagedError(
+                f"the anchors file {path} has more than {RECORDS_MAX} records: no node writes so many. Nothing was "
+                "changed; bring it back, or restore the node from a snapshot."
+            )
         try:
             anchors._fd = files.open(path)
         except OSError as error:
@@ -112,10 +125,19 @@ class Anchors:
         self._fingerprints = fingerprints
 
     def add(self, store_id: bytes) -> "StoreAnchor":
-        """Give a new store a record; durable on return."""
+        """Give a new store a record; durable on return.
+
+        Raises:
+            NodeError: the node has as many files as it can have; nothing was changed.
+        """
         with self._lock:
             if store_id in self._positions:
                 raise ValueError("this store has an anchor")
+            if not self._free and self._length >= RECORDS_MAX:
+                raise NodeError(
+                    f"{self._path}: a node has at most {RECORDS_MAX - 1} files. Nothing was changed; drop a file, or "
+                    "use another node."
+                )
             position = self._free.pop() if self._free else self._length
             self._length = max(self._length, position + 1)
             self._positions[store_id] = position
@@ -207,7 +229,12 @@ class Anchors:
     def _record(self, kind: int, position: int, owner: bytes, payload: bytes) -> bytes:
         # SAFETY: wrap takes a fresh salt and nonce for each writing, so no pair comes twice even in copies of a node.
         aad = encode_prelude(Prelude(kind, position, owner))
-        return join_record(aad, wrap(self._key, payload, _PURPOSE, aad))
+        try:
+            return join_record(aad, wrap(self._key, payload, _PURPOSE, aad))
+        except ValueError:
+            if not self._key.wiped:
+                raise
+            raise NodeClosedError(f"{self._path}: the node was closed. Open it again.") from None
 
     def _put(self, store_id: bytes, state: AnchorState | None, *, sync: bool) -> None:
         position = self._positions[store_id]
@@ -233,8 +260,15 @@ class StoreAnchor:
         return self._anchors._states[self._store_id]
 
     def store(self, state: AnchorState, *, sync: bool) -> None:
-        """Put `state` in place of the former; durable on return if `sync`."""
-        self._anchors._put(self._store_id, state, sync=sync)
+        """Put `state` in place of the former; durable on return if `sync`.
+
+        Raises:
+            StoreIOError: it could not be written; the former or this one is there.
+        """
+        try:
+            self._anchors._put(self._store_id, state, sync=sync)
+        except NodeIOError as error:
+            raise StoreIOError(str(error)) from error  # a store takes it for an error of its own writing
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import AnchorsDamagedError, AnchorsMissingError, NodeIOError
+from keystore.errors import AnchorsDamagedError, AnchorsMissingError, NodeIOError, StoreIOError
 from keystore.format import anchors as layout
 from keystore.format.anchors import StoreState
 from keystore.format.cursor import NotDecodableError
@@ -107,6 +107,8 @@ def test_refused_write_is_told(tmp_path: Path, key: SecretKey, anchors: Anchors)
     anchors.add(ONE).store(STATE, sync=True)
     full = Anchors.open(NoSpace(), tmp_path / "anchors", key, NODE_ID, [ONE])
     with pytest.raises(NodeIOError, match="No space"):
+        full.add(TWO)
+    with pytest.raises(StoreIOError, match="No space"):
         full.of(ONE).store(AnchorState(9, 9, b"x" * 16), sync=False)
     assert full.of(ONE).load() == reopened(tmp_path, key, ONE).of(ONE).load() == STATE
 

@@ -53,18 +53,19 @@ class OsBlockFile:
 
     @classmethod
     def _locked(cls, fd: int, path: Path) -> Self:
+        file = cls(fd, path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = lock_owner(fd)
-            os.close(fd)
+            file.close()
             raise StoreLockedError(
                 f"store {path} is open in {owner}; nothing was changed. Close it there, or wait until it ends"
             ) from None
         except OSError as error:
-            os.close(fd)
+            file.close()
             raise StoreIOError(f"store {path} cannot be locked ({error.strerror}); nothing was changed") from error
-        return cls(fd, path)
+        return file
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -102,8 +103,11 @@ class OsBlockFile:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # an interrupt between taking the lock and giving it to its owner must not keep it
 
 
 def lock_owner(fd: int) -> str:

@@ -10,6 +10,7 @@ from keystore.format.anchors import RECORD_BYTES
 from keystore.format.block import HEADER, NotABlockError, Prelude
 from keystore.format.cursor import NotDecodableError
 from keystore.format.wrapped import WrappedKey
+from keystore.keys.files import Files
 
 MAGIC_BYTES = 8
 
@@ -24,8 +25,7 @@ def describe(path: Path) -> dict[str, Any]:
     try:
         if path.is_dir():
             return _describe_directory(path)
-        with path.open("rb") as file:
-            start = file.read(layout.RESERVED_BYTES)
+        start = Files().read(path, layout.RESERVED_BYTES)[: layout.RESERVED_BYTES]
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         raise PathMissingError(f"there is no file {path}. Nothing was changed; check the path.") from None
@@ -86,7 +86,7 @@ def _describe_store(path: Path, start: bytes) -> dict[str, Any]:
 
 def _describe_keyfile(path: Path, start: bytes) -> dict[str, Any]:
     try:
-        head = keyfile.split(path.read_bytes()).head
+        head = keyfile.split(_read(path, keyfile.FILE_BYTES_MAX)).head
     except NotDecodableError as error:
         return {"kind": "keystore file", "problem": str(error)}
     return {
@@ -102,7 +102,7 @@ def _describe_keyfile(path: Path, start: bytes) -> dict[str, Any]:
 
 def _describe_manifest(path: Path, start: bytes) -> dict[str, Any]:
     try:
-        encoded, _ = manifest.split_manifest(path.read_bytes())
+        encoded, _ = manifest.split_manifest(_read(path, manifest.MANIFEST_BYTES_MAX))
         head = manifest.ManifestHead.decode(encoded)
     except NotDecodableError as error:
         return {"kind": "snapshot manifest", "problem": str(error)}
@@ -136,6 +136,16 @@ def _describe_pack(path: Path, start: bytes) -> dict[str, Any]:
 
 def _describe_anchors(path: Path, start: bytes) -> dict[str, Any]:
     return {"kind": "anchors file", "records": path.stat().st_size // RECORD_BYTES}
+
+
+def _read(path: Path, bytes_max: int) -> bytes:
+    try:
+        data = Files().read(path, bytes_max)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from None
+    if len(data) > bytes_max:
+        raise NotDecodableError(f"it has more than {bytes_max} bytes")
+    return data
 
 
 def _describe_wrapped(wrapped: WrappedKey) -> dict[str, Any]:

@@ -86,6 +86,10 @@ def run(arguments: Sequence[str]) -> int:
         return _report_output(error)
     except SystemExit:  # click's way out where the reader of a pipe is gone
         return _report_output(BrokenPipeError(errno.EPIPE, "its reader is gone"))
+    except MemoryError:
+        message = "not enough memory. What was durable before still is; give this process more, and try again."
+        print_error("MemoryError", message, exits.ERROR, as_json=as_json)
+        return exits.ERROR
 
 
 def _report_output(error: OSError) -> int:
@@ -94,7 +98,8 @@ def _report_output(error: OSError) -> int:
         # What is still buffered would fail again at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     with contextlib.suppress(OSError):
-        message = f"{error.filename or 'standard output'} cannot be written: {error.strerror}"
+        place, verb = (error.filename, "used") if error.filename else ("standard output", "written")
+        message = f"{place} cannot be {verb}: {error.strerror}"
         print_error("OutputError", message, exits.ERROR, as_json=False)
     return exits.ERROR
 

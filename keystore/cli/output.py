@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 PROGRESS_AFTER_S = 1.0
 LINES_MAX = 3
 """Lines of an error: what was wrong, what is unchanged, what to do."""
+TIME_MAX_S = 253_402_300_799
+"""LIMIT: the end of the year 9999, where `datetime` ends; the name of a damaged or foreign directory may say more."""
 WIDTH_MIN = 40
 """LIMIT: columns; what is narrower breaks lines by itself."""
 _SENTENCES = re.compile(r"(?<=[.!?]) (?=[A-Z`])")
@@ -180,5 +182,5 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def format_time(ns: int) -> str:
-    """Return a time as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a time as ISO 8601 in UTC, to the second; one that no calendar has, as the last that there is."""
+    return datetime.fromtimestamp(min(ns / 1e9, TIME_MAX_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -113,9 +113,15 @@ def _variable(expression: str, values: Values) -> str | None:
 
 @lru_cache(maxsize=4096)
 def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """Return the expression of a pattern in which ``*`` is any text and ``?`` any character."""
-    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    """Return the expression of a pattern in which ``*`` is any text and ``?`` any character.
+
+    What stands between two stars is found at its first place and never looked for again (an atomic group), which is
+    enough for a match: so the time grows with text times pattern, whatever somebody writes into a policy.
+    """
+    first, *rest = ["".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*")]
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1] if part)
+    last = f".*{rest[-1]}" if rest else ""
+    return re.compile(first + middle + last, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def _like(value: str, wanted: str) -> bool:
@@ -144,11 +150,16 @@ def _numeric(compare: Callable[[float, float], bool]) -> Compare:
 
 
 def epoch_s(text: str) -> float | None:
-    """Return seconds since 1970 of a date of ISO 8601 or a number; None if it is neither."""
+    """Return seconds since 1970 of a date of ISO 8601 or a number; None if it is neither, or no day of the calendar."""
     found = _DATE.fullmatch(text)
     if found is None:
         return _number(text)
     fields = tuple(int(part) if part else 0 for part in found.groups()[:6])
+    year, month, day, hour, minute, second = fields
+    if not (year and 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]):
+        return None
+    if hour > 23 or minute > 59 or second > 59:
+        return None
     zone = found[7] or "Z"
     seconds = calendar.timegm((*fields, 0, 0, 0))
     if zone == "Z":

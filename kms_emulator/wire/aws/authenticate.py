@@ -47,9 +47,10 @@ def authenticate(request: HttpRequest, core: Core, service: str = "kms") -> Call
             raise refusal("MissingAuthenticationTokenException", "Request is missing Authentication Token")
         return Caller(address=request.address)
     credential = core.identities.credential(authorization.access_key_id)
+    if core.strict_auth and (credential is None or not credential.bound):
+        # A session that an unknown caller was given while the server took anybody is held to no policy.
+        raise refusal("UnrecognizedClientException", _INVALID_TOKEN)
     if credential is None:
-        if core.strict_auth:
-            raise refusal("UnrecognizedClientException", _INVALID_TOKEN)
         return Caller(access_key_id=authorization.access_key_id, address=request.address)
     _check_credential(credential, authorization, core.now_ns())
     _check_scope(authorization, service)

@@ -267,3 +267,16 @@ def test_sessions_are_bounded() -> None:
         identities.issue(Credential(f"ASIA{number}", "s", "r", "p", ACCOUNT, 0, expires_ns=number))
     assert identities.credential("ASIA4") is None
     assert identities.credential("ASIA5") is not None
+
+
+def test_a_session_of_nobody_does_not_outlive_the_days_without_strict_authentication(world: World) -> None:
+    answer = world.sts().get_session_token()["Credentials"]
+    session = {
+        "aws_access_key_id": answer["AccessKeyId"],
+        "aws_secret_access_key": answer["SecretAccessKey"],
+        "aws_session_token": answer["SessionToken"],
+    }
+    assert world.kms(**session).list_keys()["Keys"] == []
+    world.core.strict_auth = True
+    with refused("UnrecognizedClientException", "The security token included in the request is invalid."):
+        world.kms(**session).list_keys()

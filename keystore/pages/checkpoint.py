@@ -3,7 +3,7 @@
 Invariants:
 1. Nothing that a header on the disk reaches is overwritten; all new blocks are synced before the header is written.
 2. The anchor on the disk is never behind the header (F-18).
-3. Until the header is written an error changes nothing; from then on the store is poisoned by its caller.
+3. Until the header is written an error changes nothing; from then on, and after a signal, the store is poisoned.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,8 @@
 """One commit: seal, write, record, sync, apply (docs/FORMAT.md, section 6).
 
 Invariants:
-1. Until the record is being written every error, a signal's too, leaves store and file as they were (F-16).
+1. Until the record is being written an error leaves store and file as they were; a signal leaves the file so, and
+   poisons the store (F-16).
 2. One record is in flight: this runs under the store's lock and returns after its sync (F-15).
 """
 
@@ -184,7 +185,7 @@ def _write_pages(state: StoreState, session: Session, pages: list[tuple[int, Buf
         try:
             KERNEL.seal_pages(session.page_key, plaintext, state.page_size, nonces[part], aads[part], out, tags[part])
         finally:
-            if isinstance(plaintext, bytearray) and part.stop - part.start > 1:
+            if isinstance(plaintext, bytearray):  # joined here; a single page is the caller's own
                 plaintext[:] = bytes(len(plaintext))
         _write_slots(state, slots[part], memoryview(out)[: (part.stop - part.start) * state.page_size])
     entries["tag"] = tags

@@ -58,9 +58,10 @@ def test_paginators_of_boto3_go_to_the_end(kms: "KMSClient", key_id: str, operat
 
 def test_markers_from_elsewhere_are_refused(url: str, kms: "KMSClient", key_id: str) -> None:
     marker = kms.list_keys(Limit=2)["NextMarker"]
-    other_key = kms.list_keys()["Keys"][0]["KeyId"]
+    other_key = next(key["KeyId"] for key in kms.list_keys()["Keys"] if key["KeyId"] != key_id)
     tags = kms.list_resource_tags(KeyId=key_id, Limit=2)["NextMarker"]
-    changed = base64.urlsafe_b64encode(base64.urlsafe_b64decode(marker)[:-1] + b"f").decode()
+    decoded = base64.urlsafe_b64decode(marker)
+    changed = base64.urlsafe_b64encode(decoded[:-1] + bytes([decoded[-1] ^ 1])).decode()
     attempts: list[Callable[[], object]] = [
         lambda: kms.list_aliases(Marker=marker),
         lambda: client(url, "eu-west-1").list_keys(Marker=marker),

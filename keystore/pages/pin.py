@@ -9,35 +9,22 @@ import numpy as np
 from keystore.errors import StoreDamagedError
 from keystore.format.entry import EntryArray, U64Array
 from keystore.format.record import SessionRecord
-from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.reading import Batch, UnreadableError, read_batch
+from keystore.pages.state import StoreState
 
 
 class Pin:
     """Made by `PageStore.pin`; a context manager. Slots it reaches are not used again before it is released."""
 
-    def __init__(
-        self,
-        file: GuardedFile,
-        pages: PageMap,
-        *,
-        store_name: str,
-        store_id: bytes,
-        page_size: int,
-        page_count: int,
-        byte_length: int,
-        sequence: int,
-        time_ns: int,
-        sessions: list[SessionRecord],
-        check: Callable[[Batch], None],
-        release: Callable[[], None],
-    ) -> None:
-        self._file, self._pages, self._check, self._release = file, pages, check, release
-        self._sessions = sessions
-        self.store_name, self.store_id, self.page_size = store_name, store_id, page_size
-        self.page_count, self.byte_length = page_count, byte_length
-        self.sequence, self.time_ns = sequence, time_ns
+    def __init__(self, state: StoreState, check: Callable[[Batch], None], release: Callable[[], None]) -> None:
+        """Pin `state`, right after a checkpoint; `check` opens a batch, `release` gives its slots back."""
+        self._file, self._pages = state.file, PageMap(state.pages.tree)
+        self._check, self._release = check, release
+        self._sessions = [record for record, _ in state.sessions.rows()]
+        self.store_name, self.store_id, self.page_size = state.name, state.store_id, state.page_size
+        self.page_count, self.byte_length = state.page_count, state.byte_length
+        self.sequence, self.time_ns = state.sequence, state.time_ns
 
     def sessions(self) -> list[SessionRecord]:
         """Return the sessions that its pages name."""

@@ -18,48 +18,29 @@ import contextlib
 import os
 import secrets
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import RLock
 from typing import Self
 
-import numpy as np
-
-from keystore.errors import (
-    InputError,
-    KeystoreError,
-    PageRangeError,
-    StoreClosedError,
-    StoreDamagedError,
-    StoreForkedError,
-    StoreIOError,
-)
+from keystore.errors import InputError, KeystoreError, StoreDamagedError
 from keystore.format import layout
-from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
-from keystore.format.record import CHANGE, SessionRecord
-from keystore.pages.arena import Arena
+from keystore.format.record import SessionRecord
 from keystore.pages.blockfile import OsBlockFile
-from keystore.pages.checkpoint import write_checkpoint
-from keystore.pages.commit import Change, adopt, check_change, commit
 from keystore.pages.creation import new_state
 from keystore.pages.guarded import GuardedFile
-from keystore.pages.pagemap import PageMap
+from keystore.pages.life import Life
 from keystore.pages.pin import Pin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
-from keystore.pages.reading import READ_BYTES, Batch, UnreadableError, open_batch, read_batch
+from keystore.pages.reader import Reader
+from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
 from keystore.pages.state import StoreState
 from keystore.pages.verify import Progress, Verifier, VerifyReport
+from keystore.pages.writer import Writer
 
 CACHE_BYTES = 16 << 20
 """LIMIT: bytes of opened pages kept in memory, unless the caller says otherwise."""
-CHECKPOINT_RECORDS = 4096
-CHECKPOINT_RECORD_BYTES = 32 << 20
-CHECKPOINT_PAGES = 1 << 16
-"""LIMIT: records, bytes of records, changed pages between two checkpoints: bounds memory, and the work of recovery."""
-READ_TRIES = 8
-"""LIMIT: how often a reader follows a page that a writer moves under it."""
 
 _OPEN: "weakref.WeakSet[PageStore]" = weakref.WeakSet()
 
@@ -70,11 +51,9 @@ class PageStore:
     def __init__(self, state: StoreState, notes: list[str], cache_bytes: int) -> None:
         self._state = state
         self._notes = notes
-        self._lock = RLock()
-        self._arena = Arena(state.page_size, cache_bytes)
-        self._closed = False
-        self._forked = False
-        self._damage: StoreDamagedError | None = None
+        self._life = Life(state.name)
+        self._reader = Reader(state, self._life, cache_bytes)
+        self._writer = Writer(state, self._life)
         _OPEN.add(self)
 
     # -- making -------------------------------------------------------------------------------------------------------
@@ -190,84 +169,19 @@ class PageStore:
             PageRangeError: `page_no` is not below `page_count`.
             StoreDamagedError: the page, or the map above it, is not what was written.
         """
-        page = bytearray(self.page_size)
-        self.read_into(page_no, page)
-        return bytes(page)
+        return self._reader.read(page_no)
 
     def read_into(self, page_no: int, buffer: bytearray | memoryview) -> None:
         """Read a page into `buffer`, of exactly `page_size` bytes; errors as `read`."""
-        view = memoryview(buffer).cast("B")
-        if len(view) != self.page_size:
-            raise InputError(f"a buffer of {len(view)} bytes; pages have {self.page_size}")
-        entry = self._entry(page_no)
-        for _ in range(READ_TRIES):
-            if entry == HOLE:
-                view[:] = bytes(len(view))
-                return
-            if self._arena.read_into(entry, view):
-                return
-            try:
-                view[:] = self._open_pages([page_no], entries_from_bytes(entry))
-                self._arena.put(entry, view)
-                return
-            except UnreadableError as error:
-                before, entry = entry, self._entry(page_no)
-                if entry == before:
-                    raise self._latch(StoreDamagedError(self.name, "page", page_no, str(error))) from None
-        raise StoreDamagedError(self.name, "page", page_no, f"it moved {READ_TRIES} times while it was read")
+        self._reader.read_into(page_no, buffer)
 
     def read_many(self, page_nos: Sequence[int]) -> list[bytes]:
         """Return several pages, in the order asked for; adjacent ones are read together. Errors as `read`."""
-        pages: list[bytes] = []
-        step = max(1, READ_BYTES // self.page_size)
-        for at in range(0, len(page_nos), step):
-            pages += self._read_step(page_nos[at : at + step])
-        return pages
+        return self._reader.read_many(page_nos)
 
-    def _read_step(self, page_nos: Sequence[int]) -> list[bytes]:
-        with self._lock:
-            entries = [self._entry(page_no) for page_no in page_nos]
-        there = [at for at, entry in enumerate(entries) if entry != HOLE]
-        pages = [bytes(self.page_size)] * len(page_nos)
-        try:
-            joined = entries_from_bytes(b"".join(entries[at] for at in there))
-            plain = memoryview(self._open_pages([page_nos[at] for at in there], joined))
-        except UnreadableError:
-            return [self.read(page_no) for page_no in page_nos]
-        for index, at in enumerate(there):
-            pages[at] = bytes(plain[index * self.page_size : (index + 1) * self.page_size])
-        return pages
-
-    @contextmanager
-    def view(self, page_no: int) -> Iterator[memoryview]:
+    def view(self, page_no: int) -> AbstractContextManager[memoryview]:
         """Lend a read-only view of a page, valid inside the `with` block. Errors as `read`."""
-        entry, page = self._entry(page_no), self.read(page_no)
-        with contextlib.nullcontext(memoryview(page)) if entry == HOLE else self._arena.view(entry, page) as view:
-            yield view
-
-    def _entry(self, page_no: int) -> bytes:
-        with self._lock:
-            self._check()
-            if not 0 <= page_no < self._state.page_count:
-                raise PageRangeError(f"store {self.name}: page {page_no} of {self._state.page_count}; nothing was read")
-            try:
-                return self._state.pages.entry(page_no)
-            except StoreDamagedError as error:
-                raise self._latch(error) from None
-
-    def _open_pages(self, page_nos: list[int], entries: EntryArray) -> bytearray:
-        state = self._state
-        try:
-            batch = read_batch(state.file, state.page_size, np.array(page_nos, dtype=np.uint64), entries)
-            return open_batch(state.sessions, state.page_size, batch)
-        except (ValueError, StoreIOError):
-            self._check()  # a key that was wiped, a file that was closed: the reason is that the store was closed
-            raise
-
-    def _latch(self, damage: StoreDamagedError) -> StoreDamagedError:
-        """Note damage (F-20): other parts stay readable, and nothing is written any more."""
-        self._damage = self._damage or damage
-        return damage
+        return self._reader.view(page_no)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -292,15 +206,7 @@ class PageStore:
             PageRangeError, InputError, StoreFullError, StoreIOError, StoreDamagedError: nothing changed.
             CommitUnknownError: whether it is durable is unknown; close the store and open it again.
         """
-        with self._lock:
-            self._check_writable()
-            state = self._state
-            change = check_change(state, pages or {}, page_count, byte_length)
-            same_ends = (change.page_count, change.byte_length) == (state.page_count, state.byte_length)
-            if not change.pages and not change.holes and same_ends:
-                return state.sequence
-            self._checkpoint_if_due()
-            return commit(state, change)
+        return self._writer.commit(pages, page_count=page_count, byte_length=byte_length)
 
     def adopt(self, sessions: Sequence[SessionRecord], batch: Batch) -> int:
         """Commit pages sealed in another store under data keys that this one has; their ciphertext stays as it is.
@@ -311,29 +217,7 @@ class PageStore:
             StoreDamagedError: a page does not open; nothing changed.
             WrongKeyError: a data key is missing here, or another one.
         """
-        with self._lock:
-            self._check_writable()
-            state = self._state
-            known = {origin.number: state.sessions.adopt(origin) for origin in sessions}
-            entries = np.zeros(len(batch.entries), dtype=CHANGE)
-            entries["page"], entries["entry"] = batch.page_nos, batch.entries
-            try:
-                entries["entry"]["session"] = [known[n].number for n in batch.entries["session"].tolist()]
-                plain = open_batch(
-                    state.sessions, state.page_size, Batch(batch.page_nos, entries["entry"], batch.ciphertext)
-                )
-            except KeyError as error:
-                raise StoreDamagedError(
-                    self.name, "page", None, f"it names session {error}, which is unknown"
-                ) from None
-            except UnreadableError as error:
-                number = int(batch.page_nos[error.index])
-                raise StoreDamagedError(self.name, "page", number, "its tag does not match") from None
-            plain[:] = bytes(len(plain))
-            self._checkpoint_if_due()
-            end = max(state.page_count, int(batch.page_nos.max(initial=0)) + 1)
-            change = Change([], [], end, state.byte_length)
-            return adopt(state, change, list(known.values()), entries, batch.ciphertext)
+        return self._writer.adopt(sessions, batch)
 
     def checkpoint(self) -> None:
         """Fold the commits since the last checkpoint into the map; does nothing where there are none.
@@ -341,56 +225,20 @@ class PageStore:
         Raises:
             StoreFullError, StoreIOError, StoreDamagedError: nothing changed, every commit is safe.
         """
-        with self._lock:
-            self._check()
-            self._checkpoint()
-
-    def _checkpoint_if_due(self) -> None:
-        state = self._state
-        if (
-            state.records >= CHECKPOINT_RECORDS
-            or state.record_bytes >= CHECKPOINT_RECORD_BYTES
-            or len(state.pages.recent) >= CHECKPOINT_PAGES
-        ):
-            self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        state = self._state
-        if state.records:
-            self._check_writable()
-            write_checkpoint(state, state.sessions.for_seals(2 * len(state.pages.recent) + 1024))
+        self._writer.checkpoint()
 
     # -- keeping and checking -----------------------------------------------------------------------------------------
 
     def pin(self) -> Pin:
         """Keep the present state whole until the pin is released. LIMIT: only while this object is open."""
-        with self._lock:
-            self._check()
-            self._checkpoint()
-            state = self._state
-            state.pins += 1
-            return Pin(
-                state.file,
-                PageMap(state.pages.tree),
-                store_name=state.name,
-                store_id=state.store_id,
-                page_size=state.page_size,
-                page_count=state.page_count,
-                byte_length=state.byte_length,
-                sequence=state.sequence,
-                time_ns=state.time_ns,
-                sessions=[record for record, _ in state.sessions.rows()],
-                check=self._check_opens,
-                release=self._unpin,
-            )
-
-    def _check_opens(self, batch: Batch) -> None:
-        self._check()
-        plain = open_batch(self._state.sessions, self.page_size, batch)
-        plain[:] = bytes(len(plain))
+        with self._life.lock:
+            self._life.check()
+            self._writer.checkpoint_now()
+            self._state.pins += 1
+            return Pin(self._state, self._reader.check_opens, self._unpin)
 
     def _unpin(self) -> None:
-        with self._lock:
+        with self._life.lock:
             self._state.pins -= 1
             if not self._state.pins:
                 self._state.space.slots.release_pinned()
@@ -400,14 +248,14 @@ class PageStore:
 
         Damage is in the report, not raised.
         """
-        with self._lock:
-            self._check()
+        with self._life.lock:
+            self._life.check()
             with contextlib.suppress(StoreDamagedError):
-                self._checkpoint()
+                self._writer.checkpoint_now()
             report = Verifier(self._state, progress).run()
             report.notes = self.notes
             if report.damaged:
-                self._latch(report.damaged[0])
+                self._life.latch(report.damaged[0])
             return report
 
     # -- ending -------------------------------------------------------------------------------------------------------
@@ -419,45 +267,30 @@ class PageStore:
             StoreFullError, StoreIOError, CommitUnknownError: the checkpoint failed. The store is closed all the same
             and every commit is safe: the next opening takes it from the records.
         """
-        with self._lock:
-            if self._closed or self._forked:
+        with self._life.lock:
+            if self._life.closed or self._life.forked:
                 return
             with contextlib.ExitStack() as ending:
                 ending.callback(_OPEN.discard, self)
                 ending.callback(self._state.file.close)
                 ending.callback(self._forget)
-                ending.callback(setattr, self, "_closed", True)
-                if self._state.file.poison is None and self._damage is None:
+                ending.callback(setattr, self._life, "closed", True)
+                if self._state.file.poison is None and self._life.damage is None:
                     with contextlib.suppress(StoreDamagedError):  # the records have every commit, for the next opening
-                        self._checkpoint()
+                        self._writer.checkpoint_now()
 
     def _forget(self) -> None:
         with contextlib.ExitStack() as ending:
-            ending.callback(self._arena.wipe)
+            ending.callback(self._reader.wipe)
             ending.callback(self._state.blocks.forget_all)
             ending.callback(self._state.sessions.wipe)
 
     def _after_fork_in_child(self) -> None:
-        self._forked = True
-        self._lock = RLock()
-        self._arena.after_fork_in_child()
+        self._life.after_fork_in_child()
+        self._reader.after_fork_in_child()
         self._state.sessions.after_fork_in_child()
         self._forget()
         self._state.file.close()
-
-    def _check(self) -> None:
-        if self._forked:
-            raise StoreForkedError(
-                f"store {self.name} was opened before this process forked; it is still open in the parent. Open stores "
-                "after the fork"
-            )
-        if self._closed:
-            raise StoreClosedError(f"store {self.name} is closed; open it again")
-
-    def _check_writable(self) -> None:
-        self._check()
-        if self._damage is not None:
-            raise self._damage
 
     def __enter__(self) -> Self:
         return self

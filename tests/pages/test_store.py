@@ -21,7 +21,7 @@ from keystore.errors import (
     StoreMissingError,
     WrongKeyError,
 )
-from keystore.pages import store as store_module
+from keystore.pages import writer
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
 from tests.pages.stores import CountedFile, MemoryAnchor, StaticKeys
@@ -195,7 +195,7 @@ def test_opening_reads_little(tmp_path: Path) -> None:
 
 
 def test_checkpoint_comes_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "CHECKPOINT_RECORDS", 10)
+    monkeypatch.setattr(writer, "CHECKPOINT_RECORDS", 10)
     with PageStore.create(tmp_path / "s", name="s", keys=StaticKeys(), page_size=4096) as store:
         for number in range(35):
             store.commit({number: bytes(4096)})

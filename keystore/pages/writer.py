@@ -1,0 +1,92 @@
+"""The writing side of an open store: commits, adopted pages, and checkpoints when they are due."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from keystore.errors import StoreDamagedError
+from keystore.format.record import CHANGE, SessionRecord
+from keystore.pages.checkpoint import write_checkpoint
+from keystore.pages.commit import Change, adopt, check_change, commit
+from keystore.pages.life import Life
+from keystore.pages.protocols import Buffer
+from keystore.pages.reading import Batch, UnreadableError, open_batch
+from keystore.pages.state import StoreState
+
+CHECKPOINT_RECORDS = 4096
+CHECKPOINT_RECORD_BYTES = 32 << 20
+CHECKPOINT_PAGES = 1 << 16
+"""LIMIT: records, bytes of records, changed pages between two checkpoints: bounds memory, and the work of recovery."""
+
+
+class Writer:
+    """Changes one open store; threads may share it, and take turns."""
+
+    def __init__(self, state: StoreState, life: Life) -> None:
+        self._state, self._life = state, life
+
+    def commit(
+        self,
+        pages: Mapping[int, Buffer | None] | None = None,
+        *,
+        page_count: int | None = None,
+        byte_length: int | None = None,
+    ) -> int:
+        """Change pages, and the ends, in one atomic step; see `PageStore.commit`."""
+        with self._life.lock:
+            self._life.check_writable()
+            state = self._state
+            change = check_change(state, pages or {}, page_count, byte_length)
+            same_ends = (change.page_count, change.byte_length) == (state.page_count, state.byte_length)
+            if not change.pages and not change.holes and same_ends:
+                return state.sequence
+            self._checkpoint_if_due()
+            return commit(state, change)
+
+    def adopt(self, sessions: Sequence[SessionRecord], batch: Batch) -> int:
+        """Commit pages sealed in another store; see `PageStore.adopt`."""
+        with self._life.lock:
+            self._life.check_writable()
+            state = self._state
+            known = {origin.number: state.sessions.adopt(origin) for origin in sessions}
+            entries = np.zeros(len(batch.entries), dtype=CHANGE)
+            entries["page"], entries["entry"] = batch.page_nos, batch.entries
+            try:
+                entries["entry"]["session"] = [known[n].number for n in batch.entries["session"].tolist()]
+                plain = open_batch(
+                    state.sessions, state.page_size, Batch(batch.page_nos, entries["entry"], batch.ciphertext)
+                )
+            except KeyError as error:
+                raise StoreDamagedError(
+                    self._state.name, "page", None, f"it names session {error}, which is unknown"
+                ) from None
+            except UnreadableError as error:
+                number = int(batch.page_nos[error.index])
+                raise StoreDamagedError(self._state.name, "page", number, "its tag does not match") from None
+            plain[:] = bytes(len(plain))
+            self._checkpoint_if_due()
+            end = max(state.page_count, int(batch.page_nos.max(initial=0)) + 1)
+            change = Change([], [], end, state.byte_length)
+            return adopt(state, change, list(known.values()), entries, batch.ciphertext)
+
+    def checkpoint(self) -> None:
+        """Fold the commits since the last checkpoint into the map; see `PageStore.checkpoint`."""
+        with self._life.lock:
+            self._life.check()
+            self.checkpoint_now()
+
+    def _checkpoint_if_due(self) -> None:
+        state = self._state
+        if (
+            state.records >= CHECKPOINT_RECORDS
+            or state.record_bytes >= CHECKPOINT_RECORD_BYTES
+            or len(state.pages.recent) >= CHECKPOINT_PAGES
+        ):
+            self.checkpoint_now()
+
+    def checkpoint_now(self) -> None:
+        """Checkpoint if there is anything to fold; the caller has the lock."""
+        state = self._state
+        if state.records:
+            self._life.check_writable()
+            write_checkpoint(state, state.sessions.for_seals(2 * len(state.pages.recent) + 1024))

@@ -21,7 +21,10 @@ from kms_emulator.wire.http.message import HttpRequest
 SKEW_MAX_S = 300
 """How old or early a signature may be (AWS KMS: five minutes)."""
 
-SERVICES = ("kms", "sts")
+SIGNED_PREFIX, TOKEN_HEADER = "x-amz-", "x-amz-security-token"
+"""Headers that must be signed if they are sent, and the one that AWS lets clients add afterwards: it is compared with
+the session's own (IAM user guide, "Create a signed AWS API request")."""
+
 _WRONG_SIGNATURE = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
@@ -55,6 +58,7 @@ def authenticate(request: HttpRequest, core: Core, service: str = "kms") -> Call
     _check_credential(credential, authorization, core.now_ns())
     _check_scope(authorization, service)
     _check_age(authorization, core.clock.host_ns() // 1_000_000_000)
+    _check_signed_headers(request, authorization)
     _check_signature(request, credential, authorization)
     return caller_of(credential, request.address)
 
@@ -109,12 +113,19 @@ def _check_age(authorization: Authorization, now_s: int) -> None:
         )
 
 
-def _check_signature(request: HttpRequest, credential: Credential, authorization: Authorization) -> None:
+def _check_signed_headers(request: HttpRequest, authorization: Authorization) -> None:
+    """Refuse a request that could be changed and stay signed: what it asks for is in its `x-amz-` headers."""
     signed = authorization.signed_headers
-    dated = authorization.valid_s is not None or "x-amz-date" in signed or "date" in signed
-    if "host" not in signed or not dated:
-        missing = "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
-        raise _bad_signature(missing if dated else "'X-Amz-Date' or 'Date' must be a 'SignedHeader'.")
+    if "host" not in signed:
+        raise _unsigned("'Host' or ':authority'")
+    if authorization.valid_s is None and "x-amz-date" not in signed and "date" not in signed:
+        raise _unsigned("'X-Amz-Date' or 'Date'")
+    for name in request.headers:
+        if name.startswith(SIGNED_PREFIX) and name not in signed and name != TOKEN_HEADER:
+            raise _unsigned(f"'{name.title()}'")
+
+
+def _check_signature(request: HttpRequest, credential: Credential, authorization: Authorization) -> None:
     canonical = sigv4.canonical_request(request, authorization)
     text = sigv4.string_to_sign(canonical, authorization)
     expected = sigv4.sign(credential.secret, text, authorization)
@@ -123,6 +134,10 @@ def _check_signature(request: HttpRequest, credential: Credential, authorization
             f"{_WRONG_SIGNATURE}\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n"
             f"The String-to-Sign should have been\n'{text}'\n"
         )
+
+
+def _unsigned(names: str) -> CloudError:
+    return _bad_signature(f"{names} must be a 'SignedHeader' in the AWS Authorization.")
 
 
 def _bad_signature(message: str) -> CloudError:

@@ -5,6 +5,7 @@ import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from http.client import HTTPMessage
 from pathlib import Path
 from unittest.mock import patch
 
@@ -36,17 +37,19 @@ def send(
     late_s: float = 0,
     change: Mapping[str, str | None] | None = None,
     host: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    signer: type[SigV4Auth] = SigV4Auth,
 ) -> tuple[int, dict[str, str]]:
     """Send a ListKeys signed by botocore, with headers changed after signing; return status and answer."""
     assert world.url is not None
     netloc = world.url.removeprefix("http://")
-    headers = {"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1"}
+    named = {"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1", **(headers or {})}
     if host is not None:
-        headers["Host"] = host
-    request = AWSRequest("POST", f"http://{netloc}/", headers=headers, data=b"{}")
+        named["Host"] = host
+    request = AWSRequest("POST", f"http://{netloc}/", headers=named, data=b"{}")
     credentials = Credentials(access_key(name), secret_key or secret(name))
     with patch("botocore.auth.get_current_datetime", lambda: now_plus(-late_s)):
-        SigV4Auth(credentials, service, region).add_auth(request)
+        signer(credentials, service, region).add_auth(request)
     sent = {key: value for key, value in request.headers.items() if (change or {}).get(key, value) is not None}
     sent |= {key: value for key, value in (change or {}).items() if value is not None}
     connection = http.client.HTTPConnection(netloc, timeout=30)
@@ -93,11 +96,40 @@ def test_changed_header_or_body_is_refused(alice: World) -> None:
     assert send(alice, change={"X-Amz-Target": "TrentService.ListAliases"})[1]["__type"] == "InvalidSignatureException"
 
 
-def test_unsigned_target_is_free_and_unsigned_host_is_not(alice: World) -> None:
-    authorization = f"AWS4-HMAC-SHA256 Credential={access_key('alice')}/{now_plus(0):%Y%m%d}/{REGION}/kms/aws4_request"
-    change = {"Authorization": f"{authorization}, SignedHeaders=x-amz-date, Signature=00"}
-    answer = send(alice, change=change)[1]
-    assert (answer["__type"], "'Host'" in answer["message"]) == ("InvalidSignatureException", True)
+class Signing(SigV4Auth):
+    """Signs without some headers, over what it signs."""
+
+    unsigned: frozenset[str] = frozenset()
+
+    def headers_to_sign(self, request: AWSRequest) -> HTTPMessage:
+        found = super().headers_to_sign(request)
+        for name in self.unsigned:
+            del found[name]
+        return found
+
+
+UNSIGNED = [
+    ("host", "'Host' or ':authority'"),
+    ("x-amz-date", "'X-Amz-Date' or 'Date'"),
+    ("x-amz-target", "'X-Amz-Target'"),
+    ("x-amz-other", "'X-Amz-Other'"),
+]
+
+
+@pytest.mark.parametrize(("name", "named"), UNSIGNED)
+def test_host_date_and_headers_of_aws_must_be_signed(
+    alice: World, monkeypatch: pytest.MonkeyPatch, name: str, named: str
+) -> None:
+    monkeypatch.setattr(Signing, "unsigned", frozenset({name}))
+    status, answer = send(alice, headers={"X-Amz-Other": "1"}, signer=Signing)
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+    assert answer["message"] == f"{named} must be a 'SignedHeader' in the AWS Authorization."
+
+
+def test_other_headers_may_be_added_after_signing(alice: World) -> None:
+    assert send(alice, change={"X-Amzn-Trace-Id": "Root=1", "X-Forwarded-For": "10.0.0.1"})[0] == 200
+    answer = send(alice, change={"X-Amz-Added": "1"})[1]
+    assert answer["message"] == "'X-Amz-Added' must be a 'SignedHeader' in the AWS Authorization."
 
 
 LATE = [

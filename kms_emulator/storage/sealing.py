@@ -1,6 +1,7 @@
 """Seals what a data directory holds under a passphrase or the content of a key file.
 
-    root key     Argon2id of the secret with a random salt of 16 bytes; the header keeps salt and cost
+    root keys    Argon2id of the secret with a random salt of 16 bytes: one for values, one for the digest over all rows
+                 (`digest`); the header keeps salt and cost
     sealed value nonce (12 bytes) | AES-256-GCM ciphertext | tag (16 bytes)
     associated   the value's place, each part behind its length: table, then the columns that name the row
 
@@ -58,8 +59,8 @@ class Clear:
 class Sealed:
     """Stores values under a key."""
 
-    def __init__(self, key: bytes) -> None:
-        self._aead = AESGCM(key)
+    def __init__(self, keys: bytes) -> None:
+        self._aead, self.digest_key = AESGCM(keys[:_KEY_BYTES]), keys[_KEY_BYTES:]
 
     @classmethod
     def create(cls, secret: bytes) -> tuple[Self, str]:
@@ -108,4 +109,4 @@ def _derive(secret: bytes, salt: bytes, operations: int, memory: int) -> bytes:
     # Imported here: it takes time that only those with sealed directories should pay.
     from nacl.pwhash import argon2id
 
-    return argon2id.kdf(_KEY_BYTES, secret, salt, opslimit=operations, memlimit=memory)
+    return argon2id.kdf(2 * _KEY_BYTES, secret, salt, opslimit=operations, memlimit=memory)

@@ -2,8 +2,8 @@
 
 WAL with synchronous=FULL: each change is one transaction with one sync of the log. Destroyed material is overwritten
 (`secure_delete`) and the log is folded in at once, so that the file does not keep it. The file is its owner's only
-(mode 0600). With a passphrase or key file every material, document and setting in it is sealed (`sealing`); without one
-they are in the clear: this is an emulator.
+(mode 0600). With a passphrase or key file every material, document and setting in it is sealed (`sealing`), and so is a
+digest over all rows (`digest`); without one they are in the clear: this is an emulator.
 """
 
 import sqlite3
@@ -18,10 +18,11 @@ from kms_emulator.model.keys import NO_MATERIAL, Alias, Folder, Key
 from kms_emulator.model.material import Material
 from kms_emulator.model.store import KeyChange, StoredState
 from kms_emulator.storage import documents
+from kms_emulator.storage.digest import NO_ROWS, RowDigest
 from kms_emulator.storage.errors import DataDirDamagedError, DataDirError, DataDirKeyError
 from kms_emulator.storage.sealing import Clear, Sealed, Sealer
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x4B4D5345  # "KMSE"
 PASSPHRASE_NAME = "KMS_EMULATOR_PASSPHRASE"
 """The environment variable that a passphrase is taken from."""
@@ -55,7 +56,7 @@ CREATE TABLE grants (
 CREATE TABLE identities (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE credentials (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE sealing (header TEXT NOT NULL);
+CREATE TABLE sealing (header TEXT NOT NULL, digest BLOB NOT NULL);
 """
 
 
@@ -76,14 +77,17 @@ class SqliteStore:
         """
         self._path = path
         self._db: sqlite3.Connection | None = None
+        self._digest: RowDigest | None = None
         with self._explained():
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(self._db)
             self._sealer = self._unlock(secret)
+            if isinstance(self._sealer, Sealed):
+                self._digest = self._check_rows(self._sealer)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        for pragma in _PRAGMAS:
             db.execute(f"PRAGMA {pragma}")
         application, schema = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _IDENTITY)
         if (application, schema) == (APPLICATION_ID, SCHEMA_VERSION):
@@ -115,8 +119,19 @@ class SqliteStore:
             )
         sealer, header = Sealed.create(secret)
         with self._transaction() as db:
-            db.execute("INSERT INTO sealing VALUES (?)", (header,))
+            db.execute("INSERT INTO sealing VALUES (?, ?)", (header, sealer.seal(_DIGEST, NO_ROWS)))
         return sealer
+
+    def _check_rows(self, sealer: Sealed) -> RowDigest:
+        """Return the digest of the rows; DataDirDamagedError unless they are those that were written last."""
+        found = RowDigest(self._connection(), _TABLES, sealer.digest_key)
+        if sealer.open(_DIGEST, self._rows("SELECT digest FROM sealing")[0][0]) != found.value:
+            self.load()  # says which value was changed or moved, if one was
+            raise DataDirDamagedError(
+                f"{self._path}: rows were removed, added or put back from outside; nothing was changed. "
+                "Restore the directory from a copy, or name another."
+            )
+        return found
 
     def load(self) -> StoredState:
         """Return everything."""
@@ -274,10 +289,21 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                self._put_digest(db)
                 db.execute("COMMIT")
-            finally:
+            except BaseException:
+                if self._digest is not None:
+                    self._digest.revert()
                 if db.in_transaction:
                     db.execute("ROLLBACK")
+                raise
+            if self._digest is not None:
+                self._digest.settle()
+
+    def _put_digest(self, db: sqlite3.Connection) -> None:
+        """Write the digest of the rows, in the transaction that changes them."""
+        if self._digest is not None:
+            db.execute("UPDATE sealing SET digest = ?", (self._sealer.seal(_DIGEST, self._digest.value),))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -292,7 +318,11 @@ class SqliteStore:
             raise DataDirDamagedError(f"{self._path} holds a document that cannot be read: {error!r}") from error
 
 
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "recursive_triggers=ON")
+"""The last one lets a row that another takes the place of be told to the digest."""
+
 _IDENTITY = ("application_id", "user_version")
+_DIGEST = ("sealing", "digest")
 _TABLES = ("aliases", "materials", "grants", "keys", "folders", "settings", "identities", "credentials")
 
 

@@ -19,7 +19,7 @@ No message carries key material or plaintext.
         StoreFullError, StoreIOError, CommitUnknownError, StoreDamagedError, StoreRolledBackError, StoreDivergedError
       NodeError                     a node directory
         NodeMissingError, NodeExistsError, NodeLockedError, NodeClosedError, NodeIOError, NameTakenError,
-        NameUnknownError, AnchorsMissingError, AnchorsDamagedError
+        NameUnknownError, DatabaseShreddedError, DataKeyInUseError, AnchorsMissingError, AnchorsDamagedError
       SnapshotError
         SnapshotMissingError, SnapshotDamagedError
 """
@@ -247,6 +247,14 @@ class NameTakenError(NodeError):
 
 class NameUnknownError(NodeError):
     """No database or file of that name exists."""
+
+
+class DatabaseShreddedError(NameUnknownError):
+    """All data keys of the database were destroyed on purpose; nothing of it opens any more."""
+
+
+class DataKeyInUseError(NodeError):
+    """Something still needs the data key, or nobody knows whether it does; it was not destroyed."""
 
 
 class AnchorsMissingError(NodeError):

@@ -86,12 +86,13 @@ def _describe_store(path: Path, start: bytes) -> dict[str, Any]:
 
 def _describe_keyfile(path: Path, start: bytes) -> dict[str, Any]:
     try:
-        head = keyfile.split(_read(path, keyfile.FILE_BYTES_MAX)).head
+        parts = keyfile.split(_read(path, keyfile.FILE_BYTES_MAX))
     except NotDecodableError as error:
         return {"kind": "keystore file", "problem": str(error)}
+    head = parts.head
     return {
         "kind": "keystore file",
-        "version": keyfile.VERSION,
+        "version": parts.version,
         "node_id": head.node_id.hex(),
         "file_generation": head.file_generation,
         "master_key_generation": head.master_generation,

@@ -230,9 +230,13 @@ def _database_values(database: "DatabaseInfo") -> dict[str, Any]:
                 "name": data_key.name,
                 "created": format_time(data_key.created_ns),
                 "decrypt_only": data_key.decrypt_only,
+                "state": data_key.state,
+                "seals": data_key.seals,
+                "destroyed": None if data_key.destroyed_ns is None else format_time(data_key.destroyed_ns),
             }
             for data_key in database.data_keys
         ],
+        "shredded": None if database.shredded_ns is None else format_time(database.shredded_ns),
     }
 
 

@@ -4,7 +4,7 @@ Leaves to `keystore.keys`: the keys themselves, and sealing. Key bytes come in a
 caller wipes. All integers are unsigned and little-endian; a *field* is a length (u32), then that many bytes; *text* is
 a field in UTF-8.
 
-- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 1, suite u16 = 1,
+- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 2, suite u16 = 1,
   head bytes u32, body bytes u32, file generation u64, node id 16, master generation u32, time written u64 (ns since
   1970), master-key commitment 16; then the fields provider (text), key URI (text), key version (text), wrapped secret.
 - **K-2** The lengths in the head add up to the length of the file, and a head has at most 16384 bytes. What is longer,
@@ -14,11 +14,17 @@ a field in UTF-8.
 - **K-4** The body is sealed under the master key with the whole head as associated data, under a fresh salt at every
   writing.
 - **K-5** Body: node name (text), time of init u64, anchor key 32, count u32 of databases; each: id 16, name (text),
-  time u64, count u32 of data keys (generation u32, decrypt-only u8, time u64, key 32), count u32 of stores (id 16,
-  name (text), page size u32, time u64). Nothing follows.
+  time u64, count u32 of data keys (generation u32, decrypt-only u8, time u64, seals u64, key 32), count u32 of
+  destroyed data keys (generation u32, time u64, time of destruction u64, name for people 8), shredded u8; if that is 1:
+  time u64, SHA-256 of the file before 32, its master generation u32, number of stores u32; then count u32 of stores
+  (id 16, name (text), page size u32, time u64). Nothing follows.
 - **K-6** Names of databases are unique, and those of stores in their database; ids are unique in the file. The
-  generations of a database's data keys rise; all but the last are decrypt-only, and the last is not.
+  generations of a database's data keys rise; all but the last are decrypt-only, and the last is not. Generations of
+  destroyed data keys rise, are no data key's, and lie below the last of those. A database is shredded exactly if it has
+  no data key; then it has no store.
 - **K-7** Databases and stores stand in the order of their names, so that the same values give the same body.
+- **K-8** Version 1 differs in the body only: a data key has no count of seals (0 is meant), and a database neither
+  destroyed data keys nor the mark of being shredded. It is read and never written.
 """
 
 import hashlib
@@ -33,7 +39,8 @@ from keystore.format.layout import PAGE_SIZES_BYTES
 from keystore.format.wrapped import WrappedKey
 
 MAGIC: Final = b"CMKKEYFL"
-VERSION: Final = 1
+VERSION: Final = 2
+VERSIONS: Final = (1, 2)
 SUITE: Final = 1
 """AES-256-GCM, HKDF-SHA256."""
 
@@ -41,6 +48,7 @@ ID_BYTES: Final = 16
 KEY_BYTES: Final = 32
 COMMITMENT_BYTES: Final = 16
 CHECKSUM_BYTES: Final = 32
+KEY_NAME_BYTES: Final = 8
 
 FILE_BYTES_MAX: Final = 1 << 28
 """LIMIT: bytes of a keystore file, some two million stores; a longer one is refused before it is read."""
@@ -50,10 +58,13 @@ HEAD_BYTES_MAX: Final = 1 << 14
 
 _HEAD = struct.Struct("<8sHHIIQ16sIQ16s")
 _U32 = struct.Struct("<I")
-_DATA_KEY = struct.Struct("<IBQ")
+_DATA_KEY_1 = struct.Struct("<IBQ")
+_DATA_KEY = struct.Struct("<IBQQ")
+_DESTROYED = struct.Struct(f"<IQQ{KEY_NAME_BYTES}s")
+_SHREDDED = struct.Struct("<Q32sII")
 _STORE = struct.Struct("<IQ")
 _DATABASE_BYTES_MIN = ID_BYTES + 4 + 8 + 4 + 4
-_DATA_KEY_BYTES = _DATA_KEY.size + KEY_BYTES
+_DATA_KEY_BYTES_MIN = _DATA_KEY_1.size + KEY_BYTES
 _STORE_BYTES_MIN = ID_BYTES + 4 + _STORE.size
 
 
@@ -84,7 +95,38 @@ class DataKeyRow:
     generation: int
     decrypt_only: bool
     created_ns: int
+    seals: int
     key: memoryview
+
+
+@dataclass(frozen=True)
+class DestroyedKey:
+    """What is kept of a data key that was destroyed: everything but the key.
+
+    Attributes:
+        name: tells one key from another and reveals nothing.
+    """
+
+    generation: int
+    created_ns: int
+    destroyed_ns: int
+    name: bytes
+
+
+@dataclass(frozen=True)
+class ShredRecord:
+    """When all data keys of a database were destroyed, and what the node had before.
+
+    Attributes:
+        former_fingerprint: SHA-256 of the last keystore file that held the data keys.
+        former_master: generation of the master key that sealed it.
+        stores: how many there were.
+    """
+
+    shredded_ns: int
+    former_fingerprint: bytes
+    former_master: int
+    stores: int
 
 
 @dataclass(frozen=True)
@@ -94,6 +136,8 @@ class DatabaseRow:
     created_ns: int
     data_keys: Sequence[DataKeyRow]
     stores: Sequence[StoreRecord]
+    destroyed: Sequence[DestroyedKey] = ()
+    shredded: ShredRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +155,7 @@ class KeyFileParts:
     head: Head
     head_bytes: bytes
     sealed_body: bytes
+    version: int = VERSION
 
 
 def encode_head(head: Head, body_bytes: int) -> bytes:
@@ -158,8 +203,11 @@ def split(data: bytes) -> KeyFileParts:
         raise NotDecodableError("it does not begin like a keystore file")
     if hashlib.sha256(data[:-CHECKSUM_BYTES]).digest() != data[-CHECKSUM_BYTES:]:
         raise NotDecodableError("its checksum does not match")
-    if (version, suite) != (VERSION, SUITE):
-        raise NotDecodableError(f"it has version {version}, suite {suite}; this program knows version 1, suite 1")
+    if version not in VERSIONS or suite != SUITE:
+        known = " and ".join(str(each) for each in VERSIONS)
+        raise NotDecodableError(
+            f"it has version {version}, suite {suite}; this program knows versions {known}, suite 1"
+        )
     if head_bytes > HEAD_BYTES_MAX or head_bytes + body_bytes + CHECKSUM_BYTES != len(data):
         raise NotDecodableError(f"it has {len(data)} bytes; its head says {head_bytes + body_bytes + CHECKSUM_BYTES}")
     wrapped = WrappedKey(
@@ -169,7 +217,7 @@ def split(data: bytes) -> KeyFileParts:
         raise NotDecodableError(f"its head has {cursor.at} bytes and says {head_bytes}")
     file_generation, node_id, master_generation, written_ns, commitment = fixed
     head = Head(file_generation, node_id, master_generation, written_ns, commitment, wrapped)
-    return KeyFileParts(head, data[:head_bytes], data[head_bytes : head_bytes + body_bytes])
+    return KeyFileParts(head, data[:head_bytes], data[head_bytes : head_bytes + body_bytes], version)
 
 
 def encode_body(body: Body) -> bytearray:
@@ -190,8 +238,17 @@ def _encode_database(out: bytearray, database: DatabaseRow) -> None:
     out += database.created_ns.to_bytes(8, "little")
     out += _U32.pack(len(database.data_keys))
     for row in database.data_keys:
-        out += _DATA_KEY.pack(row.generation, row.decrypt_only, row.created_ns)
+        out += _DATA_KEY.pack(row.generation, row.decrypt_only, row.created_ns, row.seals)
         out += row.key
+    out += _U32.pack(len(database.destroyed))
+    for key in database.destroyed:
+        out += _DESTROYED.pack(key.generation, key.created_ns, key.destroyed_ns, key.name)
+    out += bytes([database.shredded is not None])
+    if database.shredded is not None:
+        shredded = database.shredded
+        out += _SHREDDED.pack(
+            shredded.shredded_ns, shredded.former_fingerprint, shredded.former_master, shredded.stores
+        )
     out += _U32.pack(len(database.stores))
     for store in sorted(database.stores, key=lambda record: record.name):
         out += store.store_id
@@ -199,17 +256,17 @@ def _encode_database(out: bytearray, database: DatabaseRow) -> None:
         out += _STORE.pack(store.page_size, store.created_ns)
 
 
-def decode_body(data: bytearray) -> Body:
+def decode_body(data: bytearray, version: int = VERSION) -> Body:
     """Return the values of a body; its keys are views of `data`, which the caller wipes.
 
     Raises:
-        NotDecodableError: it breaks K-5, K-6 or K-7.
+        NotDecodableError: it breaks K-5 to K-8.
     """
     cursor = Cursor(data)
     name = cursor.text("the node name")
     created_ns = _u64(cursor, "the time of init")
     anchor_key = cursor.view(KEY_BYTES, "the anchor key")
-    databases = [_decode_database(cursor) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
+    databases = [_decode_database(cursor, version) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
     cursor.end()
     _require_rising([database.name for database in databases], "names of databases")
     ids = [database.database_id for database in databases]
@@ -219,24 +276,50 @@ def decode_body(data: bytearray) -> Body:
     return Body(name, created_ns, anchor_key, databases)
 
 
-def _decode_database(cursor: Cursor) -> DatabaseRow:
+def _decode_database(cursor: Cursor, version: int) -> DatabaseRow:
     database_id = cursor.take(ID_BYTES, "a database id")
     name = cursor.text("a database name")
     created_ns = _u64(cursor, "the time of a database")
-    keys = [_decode_data_key(cursor) for _ in range(cursor.count("data keys", _DATA_KEY_BYTES))]
+    keys = [_decode_data_key(cursor, version) for _ in range(cursor.count("data keys", _DATA_KEY_BYTES_MIN))]
+    destroyed, shredded = _decode_destroyed(cursor) if version >= 2 else ([], None)
     stores = [_decode_store(cursor) for _ in range(cursor.count("stores", _STORE_BYTES_MIN))]
-    _require_rising([row.generation for row in keys], "generations of data keys")
-    if not keys or [row.decrypt_only for row in keys] != [True] * (len(keys) - 1) + [False]:
-        raise NotDecodableError("the last data key of a database, and no other, must be for writing")
+    row = DatabaseRow(database_id, name, created_ns, keys, stores, destroyed, shredded)
+    _require_generations(row)
     _require_rising([store.name for store in stores], "names of stores")
-    return DatabaseRow(database_id, name, created_ns, keys, stores)
+    return row
 
 
-def _decode_data_key(cursor: Cursor) -> DataKeyRow:
-    generation, decrypt_only, created_ns = cursor.unpack(_DATA_KEY, "a data key")
+def _decode_data_key(cursor: Cursor, version: int) -> DataKeyRow:
+    fixed = cursor.unpack(_DATA_KEY if version >= 2 else _DATA_KEY_1, "a data key")
+    generation, decrypt_only, created_ns, seals = (*fixed, 0)[:4]
     if generation == 0 or decrypt_only > 1:
         raise NotDecodableError(f"a data key has generation {generation} and the mark {decrypt_only}")
-    return DataKeyRow(generation, bool(decrypt_only), created_ns, cursor.view(KEY_BYTES, "a data key"))
+    return DataKeyRow(generation, bool(decrypt_only), created_ns, seals, cursor.view(KEY_BYTES, "a data key"))
+
+
+def _decode_destroyed(cursor: Cursor) -> tuple[list[DestroyedKey], ShredRecord | None]:
+    count = cursor.count("destroyed data keys", _DESTROYED.size)
+    destroyed = [DestroyedKey(*cursor.unpack(_DESTROYED, "a destroyed data key")) for _ in range(count)]
+    mark = cursor.take(1, "the mark of a shredded database")[0]
+    if mark > 1:
+        raise NotDecodableError(f"a database has the mark {mark}")
+    return destroyed, ShredRecord(*cursor.unpack(_SHREDDED, "a shredded database")) if mark else None
+
+
+def _require_generations(row: DatabaseRow) -> None:
+    """K-6, for one database."""
+    keys, gone = [key.generation for key in row.data_keys], [key.generation for key in row.destroyed]
+    _require_rising(keys, "generations of data keys")
+    _require_rising(gone, "generations of destroyed data keys")
+    if 0 in gone:
+        raise NotDecodableError("a destroyed data key has generation 0")
+    if row.shredded is not None:
+        if keys or row.stores or not gone:
+            raise NotDecodableError("a shredded database has no data key, no store, and what was destroyed")
+    elif not keys or [key.decrypt_only for key in row.data_keys] != [True] * (len(keys) - 1) + [False]:
+        raise NotDecodableError("the last data key of a database, and no other, must be for writing")
+    elif set(keys) & set(gone) or max(gone, default=0) > keys[-1]:
+        raise NotDecodableError("a data key that was destroyed is there, or came after the last one")
 
 
 def _decode_store(cursor: Cursor) -> StoreRecord:

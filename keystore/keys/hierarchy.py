@@ -5,7 +5,8 @@ former one as it was. Versions share their `SecretKey` objects; `Keystore.wipe` 
 nothing is ever taken out without being wiped by whoever took it out.
 
 Invariants:
-1. A database has at least one data key. Its generations rise from 1; the last is for writing, all others only open.
+1. Generations of a database's data keys rise from 1, and no number comes twice: not that of a destroyed one either. The
+   last is for writing, all others only open. A database without a data key is shredded: nothing of it opens.
 2. Names are unique, databases in the node and stores in their database; every id is random and unique.
 3. Time comes in as an argument (ns since 1970).
 """
@@ -16,32 +17,73 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import InputError, NameTakenError, NameUnknownError
-from keystore.format.keyfile import ID_BYTES, StoreRecord
+from keystore.errors import DatabaseShreddedError, InputError, NameTakenError, NameUnknownError
+from keystore.format.keyfile import ID_BYTES, DestroyedKey, ShredRecord, StoreRecord
 from keystore.format.names import name_problem
+from keystore.keys.fingerprint import key_name
 
-__all__ = ["DataKey", "Database", "DatabaseKeys", "Keystore", "StoreRecord", "generate_database", "generate_id"]
+__all__ = [
+    "DataKey",
+    "Database",
+    "DatabaseKeys",
+    "DestroyedKey",
+    "Keystore",
+    "ShredRecord",
+    "StoreRecord",
+    "generate_database",
+    "generate_id",
+]
 
 
 @dataclass(frozen=True)
 class DataKey:
-    """One generation of a database's data key."""
+    """One generation of a database's data key.
+
+    Attributes:
+        seals: pages and blocks sealed under it, as far as they were counted (`keystore.node.metering`).
+    """
 
     generation: int
     key: SecretKey
     created_ns: int
     decrypt_only: bool = False
+    seals: int = 0
+
+    def destroyed(self, now_ns: int) -> DestroyedKey:
+        """Return what is kept of it when it is destroyed; wiping it is the caller's."""
+        return DestroyedKey(self.generation, self.created_ns, now_ns, bytes.fromhex(key_name(self.key)))
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database: its keys and the catalogue of its stores."""
+    """A database: its keys and the catalogue of its stores.
+
+    Attributes:
+        destroyed: what is kept of data keys that were destroyed.
+        shredded: how its last data key ended; None while it has one.
+    """
 
     database_id: bytes
     name: str
     created_ns: int
     data_keys: tuple[DataKey, ...]
     stores: Mapping[str, StoreRecord] = field(default_factory=lambda: MappingProxyType({}))
+    destroyed: tuple[DestroyedKey, ...] = ()
+    shredded: ShredRecord | None = None
+
+    @property
+    def current(self) -> DataKey:
+        """The data key for writing.
+
+        Raises:
+            DatabaseShreddedError: there is none.
+        """
+        if not self.data_keys:
+            raise DatabaseShreddedError(
+                f"database {self.name!r} was shredded: its data keys are destroyed. Nothing was changed; nothing of it "
+                "opens any more."
+            )
+        return self.data_keys[-1]
 
     def store(self, name: str) -> StoreRecord:
         """Return the record of a store.
@@ -71,10 +113,53 @@ class Database:
         return replace(self, stores=MappingProxyType(rest))
 
     def with_new_generation(self, now_ns: int) -> "Database":
-        """Return the database with a fresh data key for writing; the former ones only open from now on."""
+        """Return the database with a fresh data key for writing; the former ones only open from now on.
+
+        One that was shredded begins anew with it.
+        """
         former = tuple(replace(data_key, decrypt_only=True) for data_key in self.data_keys)
-        fresh = DataKey(former[-1].generation + 1, SecretKey.generate(), now_ns)
-        return replace(self, data_keys=(*former, fresh))
+        used = [key.generation for key in self.data_keys] + [key.generation for key in self.destroyed]
+        fresh = DataKey(max(used) + 1, SecretKey.generate(), now_ns)
+        return replace(self, data_keys=(*former, fresh), shredded=None)
+
+    def without_key(self, generation: int, now_ns: int) -> "Database":
+        """Return the database with a decrypt-only data key destroyed; the caller wipes it once that is durable.
+
+        Raises:
+            InputError: it is the current one, or destroyed already.
+            NameUnknownError: there is no such generation.
+        """
+        gone = self.decrypt_only(generation)
+        rest = tuple(data_key for data_key in self.data_keys if data_key is not gone)
+        destroyed = sorted((*self.destroyed, gone.destroyed(now_ns)), key=lambda key: key.generation)
+        return replace(self, data_keys=rest, destroyed=tuple(destroyed))
+
+    def decrypt_only(self, generation: int) -> DataKey:
+        """Return a data key that is not for writing any more; errors as `without_key`."""
+        where = f"data key generation {generation} of database {self.name!r}"
+        if any(key.generation == generation for key in self.destroyed):
+            raise InputError(f"{where} is destroyed already. Nothing was changed.")
+        found = next((key for key in self.data_keys if key.generation == generation), None)
+        if found is None:
+            raise NameUnknownError(f"there is no {where}. Nothing was changed.")
+        if not found.decrypt_only:
+            raise InputError(f"{where} is the current one. Nothing was changed; change the data key first.")
+        return found
+
+    def shred(self, now_ns: int, former_fingerprint: bytes, former_master: int) -> "Database":
+        """Return the database with every data key destroyed and no store; the caller wipes the keys once durable."""
+        gone = sorted(
+            (*self.destroyed, *(key.destroyed(now_ns) for key in self.data_keys)), key=lambda key: key.generation
+        )
+        record = ShredRecord(now_ns, former_fingerprint, former_master, len(self.stores))
+        return replace(self, data_keys=(), stores=MappingProxyType({}), destroyed=tuple(gone), shredded=record)
+
+    def with_seals(self, generation: int, count: int) -> "Database":
+        """Return the database with `count` more seals noted under a generation; as it is where that is destroyed."""
+        keys = tuple(
+            replace(key, seals=key.seals + count) if key.generation == generation else key for key in self.data_keys
+        )
+        return replace(self, data_keys=keys)
 
 
 @dataclass(frozen=True)
@@ -149,7 +234,7 @@ class DatabaseKeys:
 
     def current(self) -> tuple[int, SecretKey]:
         """Return generation and key for new sessions."""
-        data_key = self._database().data_keys[-1]
+        data_key = self._database().current
         return data_key.generation, data_key.key
 
     def by_generation(self, generation: int) -> SecretKey:

@@ -104,7 +104,7 @@ def open_body(parts: KeyFileParts, master_key: SecretKey, path: Path) -> Keystor
     except (WrongKeyError, WrapDamagedError) as error:
         raise _damaged(path, f"its body does not open under its master key: {error}") from None
     try:
-        return _from_body(decode_body(data))
+        return _from_body(decode_body(data, parts.version))
     except NotDecodableError as error:
         raise _damaged(path, f"its body is sealed well and says nonsense: {error}") from None
     finally:
@@ -112,7 +112,7 @@ def open_body(parts: KeyFileParts, master_key: SecretKey, path: Path) -> Keystor
 
 
 def seal(keystore: Keystore, master: MasterKey, file_generation: int, now_ns: int) -> bytes:
-    """Return a whole keystore file (K-1 to K-7)."""
+    """Return a whole keystore file (K-1 to K-8)."""
     head = Head(file_generation, master.node_id, master.generation, now_ns, master.commitment, master.wrapped)
     body = encode_body(_to_body(keystore))
     try:
@@ -170,8 +170,10 @@ def _to_body(keystore: Keystore) -> Body:
             database.database_id,
             database.name,
             database.created_ns,
-            [DataKeyRow(k.generation, k.decrypt_only, k.created_ns, k.key.view()) for k in database.data_keys],
+            [DataKeyRow(k.generation, k.decrypt_only, k.created_ns, k.seals, k.key.view()) for k in database.data_keys],
             list(database.stores.values()),
+            database.destroyed,
+            database.shredded,
         )
         for database in keystore.databases.values()
     ]
@@ -184,6 +186,8 @@ def _from_body(body: Body) -> Keystore:
 
 
 def _from_row(row: DatabaseRow) -> Database:
-    data_keys = tuple(DataKey(k.generation, SecretKey(k.key), k.created_ns, k.decrypt_only) for k in row.data_keys)
+    data_keys = tuple(
+        DataKey(k.generation, SecretKey(k.key), k.created_ns, k.decrypt_only, k.seals) for k in row.data_keys
+    )
     stores = MappingProxyType({store.name: store for store in row.stores})
-    return Database(row.database_id, row.name, row.created_ns, data_keys, stores)
+    return Database(row.database_id, row.name, row.created_ns, data_keys, stores, tuple(row.destroyed), row.shredded)

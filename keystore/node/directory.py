@@ -377,11 +377,22 @@ def _report_part(progress: Progress, before: int, size: int, total: int, done: i
 
 
 def _database_info(database: Database) -> DatabaseInfo:
-    data_keys = tuple(
-        DataKeyInfo(data_key.generation, data_key.created_ns, data_key.decrypt_only, key_name(data_key.key))
-        for data_key in database.data_keys
+    known = [
+        DataKeyInfo(key.generation, key.created_ns, key.decrypt_only, key_name(key.key), key.seals)
+        for key in database.data_keys
+    ]
+    known += [
+        DataKeyInfo(key.generation, key.created_ns, True, key.name.hex(), destroyed_ns=key.destroyed_ns)
+        for key in database.destroyed
+    ]
+    return DatabaseInfo(
+        database.database_id,
+        database.name,
+        database.created_ns,
+        tuple(sorted(known, key=lambda key: key.generation)),
+        len(database.stores),
+        None if database.shredded is None else database.shredded.shredded_ns,
     )
-    return DatabaseInfo(database.database_id, database.name, database.created_ns, data_keys, len(database.stores))
 
 
 def _after_fork_in_child() -> None:

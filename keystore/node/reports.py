@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from keystore.errors import KeystoreError
 
@@ -33,12 +34,25 @@ class Rotation:
 
 @dataclass(frozen=True)
 class DataKeyInfo:
-    """One generation of a database's data key, for people."""
+    """One generation of a database's data key, for people.
+
+    Attributes:
+        seals: pages and blocks sealed under it, as far as they were counted.
+        destroyed_ns: when it was destroyed, or None.
+    """
 
     generation: int
     created_ns: int
     decrypt_only: bool
     name: str
+    seals: int = 0
+    destroyed_ns: int | None = None
+
+    @property
+    def state(self) -> Literal["current", "decrypt-only", "destroyed"]:
+        if self.destroyed_ns is not None:
+            return "destroyed"
+        return "decrypt-only" if self.decrypt_only else "current"
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,7 @@ class DatabaseInfo:
     created_ns: int
     data_keys: tuple[DataKeyInfo, ...]
     file_count: int
+    shredded_ns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,16 @@ class Stores:
         self._lending = Lending(lock)
 
     def database(self, name: str) -> Database:
-        """Return a database, made with a data key of its own where there is none; durable on return."""
+        """Return a database, made with a data key of its own where there is none; durable on return.
+
+        One that was shredded begins anew, with a new generation.
+        """
 
         def add(keystore: Keystore) -> Keystore:
-            if name in keystore.databases:
-                return keystore
-            return keystore.with_database(generate_database(name, self._now_ns()))
+            known = keystore.databases.get(name)
+            if known is None:
+                return keystore.with_database(generate_database(name, self._now_ns()))
+            return keystore.with_database(known.with_new_generation(self._now_ns())) if known.shredded else keystore
 
         return self._custody.change(add).database(name)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keystore.errors import InputError, NameTakenError, NameUnknownError
+from keystore.errors import DatabaseShreddedError, InputError, NameTakenError, NameUnknownError
 from keystore.keys.hierarchy import DatabaseKeys, Keystore, StoreRecord, generate_database, generate_id
 
 
@@ -27,6 +27,38 @@ def test_new_generation_is_for_writing_and_the_former_ones_only_open() -> None:
     for unknown in (0, 4):
         with pytest.raises(KeyError):
             keys.by_generation(unknown)
+
+
+def test_only_a_decrypt_only_key_can_be_destroyed_and_its_number_never_comes_again() -> None:
+    database = generate_database("one", 1).with_new_generation(2).with_new_generation(3)
+    with pytest.raises(InputError, match="current"):
+        database.without_key(3, 9)
+    with pytest.raises(NameUnknownError, match="no data key generation 4"):
+        database.without_key(4, 9)
+    rest = database.without_key(2, 9)
+    with pytest.raises(InputError, match="destroyed already"):
+        rest.without_key(2, 9)
+    assert [key.generation for key in rest.data_keys] == [1, 3]
+    assert [(key.generation, key.created_ns, key.destroyed_ns) for key in rest.destroyed] == [(2, 2, 9)]
+    with pytest.raises(KeyError):
+        DatabaseKeys(lambda: rest).by_generation(2)
+
+
+def test_a_shredded_database_has_no_key_until_it_begins_anew() -> None:
+    database = generate_database("one", 1).with_store(StoreRecord(generate_id(), "f", 4096, 2)).with_new_generation(2)
+    gone = database.shred(9, b"f" * 32, 4)
+    assert (gone.data_keys, dict(gone.stores), [key.generation for key in gone.destroyed]) == ((), {}, [1, 2])
+    with pytest.raises(DatabaseShreddedError):
+        DatabaseKeys(lambda: gone).current()
+    anew = gone.with_new_generation(10)
+    assert DatabaseKeys(lambda: anew).current()[0] == 3
+    assert (anew.shredded, anew.database_id) == (None, database.database_id)
+
+
+def test_seals_are_added_up() -> None:
+    database = generate_database("one", 1).with_new_generation(2)
+    counted = database.with_seals(1, 5).with_seals(2, 7).with_seals(2, 1).with_seals(3, 1)
+    assert [key.seals for key in counted.data_keys] == [5, 8]
 
 
 def test_changes_leave_the_former_value_as_it_was() -> None:

@@ -1,5 +1,6 @@
 """The keystore file: what goes in comes out, and every changed byte is a typed error."""
 
+import base64
 import hashlib
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from keystore.format.cursor import NotDecodableError
 from keystore.format.keyfile import StoreRecord, decode_body, encode_body, split
 from keystore.keys import keyfile
 from keystore.keys.files import Files, publish, temporary_path
+from keystore.keys.fingerprint import key_name
 from keystore.keys.hierarchy import Database, DataKey, Keystore, generate_database, generate_id
 from keystore.keys.master import MasterKey, generate_master
 from keystore.kms.connect import connect
@@ -198,6 +200,12 @@ def keystores(draw: st.DrawFn) -> Keystore:
             for generation in generations
         )
         database = Database(generate_id(), name, draw(st.integers(0, 2**64 - 1)), data_keys, MappingProxyType({}))
+        for generation in generations[: draw(st.integers(0, len(generations) - 1))]:
+            database = database.without_key(generation, draw(st.integers(0, 2**64 - 1)))
+        database = database.with_seals(generations[-1], draw(st.integers(0, 2**64 - 1)))
+        if draw(st.booleans()):
+            keystore = keystore.with_database(database.shred(7, b"f" * 32, 3))
+            continue
         for store in draw(st.lists(names, unique=True, max_size=4)):
             page_size = draw(st.sampled_from([4096, 8192, 16384, 32768, 65536]))
             database = database.with_store(StoreRecord(generate_id(), store, page_size, 5))
@@ -231,7 +239,7 @@ def test_head_begins_as_the_format_says(master: MasterKey) -> None:
     """K-1, with the offsets written out."""
     data = small(master)
     assert data[:8] == b"CMKKEYFL"
-    assert data[8:12] == b"\x01\0\x01\0"
+    assert data[8:12] == b"\x02\0\x01\0"
     head_bytes, body_bytes = (int.from_bytes(data[at : at + 4], "little") for at in (12, 16))
     assert head_bytes + body_bytes + 32 == len(data)
     assert int.from_bytes(data[20:28], "little") == 1
@@ -241,3 +249,57 @@ def test_head_begins_as_the_format_says(master: MasterKey) -> None:
     assert data[56:72] == master.commitment
     assert data[72:81] == b"\x05\0\0\0local"
     assert data[-32:] == hashlib.sha256(data[:-32]).digest()
+
+
+VERSION_1 = """
+Q01LS0VZRkwBAAEAkQAAAC4BAAAHAAAAAAAAAG5ubm5ubm5ubm5ubm5ubm4DAAAAyAAAAAAAAABjY2NjY2NjY2NjY2NjY2Nj
+BQAAAGxvY2FsDAAAAGxvY2FsOi8vL2NtawAAAAAoAAAAd3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3
+dxgJQeaApdkz8Yh2s2R70zump36DhA5ZZBRKHgzp3QoXL1deVjdBy7u+85UfIlP5u87ZcZME21psgIMgIy3op0QoCrhI4olG
+CK5jVyN+MwplDqePtjNqmHWc4tpTOOrM9/iVaoxE2n2BqZqJHYkt24flTjDsTA3X//VGuLWL6gDEoQeN/iv064xoXiJBgi+v
+SGeRgdg5am9kcypVw/sxuM/TP7qkBMAs6KOQDjDZc5uYoT/pVkFrJy4QTL01QDT89JkBO/mME4ksjuItwQwjlUU0BgEbr4i1
+T6baX0mEqHzrsFopNoT+Qb7ss+rYkfRAPXH7uYsn/YmBpHNOS3jlzsqZerf/SE99wclNnfixnPnKaS6/8BhCpsTYGXrwyADA
+CokwDRtCcZL4H23BqFlvJDxN4eDZid786VZ0ppgcmfIY2eJJbrM5v8qh5QEAOdI=
+"""
+
+
+def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
+    """K-8: written by the program before there were counts of seals and destroyed keys."""
+    path = tmp_path / "keystore"
+    path.write_bytes(base64.b64decode(VERSION_1))
+    parts = keyfile.load(Files(), path).parts
+    assert parts.version == 1
+    keystore = keyfile.open_body(parts, SecretKey(b"\x11" * 32), path)
+    database = keystore.database("payments")
+    assert database.data_keys == (
+        DataKey(1, SecretKey(b"\x01" * 32), 101, decrypt_only=True),
+        DataKey(2, SecretKey(b"\x02" * 32), 102),
+    )
+    assert (database.destroyed, database.shredded) == ((), None)
+    assert list(database.stores) == ["ledger"]
+
+
+def test_version_1_and_2_are_not_taken_for_each_other(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+    """The version stands in the head, and the head is associated data of the body."""
+    old = base64.b64decode(VERSION_1)
+    new = keyfile.seal(example(), master, 1, NOW_NS)
+    path = tmp_path / "keystore"
+    path.write_bytes(resum(old[:8] + b"\x02\x00" + old[10:-32]))
+    with pytest.raises(KeyFileDamagedError, match="does not open"):
+        keyfile.open_body(keyfile.load(Files(), path).parts, SecretKey(b"\x11" * 32), path)
+    path.write_bytes(resum(new[:8] + b"\x01\x00" + new[10:-32]))
+    with pytest.raises(KeyFileDamagedError, match="does not open"):
+        keyfile.unlock(keyfile.load(Files(), path), kms, path)
+
+
+def test_destroyed_keys_leave_a_record_and_no_material(master: MasterKey) -> None:
+    database = example().database("payments").with_new_generation(NOW_NS + 5)
+    first = database.data_keys[0]
+    changed = example().with_database(database.without_key(1, NOW_NS + 6))
+    body = bytes(encode_body(keyfile._to_body(changed)))
+    assert bytes(first.key.view()) not in body
+    assert bytes(database.data_keys[1].key.view()) in body
+    opened = keyfile._from_body(decode_body(bytearray(body))).database("payments")
+    assert [key.generation for key in opened.data_keys] == [2, 3]
+    (gone,) = opened.destroyed
+    assert (gone.generation, gone.created_ns, gone.destroyed_ns) == (1, NOW_NS, NOW_NS + 6)
+    assert gone.name.hex() == key_name(first.key)

@@ -17,6 +17,15 @@ from kms_emulator.wire.http.app import ABORT_KEY, JOIN_KEY, App
 KEEP_ALIVE_S = 75
 """How long an idle connection is kept."""
 
+HEAD_READ_S_MAX = 60
+"""LIMIT: seconds for a request's head to come; a connection that stalls in it is answered 408 and closed."""
+
+HEAD_BYTES_MAX = 64 << 10
+"""LIMIT: bytes of a request's head; the longest legal one has a signature, a session token and little more."""
+
+FRAMING_BYTES_MAX = 8 << 20
+"""LIMIT: bytes of a request that are not its body: the framing of a chunked one, and trailers, which are ignored."""
+
 STOP_GRACE_S = 1
 """How long running requests may take to end when the server stops."""
 
@@ -94,18 +103,66 @@ class _Server(uvicorn.Server):
 class _Protocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with what the application wants of a connection in the scope of each request.
 
-    It can drop it, which an outage on command needs, and send a response as a whole.
+    It can drop it, which an outage on command needs, and send a response as a whole. And it bounds what comes before a
+    request is one: uvicorn reads a head, and trailers, for as long and as far as they come.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._joining = _Joining(transport)
+        self._in_head, self._framing_bytes = False, 0
+        self._deadline: asyncio.TimerHandle | None = None
         super().connection_made(cast(asyncio.Transport, self._joining))
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_wait()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._framing_bytes += len(data)
+        super().data_received(data)
+        if self._in_head or self.cycle is None or self.cycle.response_complete:
+            self._await_head()
+        if self._framing_bytes > (HEAD_BYTES_MAX if self._in_head else FRAMING_BYTES_MAX):
+            self._refuse_head(b"431 Request Header Fields Too Large")
 
     def on_message_begin(self) -> None:
+        self._in_head = True
         super().on_message_begin()
         scope = cast(dict[str, Any], self.scope)
         scope[ABORT_KEY] = self.transport.abort
         scope[JOIN_KEY] = self._joining
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._end_wait()
+        super().on_headers_complete()
+        self.headers = []  # trailers go here, and not among the headers of the request
+
+    def on_body(self, body: bytes) -> None:
+        self._framing_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._framing_bytes = 0
+        super().on_message_complete()
+
+    def _await_head(self) -> None:
+        if self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(HEAD_READ_S_MAX, self._refuse_head, b"408 Request Timeout")
+
+    def _end_wait(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse_head(self, status: bytes) -> None:
+        """End the connection; with an answer, if a request has begun and none before it waits for its own."""
+        if self._in_head and (self.cycle is None or self.cycle.response_complete):
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+        else:
+            self.transport.abort()
 
 
 class _Joining:

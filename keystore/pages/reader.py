@@ -1,7 +1,7 @@
 """The reading side of an open store: pages as of the latest commit, from memory or from the file.
 
 Invariant: what is returned is what an entry of the map authenticates. A page that does not open is looked up again: a
-writer may have replaced it and used its slot; if the entry is the same, it is damaged.
+writer may have replaced it and used its slot, or its data key was destroyed; if the entry is the same, it is damaged.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from keystore.errors import InputError, PageRangeError, StoreDamagedError, StoreIOError
+from keystore.errors import InputError, PageRangeError, StoreDamagedError, StoreIOError, WrongKeyError
 from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
 from keystore.pages.arena import Arena
 from keystore.pages.life import Life
@@ -50,8 +50,10 @@ class Reader:
                 view[:] = self._open_pages([page_no], entries_from_bytes(entry))
                 self._arena.put(entry, view)
                 return
-            except UnreadableError as error:
+            except (UnreadableError, WrongKeyError) as error:
                 before, entry = entry, self._entry(page_no)
+                if entry == before and isinstance(error, WrongKeyError):
+                    raise
                 if entry == before:
                     raise self._life.latch(StoreDamagedError(self._state.name, "page", page_no, str(error))) from None
         raise StoreDamagedError(self._state.name, "page", page_no, f"it moved {READ_TRIES} times while it was read")
@@ -72,7 +74,7 @@ class Reader:
         try:
             joined = entries_from_bytes(b"".join(entries[at] for at in there))
             plain = memoryview(self._open_pages([page_nos[at] for at in there], joined))
-        except UnreadableError:
+        except (UnreadableError, WrongKeyError):
             return [self.read(page_no) for page_no in page_nos]
         for index, at in enumerate(there):
             pages[at] = bytes(plain[index * self._state.page_size : (index + 1) * self._state.page_size])
@@ -101,8 +103,10 @@ class Reader:
         try:
             batch = read_batch(state.file, state.page_size, np.array(page_nos, dtype=np.uint64), entries)
             return open_batch(state.sessions, state.page_size, batch)
-        except (ValueError, StoreIOError):
+        except (ValueError, StoreIOError) as error:
             self._life.check()  # a key that was wiped, a file that was closed: the reason is that the store was closed
+            if isinstance(error, ValueError):
+                raise WrongKeyError(f"store {state.name}: the data key of this page was destroyed") from error
             raise
 
     def check_opens(self, batch: Batch) -> None:

@@ -87,6 +87,11 @@ class SessionTable:
         self.current = session
         return session
 
+    @property
+    def generation(self) -> int:
+        """The generation that the next session would be under."""
+        return self._keys.current()[0]
+
     def for_seals(self, count: int) -> Session:
         """Return the current session, or a new one if `count` more seals, or the time, would pass its limit."""
         now = self.current
@@ -196,6 +201,12 @@ class SessionTable:
     def all_rows(self) -> list[tuple[SessionRecord, int]]:
         """Return every session with its count, also those that lost their last entry in this checkpoint; ascending."""
         return [(self._rows[number], self._references[number]) for number in sorted(self._rows)]
+
+    def forget(self, generation: int) -> None:
+        """Wipe the keys of all sessions under a data key that was destroyed."""
+        with self._lock:
+            for number in [n for n, session in self._open.items() if session.record.generation == generation]:
+                self._open.pop(number).close()
 
     def wipe(self) -> None:
         """Wipe every key; no other will be derived."""

@@ -18,7 +18,7 @@ import contextlib
 import os
 import secrets
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -28,13 +28,17 @@ from keystore.format import layout
 from keystore.format.record import SessionRecord
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.creation import new_state
+from keystore.pages.generations import KeyReferences, key_references
+from keystore.pages.generations import settle as settle_state
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.life import Life
+from keystore.pages.pace import Pace
 from keystore.pages.pin import Pin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
 from keystore.pages.reader import Reader
 from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
+from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.state import StoreState
 from keystore.pages.verify import Progress, Verifier, VerifyReport
 from keystore.pages.writer import Writer
@@ -236,6 +240,47 @@ class PageStore:
             self._writer.checkpoint_now()
             self._state.pins += 1
             return Pin(self._state, self._reader.check_opens, self._unpin)
+
+    def reseal(
+        self,
+        generations: Collection[int] | None = None,
+        *,
+        progress: Progress | None = None,
+        pace: Pace | None = None,
+    ) -> Resealed:
+        """Seal what stands under former data keys anew under the current one; readers and writers go on meanwhile.
+
+        Contents stay, the sequence moves. Durable in steps: who starts again after a kill goes on where it was.
+
+        Args:
+            generations: only what stands under these.
+            progress: is told bytes done and in all, blocks of the map included.
+            pace: holds it back.
+
+        Raises:
+            InputError: `generations` has the current one.
+            StoreDamagedError: a page does not open; it is named, and those before it are done.
+            StoreFullError, StoreIOError, CommitUnknownError: as `commit`; what was done stays done.
+        """
+        resealer = Resealer(self._state, self._life, self._writer, generations)
+        return resealer.run(progress or (lambda done, total: None), pace or Pace())
+
+    def key_references(self, *, settle: bool = False) -> list[KeyReferences]:
+        """Tell which generations of the data key this store needs, and how much of it; no page is read.
+
+        Args:
+            settle: first write what makes the answer hold for the file as well, after any crash (`settle`).
+        """
+        with self._life.lock:
+            if settle:
+                self._life.check_writable()
+                settle_state(self._state)
+            self._life.check()
+            return key_references(self._state)
+
+    def forget_data_key(self, generation: int) -> None:
+        """Wipe what was derived of a data key that was destroyed."""
+        self._state.sessions.forget(generation)
 
     def _unpin(self) -> None:
         with self._life.lock:

@@ -121,7 +121,22 @@ def page_of(random: Random) -> bytes:
 
 def step(life: Life, random: Random, number: int) -> None:
     """Do one of the things that users do; the first of a life show every kind."""
-    kinds = (small, several, large, holes, ends, reopen, pinned, new_key, far, checkpoint, small, shrink, small, growth)
+    kinds = (
+        small,
+        several,
+        large,
+        holes,
+        ends,
+        reopen,
+        pinned,
+        new_key,
+        far,
+        checkpoint,
+        small,
+        shrink,
+        resealed,
+        growth,
+    )
     (kinds[number] if number < len(kinds) else random.choice(kinds))(life, random)
 
 
@@ -170,6 +185,13 @@ def reopen(life: Life, _: Random) -> None:
 def new_key(life: Life, random: Random) -> None:
     life.keys.rotate()
     small(life, random)
+
+
+def resealed(life: Life, random: Random) -> None:
+    """A former data key is left behind; what a reader sees stays through every step of it."""
+    life.keys.rotate()
+    life.opened.reseal()
+    assert [references.generation for references in life.opened.key_references()] == [life.keys.generation]
 
 
 def pinned(life: Life, random: Random) -> None:

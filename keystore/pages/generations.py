@@ -1,0 +1,63 @@
+"""Which generations of the data key a store still needs, and how it stops to need one.
+
+What stands under a data key: pages and blocks of the trees, which the session table counts; commit records; the two
+header copies, and what the older of them reaches; the watermark. `settle` leaves nothing but the counted ones. In
+memory a pin may need what no header reaches any more.
+
+Invariant: generations of what is written never fall. So a former one that nothing needs is never needed again.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from keystore.pages import log
+from keystore.pages.checkpoint import write_checkpoint, write_header
+from keystore.pages.state import StoreState
+
+
+@dataclass(frozen=True)
+class KeyReferences:
+    """What of one store stands under one generation.
+
+    Attributes:
+        entries: pages, and blocks of the trees, as the session table counts them.
+        pins: pins that may reach more.
+    """
+
+    generation: int
+    entries: int
+    pins: int
+
+
+def key_references(state: StoreState) -> list[KeyReferences]:
+    """Return what the store needs, by generation; nothing is read. The caller has the lock.
+
+    A pin counts for every generation that this store has met since it was opened: nobody knows which it needs.
+    """
+    entries: Counter[int] = Counter()
+    for record, count in state.sessions.all_rows():
+        entries[record.generation] += count
+    return [
+        KeyReferences(generation, entries[generation], state.pins)
+        for generation in sorted(entries)
+        if entries[generation] or state.pins
+    ]
+
+
+def settle(state: StoreState) -> None:
+    """Checkpoint, and bring both header copies and the watermark to the same state, durably; the caller has the lock.
+
+    From now on what `key_references` counts is all that a recovery, from either header, can need. CRASH: as at an
+    opening, which does the same (docs/FORMAT.md, section 8).
+
+    Raises:
+        StoreFullError, StoreIOError, StoreDamagedError: nothing changed, every commit is safe.
+        CommitUnknownError: the store is poisoned, and every commit is safe.
+    """
+    session = state.sessions.for_seals(2 * len(state.pages.recent) + 1024)
+    write_checkpoint(state, session)
+    with state.file.changing("a header", lambda: None) as under_way:
+        under_way.no_return()
+        write_header(state, session)
+        log.write_watermark(state, session)
+        state.file.sync()

@@ -10,6 +10,7 @@ from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator.admin.controls import Controls
 from kms_emulator.admin.errors import MissingError, RefusedError
+from kms_emulator.wire.perform import internal_error
 
 SERVICE = "keystore_api.admin.v1.Admin"
 
@@ -48,6 +49,9 @@ def _method(
             return await _refuse(context, grpc.StatusCode.NOT_FOUND, str(error))
         except RefusedError as error:
             return await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except Exception as error:
+            failed = internal_error(f"admin {request.DESCRIPTOR.name}", error)
+            return await _refuse(context, failed.status, failed.message)
 
     handler: Callable[[Request, Context], Awaitable[Message]] = answer
     return grpc.unary_unary_rpc_method_handler(

@@ -13,6 +13,10 @@ from kms_emulator.model.keys import Alias, Folder, Key
 from kms_emulator.model.material import Material
 
 
+class StoreError(Exception):
+    """The store cannot be read or written: no change happened, and the message, which holds no contents, says why."""
+
+
 @dataclass
 class StoredState:
     """All that a store holds."""

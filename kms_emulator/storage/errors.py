@@ -1,7 +1,9 @@
 """What can be wrong with a data directory."""
 
+from kms_emulator.model.store import StoreError
 
-class DataDirError(Exception):
+
+class DataDirError(StoreError):
     """The data directory cannot be used; nothing in it was changed."""
 
 

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from kms_emulator.calls import CallRecord
 from kms_emulator.core import Core
 from kms_emulator.model.errors import ModelError
+from kms_emulator.model.store import StoreError
 from kms_emulator.wire.call import ANONYMOUS, Adapter, Call, Caller, CloudError, NoAnswerError
 from kms_emulator.wire.faults import meet_faults
 
@@ -97,8 +98,12 @@ async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
 def internal_error(what: str, error: Exception) -> CloudError:
     """Log where the emulator itself failed, and return what the client is told.
 
-    The error's text could hold part of a request: the client gets none of it, and the log only where it came from.
+    The error's text could hold part of a request: the client gets none of it, and the log only where it came from. That
+    of a store that fails, as a full disk does, holds none and is told to both.
     """
+    if isinstance(error, StoreError):
+        _log.error("%s failed: %s", what, error)
+        return CloudError(INTERNAL_CODE, str(error), grpc.StatusCode.INTERNAL, http_status=500)
     where = "".join(traceback.format_tb(error.__traceback__))
     _log.error("%s failed inside the emulator: %s\n%s", what, type(error).__name__, where)
     message = "the emulator failed; its log says where. Nothing was changed, unless by what came before."

@@ -20,6 +20,9 @@ EntryArray = npt.NDArray[np.void]
 ENTRY: Final = np.dtype([("slot", "<u8"), ("session", "<u4"), ("nonce", "u1", (12,)), ("tag", "u1", (16,))])
 """One entry; 40 bytes, no padding."""
 
+SLOT_ROW: Final = np.dtype([("entry", ENTRY), ("used", "<u8")])
+"""A row of a node of the slot map; 48 bytes, no padding."""
+
 HOLE: Final = bytes(layout.ENTRY_BYTES)
 """The entry of a block that was never written."""
 
@@ -49,6 +52,19 @@ def entry_tag(entry: bytes) -> bytes:
 def entries_from_bytes(data: Any) -> EntryArray:
     """View `data` (a multiple of 40 bytes) as entries, without a copy."""
     return np.frombuffer(data, dtype=ENTRY)
+
+
+def rows_from_bytes(node: bytes | bytearray, tree: int) -> EntryArray:
+    """Return the entries of a node of `tree`, without what stands beside them."""
+    if tree == layout.TREE_SLOTS:
+        entries: EntryArray = slot_rows(node)["entry"]
+        return entries
+    return np.frombuffer(memoryview(node)[: len(node) // ENTRY.itemsize * ENTRY.itemsize], dtype=ENTRY)
+
+
+def slot_rows(node: bytes | bytearray) -> EntryArray:
+    """Return the rows of a node of the slot map: an array of `SLOT_ROW`."""
+    return np.frombuffer(memoryview(node)[: len(node) // SLOT_ROW.itemsize * SLOT_ROW.itemsize], dtype=SLOT_ROW)
 
 
 def encode_aad(tree: int, level: int, origin: bytes, number: int) -> bytes:

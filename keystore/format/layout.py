@@ -15,6 +15,8 @@ RESERVED_BYTES = 12288
 PAGE_SIZES_BYTES = (4096, 8192, 16384, 32768, 65536)
 
 ENTRY_BYTES = 40
+SLOT_ROW_BYTES = 48
+"""A row of a node of the slot map: an entry, and how many slots are used below it."""
 SESSION_ROW_BYTES = 80
 
 TREE_PAGES = 16
@@ -31,21 +33,31 @@ def first_slot(page_size: int) -> int:
     return -(-RESERVED_BYTES // page_size)
 
 
-def fanout(page_size: int) -> int:
-    """Return how many entries a node holds."""
-    return page_size // ENTRY_BYTES
+def row_bytes(tree: int) -> int:
+    """Return the bytes of a row of a node: an entry, and what the tree keeps beside it."""
+    return SLOT_ROW_BYTES if tree == TREE_SLOTS else ENTRY_BYTES
 
 
-def height(blocks: int, page_size: int) -> int:
+def fanout(page_size: int, tree: int = TREE_PAGES) -> int:
+    """Return how many rows a node of `tree` holds."""
+    return page_size // row_bytes(tree)
+
+
+def height(blocks: int, page_size: int, tree: int = TREE_PAGES) -> int:
     """Return the level of the root of a tree with `blocks` blocks of level 0 (0 for one block or none)."""
     level, reach = 0, 1
     while reach < blocks:
-        level, reach = level + 1, reach * fanout(page_size)
+        level, reach = level + 1, reach * fanout(page_size, tree)
     return level
 
 
 def sessions_per_block(page_size: int) -> int:
     return page_size // SESSION_ROW_BYTES
+
+
+def slot_blocks(slot_count: int, page_size: int) -> int:
+    """Return how many blocks the slot map of `slot_count` slots has."""
+    return -(-slot_count // slots_per_block(page_size))
 
 
 def slots_per_block(page_size: int) -> int:

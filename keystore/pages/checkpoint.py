@@ -98,7 +98,7 @@ class _Fold:
         """
         state, tree = self.state, self.state.slots_tree
         while True:
-            blocks = -(-state.space.slots.slot_count // layout.slots_per_block(state.page_size))
+            blocks = layout.slot_blocks(state.space.slots.slot_count, state.page_size)
             wanted = self._slot_nodes(blocks) - self.planned.keys()
             if not wanted:
                 return blocks
@@ -110,8 +110,8 @@ class _Fold:
                     self.replaced(old)
 
     def _slot_nodes(self, blocks: int) -> set[tuple[int, int]]:
-        fanout = layout.fanout(self.state.page_size)
-        height = layout.height(blocks, self.state.page_size)
+        fanout = layout.fanout(self.state.page_size, layout.TREE_SLOTS)
+        height = layout.height(blocks, self.state.page_size, layout.TREE_SLOTS)
         wanted = {(0, number) for number in self.state.space.slots.dirty}
         wanted |= {(level, 0) for level in range(self.state.slots_tree.height + 1, height + 1)}
         for number in self.state.space.slots.dirty:
@@ -124,7 +124,10 @@ class _Fold:
             return self.put(layout.TREE_SLOTS, level, number, content, slot, counted=False)
 
         slots = self.state.space.slots
-        changes = {number: write(0, number, slots.block_bytes(number)) for number in sorted(slots.dirty)}
+        changes = {
+            number: write(0, number, slots.block_bytes(number)) + slots.used_in(number).to_bytes(8, "little")
+            for number in sorted(slots.dirty)
+        }
         return self.state.slots_tree.fold(changes, blocks, write, lambda _: None)
 
 

@@ -11,6 +11,7 @@ from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Anchor, DataKeys
 from keystore.pages.sessions import SessionTable
+from keystore.pages.slot_index import SlotIndex
 from keystore.pages.slots import SlotMap
 from keystore.pages.space import Space
 from keystore.pages.state import StoreState
@@ -27,7 +28,7 @@ def new_state(
     sessions = SessionTable(name, store_id, keys)
     blocks = Blocks(name, file, page_size, sessions)
     file.extend(layout.first_slot(page_size) * page_size)
-    slots = SlotMap(page_size, layout.first_slot(page_size), 0, lambda _: None)
+    slots = SlotMap(page_size, layout.first_slot(page_size), 0, SlotIndex(page_size, lambda: state.slots_tree))
     state = StoreState(
         name=name,
         store_id=store_id,
@@ -37,7 +38,7 @@ def new_state(
         sessions=sessions,
         blocks=blocks,
         pages=PageMap(Tree(blocks, layout.TREE_PAGES, HOLE, 0)),
-        slots_tree=Tree(blocks, layout.TREE_SLOTS, HOLE, 0),
+        slots_tree=Tree(blocks, layout.TREE_SLOTS, bytes(layout.SLOT_ROW_BYTES), 0),
         sessions_tree=Tree(blocks, layout.TREE_SESSIONS, HOLE, 0),
         space=Space(name, file, page_size, slots),
         epoch=1,

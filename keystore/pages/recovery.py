@@ -17,6 +17,7 @@ from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Anchor, AnchorState, DataKeys
 from keystore.pages.sessions import SessionTable
+from keystore.pages.slot_index import SlotIndex
 from keystore.pages.slots import SlotMap
 from keystore.pages.space import Space
 from keystore.pages.state import StoreState
@@ -101,16 +102,12 @@ def _load(name: str, file: GuardedFile, anchor: Anchor | None, scan: Scan, sessi
     blocks = Blocks(name, file, page_size, sessions)
     table = Tree(blocks, layout.TREE_SESSIONS, body.sessions_root, _table_height(body.session_count, page_size))
     _load_sessions(name, table, body.session, body.session_count, page_size)
-    map_blocks = -(-body.slot_count // layout.slots_per_block(page_size))
-    slots_tree = Tree(blocks, layout.TREE_SLOTS, body.slots_root, layout.height(map_blocks, page_size))
+    slots_row = body.slots_root + body.slots_used.to_bytes(8, "little")
+    slots_height = layout.height(layout.slot_blocks(body.slot_count, page_size), page_size, layout.TREE_SLOTS)
+    slots_tree = Tree(blocks, layout.TREE_SLOTS, slots_row, slots_height)
     pages = Tree(blocks, layout.TREE_PAGES, body.pages_root, layout.height(body.page_count, page_size))
-
-    def load_block(block: int) -> bytes | None:
-        tree = state.slots_tree
-        entry = tree.entry(0, block)
-        return None if entry == HOLE else blocks.read(layout.TREE_SLOTS, 0, block, entry)
-
-    slots = SlotMap(page_size, file.size() // page_size, body.slots_used, load_block)
+    index = SlotIndex(page_size, lambda: state.slots_tree)
+    slots = SlotMap(page_size, file.size() // page_size, body.slots_used, index)
     per_slot = page_size // layout.BLOCK_BYTES
     state = StoreState(
         name=name,

@@ -1,6 +1,6 @@
 """Which slots are in use, which are held back, and which are free (F-17).
 
-Leaves to others: reading and writing the blocks of the slot map (a callback loads them), and growing the file.
+Leaves to others: reading blocks of the slot map and counting in those not read (`slot_index`), and growing the file.
 
 Invariants:
 1. `used` is exactly what the next header will reach: pages, nodes, session table, slot map, places of coming records.
@@ -8,12 +8,13 @@ Invariants:
 3. `begin` and `rollback` bracket a change: after a rollback every bit is as it was.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 
 from keystore.format import layout
 from keystore.format.entry import U8Array
+from keystore.pages.slot_index import SlotIndex
 
 Bits = dict[int, U8Array]
 """Bitmaps of one kind, by block of the slot map; a block that is absent has no bit set."""
@@ -27,13 +28,14 @@ _BIT = np.array([1 << bit for bit in range(8)], dtype=np.uint8)
 class SlotMap:
     """The slots of one store, as of its latest commit."""
 
-    def __init__(self, page_size: int, slot_count: int, used_count: int, load: Callable[[int], bytes | None]) -> None:
-        """`load(block)` returns a block of the slot map as the header reaches it, or None for a hole."""
+    def __init__(self, page_size: int, slot_count: int, used_count: int, index: SlotIndex) -> None:
         self._page_size = page_size
         self._per_block = layout.slots_per_block(page_size)
-        self._load = load
+        self._index = index
         self._used: Bits = {}
         self._busy: Bits = {}
+        self._busy_in: dict[int, int] = {}
+        """Busy slots of each block that was loaded; in the others busy is what the index says is used."""
         self._held: list[Bits] = [{}, {}]
         self._pinned: Bits = {}
         self._cursor = layout.first_slot(page_size)
@@ -54,16 +56,8 @@ class SlotMap:
         """Take `count` free slots, adjacent where possible, or None (and nothing taken) if there are not as many."""
         if count > self.free_count:
             return None
-        taken: list[int] = []
-        at, end, wrapped = self._cursor, self.slot_count, False
-        while len(taken) < count:
-            if at >= end:
-                if wrapped:
-                    break
-                at, end, wrapped = layout.first_slot(self._page_size), self._cursor, True
-                continue
-            found, at = self._search(at, end, count - len(taken))
-            taken += found
+        taken = self._find(self._cursor, self.slot_count, count)
+        taken += self._find(layout.first_slot(self._page_size), self._cursor, count - len(taken))
         self._cursor = taken[-1] + 1 if taken else self._cursor
         self.mark(taken)
         return taken
@@ -75,6 +69,7 @@ class SlotMap:
             block, byte, bit = self._place(slot)
             self._block(block)[byte] |= bit
             self._busy[block][byte] |= bit
+            self._busy_in[block] += 1
             self.dirty.add(block)
         self.used_count += len(slots)
         self.busy_count += len(slots)
@@ -153,6 +148,10 @@ class SlotMap:
         """Return a block of the slot map as the next header should reach it."""
         return self._block(block).tobytes()
 
+    def used_in(self, block: int) -> int:
+        """Return how many slots of a block the next header should reach."""
+        return int(np.bitwise_count(self._block(block)).sum())
+
     def is_used(self, slot: int) -> bool:
         block, byte, bit = self._place(slot)
         return bool(self._block(block)[byte] & bit)
@@ -166,10 +165,11 @@ class SlotMap:
     def _block(self, block: int) -> U8Array:
         bits = self._used.get(block)
         if bits is None:
-            content = self._load(block)
+            content = self._index.load(block)
             bits = np.frombuffer(content or bytes(self._page_size), dtype=np.uint8).copy()
             self._used[block] = bits
             self._busy[block] = bits.copy()
+            self._busy_in[block] = int(np.bitwise_count(bits).sum())
         return bits
 
     def _clear(self, slots: Iterable[int]) -> None:
@@ -177,6 +177,7 @@ class SlotMap:
             block, byte, bit = self._place(slot)
             self._used[block][byte] &= ~bit
             self._busy[block][byte] &= ~bit
+            self._busy_in[block] -= 1
             self.used_count -= 1
             self.busy_count -= 1
 
@@ -188,7 +189,41 @@ class SlotMap:
     def _free(self, expired: Bits) -> None:
         for block, bits in expired.items():
             self._busy[block] &= ~bits
-            self.busy_count -= int(np.bitwise_count(bits).sum())
+            freed = int(np.bitwise_count(bits).sum())
+            self._busy_in[block] -= freed
+            self.busy_count -= freed
+
+    def _find(self, start: int, end: int, count: int) -> list[int]:
+        """Return up to `count` free slots from `start` to `end`, ascending; reads no block that has none."""
+        found: list[int] = []
+        at = start
+        while len(found) < count and at < end:
+            block = at // self._per_block
+            if not self._has_room(block):
+                at = self._next_with_room(block + 1) * self._per_block
+                continue
+            slots, at = self._search(at, end, count - len(found))
+            found += slots
+        return found
+
+    def _has_room(self, block: int) -> bool:
+        busy = self._busy_in.get(block)
+        if busy is None:
+            busy = self._index.used(block)
+        return busy < self._index.capacity(block, 1, self.slot_count)
+
+    def _next_with_room(self, start: int) -> int:
+        """Return the first block from `start` on that has a free slot, or the number of blocks."""
+        loaded = min(
+            (block for block in self._busy_in if block >= start and self._has_room(block)),
+            default=layout.slot_blocks(self.slot_count, self._page_size),
+        )
+        for block in self._index.with_room(start, self.slot_count):
+            if block >= loaded:
+                break
+            if block not in self._busy_in:
+                return block
+        return loaded
 
     def _search(self, start: int, end: int, wanted: int) -> tuple[list[int], int]:
         """Look for free slots from `start` in one window; return them and where to go on."""

@@ -77,7 +77,7 @@ class StoreState:
         fanout = layout.fanout(self.page_size)
         leaves = len(self.pages.dirty_leaves | {page_no // fanout for page_no in page_nos})
         nodes = leaves + leaves // (fanout - 1) + layout.height(layout.PAGES_MAX, self.page_size)
-        map_blocks = -(-self.space.slots.slot_count // layout.slots_per_block(self.page_size))
+        map_blocks = layout.slot_blocks(self.space.slots.slot_count, self.page_size)
         table = len(self.sessions) // layout.sessions_per_block(self.page_size)
         self.space.reserve = nodes + 2 * map_blocks + 2 * table + RESERVE_SLOTS
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from keystore.format import layout
-from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
+from keystore.format.entry import HOLE, EntryArray, rows_from_bytes, slot_rows
 from keystore.format.layout import ENTRY_BYTES
 from keystore.pages.blocks import Blocks
 
@@ -18,11 +18,19 @@ NodeWriter = Callable[[int, int, bytes], bytes]
 
 
 class Tree:
-    """An immutable state of one tree: `root` names its block of level `height`."""
+    """An immutable state of one tree: `root` names its block of level `height`.
 
-    def __init__(self, blocks: Blocks, tree: int, root: bytes, height: int) -> None:
-        self.blocks, self.tree, self.root, self.height = blocks, tree, root, height
-        self._fanout = layout.fanout(blocks.page_size)
+    A *row* is an entry and what its tree keeps beside it: nothing, or in the slot map the number of used slots.
+    """
+
+    def __init__(self, blocks: Blocks, tree: int, root_row: bytes, height: int) -> None:
+        self.blocks, self.tree, self.root_row, self.height = blocks, tree, root_row, height
+        self.fanout = layout.fanout(blocks.page_size, tree)
+        self._row_bytes = layout.row_bytes(tree)
+
+    @property
+    def root(self) -> bytes:
+        return self.root_row[:ENTRY_BYTES]
 
     def entry(self, level: int, number: int) -> bytes:
         """Return the entry of a block, `HOLE` if there is none.
@@ -30,16 +38,20 @@ class Tree:
         Raises:
             StoreDamagedError: a node on the way is damaged.
         """
-        at, entry = self.height, self.root
-        reach = self._fanout ** (self.height - level) if level <= self.height else 0
+        return self.row(level, number)[:ENTRY_BYTES]
+
+    def row(self, level: int, number: int) -> bytes:
+        """Return the row of a block, zeros if there is none; errors as `entry`."""
+        at, row = self.height, self.root_row
+        reach = self.fanout ** (self.height - level) if level <= self.height else 0
         if number >= reach:
-            return HOLE
-        while at > level and entry != HOLE:
-            node = self.blocks.read(self.tree, at, number // self._fanout ** (at - level), entry)
+            return bytes(self._row_bytes)
+        while at > level and any(row):
+            node = self.blocks.read(self.tree, at, number // self.fanout ** (at - level), row[:ENTRY_BYTES])
             at -= 1
-            child = number // self._fanout ** (at - level) % self._fanout
-            entry = node[child * ENTRY_BYTES : (child + 1) * ENTRY_BYTES]
-        return entry
+            child = number // self.fanout ** (at - level) % self.fanout
+            row = node[child * self._row_bytes : (child + 1) * self._row_bytes]
+        return row
 
     def children(self, level: int, number: int) -> bytes:
         """Return the content of a node, zeros if there is none."""
@@ -56,11 +68,11 @@ class Tree:
         """
         if self.height == 0:
             if self.root != HOLE and start == 0:
-                yield 0, entries_from_bytes(self.root)
+                yield 0, rows_from_bytes(self.root_row, self.tree)
             return
-        for number, _ in self.nodes(1, start // self._fanout):
-            entries = entries_from_bytes(self.children(1, number)[: self._fanout * ENTRY_BYTES])
-            first = number * self._fanout
+        for number, _ in self.nodes(1, start // self.fanout):
+            entries = rows_from_bytes(self.children(1, number), self.tree)
+            first = number * self.fanout
             skip = max(0, start - first)
             yield first + skip, entries[skip:]
 
@@ -75,34 +87,33 @@ class Tree:
             if number >= start:
                 yield number, entry
             return
-        reach = self._fanout ** (at - 1 - level)
+        reach = self.fanout ** (at - 1 - level)
         content = self.blocks.read(self.tree, at, number, entry)
-        slots = entries_from_bytes(content[: self._fanout * ENTRY_BYTES])["slot"]
-        for child in np.flatnonzero(slots):
-            below = number * self._fanout + int(child)
+        entries = rows_from_bytes(content, self.tree)
+        for child in np.flatnonzero(entries["slot"]).tolist():
+            below = number * self.fanout + child
             if (below + 1) * reach > start:
-                under = content[int(child) * ENTRY_BYTES : (int(child) + 1) * ENTRY_BYTES]
-                yield from self._descend(at - 1, below, under, level, start)
+                yield from self._descend(at - 1, below, entries[child].tobytes(), level, start)
 
     def fold(
         self, changes: dict[int, bytes], blocks: int, write: NodeWriter, replaced: Callable[[bytes], None]
     ) -> "Tree":
-        """Return the tree with new entries of level 0 and room for `blocks` blocks.
+        """Return the tree with new rows of level 0 and room for `blocks` blocks.
 
-        `replaced` hears of every node that the new tree no longer names; entries of level 0 are the caller's to count.
+        `replaced` hears of every node that the new tree no longer names; rows of level 0 are the caller's to count.
         Changes beyond `blocks` must be holes.
         """
-        height = layout.height(blocks, self.blocks.page_size)
+        height = layout.height(blocks, self.blocks.page_size, self.tree)
         at_level = dict(changes)
-        root = at_level.get(0, self.entry(0, 0))
+        root = at_level.get(0, self.row(0, 0))
         for level in range(1, max(self.height, height) + 1):
             if level - 1 == self.height < height and self.root != HOLE:
-                at_level.setdefault(0, self.root)
+                at_level.setdefault(0, self.root_row)
             if level - 1 == height < self.height:
-                at_level.setdefault(0, self.entry(height, 0))
+                at_level.setdefault(0, self.row(height, 0))
             at_level = self._fold_level(level, at_level, write if level <= height else None, replaced)
             if level == height:
-                root = at_level.get(0, self.entry(height, 0))
+                root = at_level.get(0, self.row(height, 0))
         return Tree(self.blocks, self.tree, root, height)
 
     def _fold_level(
@@ -110,16 +121,26 @@ class Tree:
     ) -> dict[int, bytes]:
         by_parent: dict[int, list[int]] = defaultdict(list)
         for number in sorted(changes):
-            by_parent[number // self._fanout].append(number)
+            by_parent[number // self.fanout].append(number)
         above: dict[int, bytes] = {}
+        no_row = bytes(self._row_bytes)
         for parent, numbers in by_parent.items():
             content = bytearray(self.children(level, parent))
             for number in numbers:
-                child = number % self._fanout * ENTRY_BYTES
-                content[child : child + ENTRY_BYTES] = changes[number]
+                child = number % self.fanout * self._row_bytes
+                content[child : child + self._row_bytes] = changes[number]
             old = self.entry(level, parent)
             if old != HOLE:
                 replaced(old)
             # Above the new root nothing is written; the hole makes the next level up drop its node as well.
-            above[parent] = write(level, parent, bytes(content)) if write is not None and any(content) else HOLE
+            if write is not None and any(content):
+                above[parent] = self._row_of(write(level, parent, bytes(content)), content)
+            else:
+                above[parent] = no_row
         return above
+
+    def _row_of(self, entry: bytes, content: bytearray) -> bytes:
+        """Return the row of a node of this content: in the slot map a count is the sum of those below."""
+        if self.tree != layout.TREE_SLOTS:
+            return entry
+        return entry + int(slot_rows(content)["used"].sum()).to_bytes(8, "little")

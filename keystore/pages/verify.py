@@ -10,7 +10,7 @@ import numpy.typing as npt
 from keystore.errors import StoreDamagedError, WrongKeyError
 from keystore.format import block, layout
 from keystore.format.block import NotABlockError
-from keystore.format.entry import HOLE, EntryArray, U64Array, entries_from_bytes, entry_slot
+from keystore.format.entry import HOLE, EntryArray, U64Array, entries_from_bytes, entry_slot, rows_from_bytes
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
 from keystore.pages.sealed import read_raw
 from keystore.pages.state import StoreState
@@ -47,9 +47,8 @@ class Verifier:
     def run(self) -> VerifyReport:
         state = self._state
         self._headers()
-        fanout = layout.fanout(state.page_size)
         for tree in (state.sessions_tree, state.slots_tree, state.pages.tree):
-            self._descend(tree, tree.height, 0, tree.root, fanout)
+            self._descend(tree, tree.height, 0, tree.root)
         self._report.holes = state.page_count - self._report.pages
         self._slot_map()
         return self._report
@@ -67,7 +66,7 @@ class Verifier:
                 number = offset // layout.BLOCK_BYTES if kind == block.HEADER else None
                 self._damaged(StoreDamagedError(state.name, block.NAMES[kind], number, str(error)))
 
-    def _descend(self, tree: Tree, level: int, number: int, entry: bytes, fanout: int) -> None:
+    def _descend(self, tree: Tree, level: int, number: int, entry: bytes) -> None:
         if entry == HOLE:
             return
         if level == 0 and tree.tree == layout.TREE_PAGES:
@@ -82,13 +81,13 @@ class Verifier:
         self._report.nodes += 1
         if level == 0:
             return
-        children = entries_from_bytes(content[: fanout * layout.ENTRY_BYTES])
+        children = rows_from_bytes(content, tree.tree)
         present = np.flatnonzero(children["slot"])
         if level == 1 and tree.tree == layout.TREE_PAGES:
-            self._pages((present + number * fanout).astype(np.uint64), children[present])
+            self._pages((present + number * tree.fanout).astype(np.uint64), children[present])
             return
         for child in present.tolist():
-            self._descend(tree, level - 1, number * fanout + child, children[child].tobytes(), fanout)
+            self._descend(tree, level - 1, number * tree.fanout + child, children[child].tobytes())
 
     def _pages(self, page_nos: U64Array, entries: EntryArray) -> None:
         state = self._state

@@ -69,7 +69,7 @@ def slot_rows(node: bytes | bytearray) -> EntryArray:
 
 def encode_aad(tree: int, level: int, origin: bytes, number: int) -> bytes:
     """Return the associated data of one block (F-11)."""
-    return _AAD.pack(layout.MAGIC, layout.VERSION, layout.SUITE, tree, level, origin, number)
+    return _AAD.pack(layout.MAGIC, layout.SEAL_VERSION, layout.SUITE, tree, level, origin, number)
 
 
 def encode_aads(tree: int, level: int, origin: bytes, numbers: U64Array) -> U8Array:

@@ -1,7 +1,9 @@
 """Constants and geometry of a page store file (docs/FORMAT.md, sections 2 and 4)."""
 
 MAGIC = b"CMKPAGES"
-VERSION = 1
+VERSION = 2
+SEAL_VERSION = 1
+"""Version of how a block is sealed. A snapshot holds pages as they are, so they outlive the version of a store file."""
 SUITE = 1
 """AES-256-GCM, HKDF-SHA256."""
 

@@ -6,6 +6,7 @@ Invariants:
 3. Until the header is written an error changes nothing; from then on, and after a signal, the store is poisoned.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from keystore.format import block, layout
@@ -29,6 +30,8 @@ class _Fold:
     writer: SlotWriter
     counted: list[tuple[int, int]] = field(default_factory=list)
     planned: dict[tuple[int, int], int] = field(default_factory=dict)
+    gone: set[tuple[int, int]] = field(default_factory=set)
+    """Blocks and nodes of the slot map, by level and number, that speak of nothing but what is beyond the end."""
 
     def count(self, number: int, change: int) -> None:
         self.state.sessions.count(number, change)
@@ -51,13 +54,16 @@ class _Fold:
 
     # -- pages --------------------------------------------------------------------------------------------------------
 
-    def fold_pages(self) -> Tree:
+    def fold_pages(self, moving: Collection[int]) -> Tree:
         def write(level: int, number: int, content: bytes) -> bytes:
             slot = self.state.space.take_for_checkpoint(1)[0]
             return self.put(layout.TREE_PAGES, level, number, content, slot, counted=True)
 
         pages = self.state.pages
-        return pages.tree.fold(pages.recent, self.state.page_count, write, self.replaced)
+        changes = pages.recent
+        if moving:
+            changes = {page_no: pages.tree.entry(0, page_no) for page_no in moving} | changes
+        return pages.tree.fold(changes, self.state.page_count, write, self.replaced)
 
     # -- session table ------------------------------------------------------------------------------------------------
 
@@ -97,6 +103,7 @@ class _Fold:
         one slot, and the map has finitely many blocks.
         """
         state, tree = self.state, self.state.slots_tree
+        self._drop_beyond(layout.slot_blocks(state.space.slots.slot_count, state.page_size))
         while True:
             blocks = layout.slot_blocks(state.space.slots.slot_count, state.page_size)
             wanted = self._slot_nodes(blocks) - self.planned.keys()
@@ -106,8 +113,18 @@ class _Fold:
                 self.planned[level, number] = slot
                 self.count(self.session.record.number, 1)
                 old = tree.entry(level, number)
-                if old != HOLE:
+                if old != HOLE and (level, number) not in self.gone:
                     self.replaced(old)
+
+    def _drop_beyond(self, blocks: int) -> None:
+        """Kill what a map of only `blocks` blocks, of a file that became shorter, has no more."""
+        tree = self.state.slots_tree
+        height = layout.height(blocks, self.state.page_size, layout.TREE_SLOTS)
+        for level in range(tree.height + 1):
+            first = -(-blocks // tree.fanout**level) if level <= height else 0
+            for number, entry in list(tree.nodes(level, first)):
+                self.replaced(entry)
+                self.gone.add((level, number))
 
     def _slot_nodes(self, blocks: int) -> set[tuple[int, int]]:
         fanout = layout.fanout(self.state.page_size, layout.TREE_SLOTS)
@@ -124,15 +141,22 @@ class _Fold:
             return self.put(layout.TREE_SLOTS, level, number, content, slot, counted=False)
 
         slots = self.state.space.slots
-        changes = {
+        gone = [number for level, number in self.gone if level == 0]
+        changes = dict.fromkeys(gone, bytes(layout.SLOT_ROW_BYTES)) | {
             number: write(0, number, slots.block_bytes(number)) + slots.used_in(number).to_bytes(8, "little")
             for number in sorted(slots.dirty)
         }
         return self.state.slots_tree.fold(changes, blocks, write, lambda _: None)
 
 
-def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool = False) -> None:
+def write_checkpoint(
+    state: StoreState, session: Session, *, fresh_places: bool = False, moving: Collection[int] = ()
+) -> None:
     """Write a checkpoint of the latest commit under `session`.
+
+    Args:
+        fresh_places: announce other places for the next two records.
+        moving: pages; the nodes above them are written anew, changed or not.
 
     Raises:
         StoreFullError, StoreIOError, StoreDamagedError: nothing changed; the store goes on.
@@ -154,7 +178,7 @@ def write_checkpoint(state: StoreState, session: Session, *, fresh_places: bool 
         if fresh_places:
             log.announce_fresh_places(state)
         log.drop_passed_slots(state)
-        pages = fold.fold_pages()
+        pages = fold.fold_pages(moving)
         numbers, table_slots = fold.plan_sessions()
         blocks = fold.plan_slots()
         sessions_tree = fold.write_sessions(numbers, table_slots)

@@ -57,6 +57,13 @@ class GuardedFile:
         except OSError as error:
             raise self._refusal(error, "growing the file") from error
 
+    def truncate(self, size: int) -> None:
+        self._check()
+        try:
+            self._file.truncate(size)
+        except OSError as error:
+            raise self._refusal(error, "cutting the file") from error
+
     def sync(self) -> None:
         self._check()
         try:

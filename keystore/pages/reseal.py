@@ -145,7 +145,7 @@ class Resealer:
         sessions = {record.number for record, _ in state.sessions.all_rows() if record.generation in self._former}
         for number, entry in state.slots_tree.nodes(0):
             if entry_session(entry) in sessions:
-                state.space.slots.dirty.add(number)
+                state.space.slots.touch(number)
 
 
 def _by_number(page_nos: U64Array, pages: memoryview, page_size: int) -> dict[int, Buffer | None]:

@@ -44,11 +44,24 @@ class SlotMap:
         self.used_count = used_count
         self.busy_count = used_count
         self.dirty: set[int] = set()
+        self.ceiling: int | None = None
+        """While the end of the file is being emptied: slots from here on are taken last."""
 
     @property
     def free_count(self) -> int:
         """Slots that could be taken now without growing the file."""
         return self.slot_count - layout.first_slot(self._page_size) - self.busy_count
+
+    @property
+    def end(self) -> int:
+        """The slot after the last one that is in use or held."""
+        for block in range(layout.slot_blocks(self.slot_count, self._page_size) - 1, -1, -1):
+            if block in self._busy_in or self._index.used(block):
+                self._block(block)
+                there = np.flatnonzero(self._busy[block])
+                if len(there):
+                    return block * self._per_block + int(there[-1]) * 8 + int(self._busy[block][there[-1]]).bit_length()
+        return layout.first_slot(self._page_size)
 
     # -- changes ------------------------------------------------------------------------------------------------------
 
@@ -56,8 +69,10 @@ class SlotMap:
         """Take `count` free slots, adjacent where possible, or None (and nothing taken) if there are not as many."""
         if count > self.free_count:
             return None
-        taken = self._find(self._cursor, self.slot_count, count)
-        taken += self._find(layout.first_slot(self._page_size), self._cursor, count - len(taken))
+        low = self.slot_count if self.ceiling is None else min(self.ceiling, self.slot_count)
+        taken = self._find(self._cursor, low, count)
+        taken += self._find(layout.first_slot(self._page_size), min(self._cursor, low), count - len(taken))
+        taken += self._find(low, self.slot_count, count - len(taken))
         self._cursor = taken[-1] + 1 if taken else self._cursor
         self.mark(taken)
         return taken
@@ -134,9 +149,30 @@ class SlotMap:
         expired, self._pinned = self._pinned, {}
         self._free(expired)
 
+    def touch(self, block: int) -> None:
+        """Have the next checkpoint write a block, changed or not."""
+        self._block(block)
+        self.dirty.add(block)
+
     def search_from(self, slot: int) -> None:
         """Start the next search at `slot`."""
         self._cursor = slot
+
+    def shrink(self, slot_count: int) -> None:
+        """Use no slot from `slot_count` on any more; none of them may be in use or held."""
+        if self.end > slot_count:
+            raise AssertionError(f"slot {self.end - 1} is busy, and the file should end at {slot_count}")
+        last = layout.slot_blocks(slot_count, self._page_size) - 1
+        self._block(last)
+        self.dirty.add(last)  # so that the node above the new end always has a block below it
+        gone = {block for block in self._busy_in if block > last}
+        self.dirty -= gone
+        for block in gone:
+            del self._busy_in[block]
+            for bits in (self._used, self._busy, self._pinned, *self._held):
+                bits.pop(block, None)
+        self.slot_count = slot_count
+        self._cursor = min(self._cursor, slot_count)
 
     def grow(self, slot_count: int) -> None:
         """The file now has `slot_count` slots."""

@@ -48,7 +48,11 @@ class Space:
         before = self.slots.slot_count
         self._grow(count + self.reserve)
         self.slots.search_from(before)
-        return self.take(count)
+        ceiling, self.slots.ceiling = self.slots.ceiling, None
+        try:
+            return self.take(count)
+        finally:
+            self.slots.ceiling = ceiling
 
     def _grow(self, missing: int) -> None:
         size = self._file.size()

@@ -27,6 +27,7 @@ from keystore.errors import InputError, KeystoreError, StoreDamagedError
 from keystore.format import layout
 from keystore.format.record import SessionRecord
 from keystore.pages.blockfile import OsBlockFile
+from keystore.pages.compact import Compactor, CompactReport
 from keystore.pages.creation import new_state
 from keystore.pages.generations import KeyReferences, key_references
 from keystore.pages.generations import settle as settle_state
@@ -281,6 +282,20 @@ class PageStore:
     def forget_data_key(self, generation: int) -> None:
         """Wipe what was derived of a data key that was destroyed."""
         self._state.sessions.forget(generation)
+
+    def compact(self, *, progress: Progress | None = None, pace: Pace | None = None) -> CompactReport:
+        """Give space at the end of the file back. Readers go on; writers wait for one batch at a time.
+
+        Args:
+            progress: is told pages looked at and in all.
+            pace: holds it back.
+
+        Raises:
+            InputError: it is being compacted already.
+            StoreDamagedError: a page to be moved does not open; nothing was lost, and the store takes no more commits.
+            StoreFullError, StoreIOError, CommitUnknownError: every commit is safe; the file may be longer than needed.
+        """
+        return Compactor(self._state, self._life, self._writer, progress, pace or Pace()).run()
 
     def _unpin(self) -> None:
         with self._life.lock:

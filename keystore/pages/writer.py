@@ -40,7 +40,7 @@ class Writer:
             same_ends = (change.page_count, change.byte_length) == (state.page_count, state.byte_length)
             if not change.pages and not change.holes and same_ends:
                 return state.sequence
-            self._checkpoint_if_due()
+            self.checkpoint_if_due()
             return commit(state, change)
 
     def adopt(self, sessions: Sequence[SessionRecord], batch: Batch) -> int:
@@ -64,7 +64,7 @@ class Writer:
                 number = int(batch.page_nos[error.index])
                 raise StoreDamagedError(self._state.name, "page", number, "its tag does not match") from None
             plain[:] = bytes(len(plain))
-            self._checkpoint_if_due()
+            self.checkpoint_if_due()
             end = max(state.page_count, int(batch.page_nos.max(initial=0)) + 1)
             change = Change([], [], end, state.byte_length)
             return adopt(state, change, list(known.values()), entries, batch.ciphertext)
@@ -75,7 +75,8 @@ class Writer:
             self._life.check()
             self.checkpoint_now()
 
-    def _checkpoint_if_due(self) -> None:
+    def checkpoint_if_due(self) -> None:
+        """Checkpoint if a limit was reached; the caller has the lock."""
         state = self._state
         if (
             state.records >= CHECKPOINT_RECORDS

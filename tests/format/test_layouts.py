@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from keystore.format import block, header, record
-from keystore.format.entry import ENTRY, encode_aad
-from keystore.format.layout import PAGE_SIZES_BYTES, fanout, first_slot, height
+from keystore.format.entry import ENTRY, SLOT_ROW, encode_aad
+from keystore.format.layout import PAGE_SIZES_BYTES, TREE_SLOTS, fanout, first_slot, height, row_bytes
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text()
 ROW = re.compile(r"^\| (\d+) +\| (\d+) +\| ([^|]+?) +\|$", re.MULTILINE)
@@ -56,7 +56,7 @@ def test_prelude_fields_are_where_the_table_says() -> None:
         assert any(field.startswith(name) and at == offset for field, at in rows.items()), name
     prelude = block.Prelude(2, 16384, 1, b"i" * 16, 3, 4, 5, 6, 7, b"s" * 32, b"c" * 16, b"n" * 12)
     encoded = prelude.encode()
-    assert (encoded[:8], encoded[8], encoded[9], encoded[10], encoded[11]) == (b"CMKPAGES", 1, 1, 2, 14)
+    assert (encoded[:8], encoded[8], encoded[9], encoded[10], encoded[11]) == (b"CMKPAGES", 2, 1, 2, 14)
     assert struct.unpack_from("<I16sQQIIQ32s16s12s", encoded, 12) == (
         1, b"i" * 16, 3, 4, 5, 6, 7, b"s" * 32, b"c" * 16, b"n" * 12,
     )  # fmt: skip
@@ -71,6 +71,8 @@ def test_associated_data_of_a_block() -> None:
 def test_geometry() -> None:
     assert [first_slot(size) for size in PAGE_SIZES_BYTES] == [3, 2, 1, 1, 1]
     assert [fanout(size) for size in PAGE_SIZES_BYTES] == [102, 204, 409, 819, 1638]
+    assert [fanout(size, TREE_SLOTS) for size in PAGE_SIZES_BYTES] == [85, 170, 341, 682, 1365]
+    assert row_bytes(TREE_SLOTS) == SLOT_ROW.itemsize
     assert [height(blocks, 4096) for blocks in (0, 1, 2, 102, 103, 102**2, 102**2 + 1)] == [0, 0, 1, 1, 2, 2, 3]
 
 

@@ -135,6 +135,7 @@ def step(life: Life, random: Random, number: int) -> None:
         small,
         shrink,
         resealed,
+        compact,
         growth,
     )
     (kinds[number] if number < len(kinds) else random.choice(kinds))(life, random)
@@ -172,6 +173,13 @@ def ends(life: Life, random: Random) -> None:
 
 def shrink(life: Life, random: Random) -> None:
     life.commit({2: page_of(random)}, page_count=random.randrange(4, 30))
+
+
+def compact(life: Life, random: Random) -> None:
+    """Most pages die; what is left moves to the front, and the file is cut."""
+    there = range(min(440, life.opened.page_count))
+    life.commit(dict.fromkeys(random.sample(there, len(there) * 3 // 4)))
+    life.opened.compact()
 
 
 def checkpoint(life: Life, _: Random) -> None:

@@ -13,6 +13,8 @@ No message carries key material or plaintext.
           KeyDestroyedError, KeyUnusableError, CiphertextError, PassphraseError
       KeyFileError                  the keystore file cannot be used; it is never replaced by a fresh one
         KeyFileMissingError, KeyFileDamagedError, KeyFileStaleError, KeyFileWriteError
+      VolumeKeyError                the key of the volume layer cannot be used; it is never replaced by a fresh one
+        VolumeKeyMissingError, VolumeKeyDamagedError
       WrongKeyError                 the key at hand is not the one that sealed this; nothing was written
       StoreError                    a page store
         StoreMissingError, StoreExistsError, NotAStoreError, StoreLockedError, StoreClosedError, StoreForkedError,
@@ -139,6 +141,18 @@ class KeyFileStaleError(KeyFileError):
 
 class KeyFileWriteError(KeyFileError):
     """The next keystore file could not be written; the one in force is unchanged."""
+
+
+class VolumeKeyError(KeystoreError):
+    """The file of a node's volume key cannot be used."""
+
+
+class VolumeKeyMissingError(VolumeKeyError):
+    """The node has a volume layer and the file of its key is not there; no store opens without it."""
+
+
+class VolumeKeyDamagedError(VolumeKeyError):
+    """The file of a volume key was changed or cut, or is another node's."""
 
 
 class WrongKeyError(KeystoreError):

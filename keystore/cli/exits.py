@@ -29,6 +29,7 @@ from keystore.errors import (
     StoreLockedError,
     StoreMissingError,
     StoreRolledBackError,
+    VolumeKeyError,
     WrongKeyError,
 )
 
@@ -66,7 +67,7 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((InputError,), USAGE),
     ((StoreDamagedError, StoreRolledBackError, StoreDivergedError, WrongKeyError, CommitUnknownError), DAMAGED),
     ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError, AnchorsDamagedError), DAMAGED),
-    ((KeyFileMissingError, StoreMissingError, AnchorsMissingError), DAMAGED),
+    ((KeyFileMissingError, StoreMissingError, AnchorsMissingError, VolumeKeyError), DAMAGED),
     ((SnapshotMissingError, NodeMissingError, NameUnknownError), NOT_THERE),
     ((StoreExistsError, NodeExistsError, NameTakenError), EXISTS),
     ((StoreLockedError, NodeLockedError), LOCKED),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from keystore.errors import InputError, PathMissingError
-from keystore.format import keyfile, layout, manifest, pack
+from keystore.format import keyfile, layout, manifest, pack, volume
 from keystore.format.anchors import MAGIC as ANCHORS_MAGIC
 from keystore.format.anchors import RECORD_BYTES
 from keystore.format.block import HEADER, NotABlockError, Prelude
@@ -36,6 +36,7 @@ def describe(path: Path) -> dict[str, Any]:
         keyfile.MAGIC: _describe_keyfile,
         manifest.MAGIC: _describe_manifest,
         pack.MAGIC: _describe_pack,
+        volume.MAGIC: _describe_volume,
     }
     describe_kind = known.get(start[:MAGIC_BYTES])
     if describe_kind is None and start[: len(ANCHORS_MAGIC)] == ANCHORS_MAGIC:
@@ -43,7 +44,8 @@ def describe(path: Path) -> dict[str, Any]:
     if describe_kind is None:
         begins = f"begins with {start[:MAGIC_BYTES].hex(' ')}" if start else "is empty"
         raise InputError(
-            f"{path} is no page store, keystore file, anchors file, manifest or pack: it {begins}. Nothing was changed."
+            f"{path} is no page store, keystore file, anchors file, volume key, manifest or pack: it {begins}. Nothing "
+            "was changed; a store or pack under a volume layer cannot be told from noise."
         )
     found: dict[str, Any] = describe_kind(path, start)
     return {**found, "bytes": size}
@@ -51,7 +53,8 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _describe_directory(path: Path) -> dict[str, Any]:
     if (path / "keystore").is_file():
-        return {"kind": "node directory", "keystore": describe(path / "keystore")}
+        found = {"kind": "node directory", "keystore": describe(path / "keystore")}
+        return found | ({"volume": describe(path / "volume")} if (path / "volume").is_file() else {})
     if (path / "manifest").is_file():
         return {"kind": "snapshot", "manifest": describe(path / "manifest")}
     places = [entry.name for entry in path.iterdir() if len(entry.name) == 32 and entry.is_dir()]
@@ -115,6 +118,7 @@ def _describe_manifest(path: Path, start: bytes) -> dict[str, Any]:
         "created_ns": head.created_ns,
         "master_key_generation": head.era,
         **_describe_wrapped(head.wrapped),
+        "volume_encryption_key_id": head.volume.wrapped.key_id if head.volume else None,
         "packs": [
             {"pack_id": row.pack_id.hex(), "bytes": row.byte_length, "sha256": row.digest.hex()} for row in head.packs
         ],
@@ -132,6 +136,20 @@ def _describe_pack(path: Path, start: bytes) -> dict[str, Any]:
         "pack_id": header.pack_id.hex(),
         "store_id": header.store_id.hex(),
         "page_size": header.page_size,
+    }
+
+
+def _describe_volume(path: Path, start: bytes) -> dict[str, Any]:
+    try:
+        record = volume.VolumeRecord.decode(_read(path, volume.RECORD_BYTES_MAX))
+    except NotDecodableError as error:
+        return {"kind": "volume key", "problem": str(error)}
+    return {
+        "kind": "volume key",
+        "version": volume.VERSION,
+        "volume_id": record.volume_id.hex(),
+        "generation": record.generation,
+        **_describe_wrapped(record.wrapped),
     }
 
 

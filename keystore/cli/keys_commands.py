@@ -62,6 +62,11 @@ def _usage_values(key: "KeyUsage") -> dict[str, Any]:
             for user in key.users
             if user.kind == "node"
         ],
+        "volume_layers": [
+            {"of": user.snapshot_id.hex() if user.snapshot_id else user.place, "encryption_key_id": user.key_id}
+            for user in key.users
+            if user.kind.endswith("volume")
+        ],
         "snapshots": [
             {
                 "snapshot_id": user.snapshot_id.hex(),
@@ -71,7 +76,7 @@ def _usage_values(key: "KeyUsage") -> dict[str, Any]:
                 "master_key_generation": user.era,
             }
             for user in key.users
-            if user.snapshot_id is not None
+            if user.kind == "snapshot" and user.snapshot_id is not None
         ],
     }
 

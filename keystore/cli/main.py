@@ -15,7 +15,7 @@ from keystore.cli import exits
 from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
 from keystore.cli.machine_commands import doctor, inspect
-from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rotate_master, verify
+from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rotate_master, verify
 from keystore.cli.output import print_error
 from keystore.cli.snapshot_commands import snapshot
 from keystore.errors import KeystoreError
@@ -46,7 +46,21 @@ def cli() -> None:
     """
 
 
-for command in (demo, init, import_, export_, ls, verify, rotate_master, change_cmk, snapshot, keys, inspect, doctor):
+for command in (
+    demo,
+    init,
+    import_,
+    export_,
+    ls,
+    verify,
+    rotate_master,
+    change_cmk,
+    rewrap_volume,
+    snapshot,
+    keys,
+    inspect,
+    doctor,
+):
     cli.add_command(command)
 
 

@@ -21,6 +21,7 @@ from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:  # at run time they would load numpy and gRPC at every start
     from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
+    from keystore.node.volume import VolumeInfo
 
 PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
 
@@ -29,19 +30,29 @@ PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
 @NODE
 @click.option("--key", required=True, metavar="URI", help="The customer master key of this node.")
 @click.option("--name", metavar="NAME", help="Name of the node, for people.  [default: the directory's]")
+@click.option(
+    "--volume-key",
+    metavar="URI",
+    help="A platform key: all stores and packs are encrypted a second time under it.  [default: no volume layer]",
+)
 @with_kms
 @with_output
-def init(out: Output, node: Path, key: str, name: str | None, kms_endpoint: str | None) -> None:
+def init(out: Output, node: Path, key: str, name: str | None, volume_key: str | None, kms_endpoint: str | None) -> None:
     """Make a new node directory under a customer master key."""
     from keystore.node.directory import Node
 
-    with Node.init(node, key, first_connector(kms_endpoint), name=name) as made:
-        info, node_id = made.master_info, made.node_id.hex()
+    with Node.init(node, key, first_connector(kms_endpoint), name=name, volume_key=volume_key) as made:
+        info, volume, node_id = made.master_info, made.volume_info, made.node_id.hex()
         made_name = made.name
-    out.emit(
-        {"node": str(node), "node_id": node_id, "name": made_name, "master_key": master_values(info)},
-        lambda: print_pairs([("node", str(node)), ("node id", node_id), *_master_pairs(info)]),
-    )
+    values = {
+        "node": str(node),
+        "node_id": node_id,
+        "name": made_name,
+        "master_key": master_values(info),
+        "volume_layer": _volume_values(volume),
+    }
+    pairs = [("node", str(node)), ("node id", node_id), *_master_pairs(info), *_volume_pairs(volume)]
+    out.emit(values, lambda: print_pairs(pairs))
 
 
 @click.command("import")
@@ -102,6 +113,7 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
 
     with Node.open(node, connector(kms_endpoint)) as opened:
         info, databases, files = opened.master_info, opened.list_databases(), opened.list_files()
+        volume = opened.volume_info
         node_id, name = opened.node_id.hex(), opened.name
     problems = [file.problem for file in files if file.problem is not None]
     values = {
@@ -110,12 +122,13 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
         "node_id": node_id,
         "name": name,
         "master_key": master_values(info),
+        "volume_layer": _volume_values(volume),
         "databases": [_database_values(database) for database in databases],
         "files": [_file_values(file) for file in files],
     }
 
     def text() -> None:
-        print_pairs([("node", f"{name} ({node_id})"), *_master_pairs(info)])
+        print_pairs([("node", f"{name} ({node_id})"), *_master_pairs(info), *_volume_pairs(volume)])
         click.echo()
         rows = [_file_row(file) for file in files]
         print_table(("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), rows, right=(1, 2, 3), flexible=0)
@@ -206,6 +219,43 @@ def change_cmk(out: Output, node: Path, key: str, kms_endpoint: str | None) -> N
     with Node.open(node, connector(kms_endpoint)) as opened:
         rotation = opened.change_cmk(key, new_connector(kms_endpoint))
     _emit_rotation(out, node, rotation)
+
+
+@click.command("rewrap-volume")
+@NODE
+@click.argument("key", metavar="URI")
+@with_kms
+@with_output
+def rewrap_volume(out: Output, node: Path, key: str, kms_endpoint: str | None) -> None:
+    """Wrap the key of the volume layer under another platform key. No data file is touched.
+
+    Snapshots taken until now keep needing the former platform key; `keystore keys usage` lists them. A new passphrase
+    is asked for, or taken from KEYSTORE_NEW_PASSPHRASE.
+    """
+    from keystore.node.directory import Node
+
+    with Node.open(node, connector(kms_endpoint)) as opened:
+        volume = opened.rewrap_volume(key, new_connector(kms_endpoint))
+    out.emit(
+        {"node": str(node), "volume_layer": _volume_values(volume)},
+        lambda: print_pairs([("node", str(node)), *_volume_pairs(volume), ("data written", "none")]),
+    )
+
+
+def _volume_values(info: "VolumeInfo | None") -> dict[str, Any] | None:
+    if info is None:
+        return None
+    return {
+        "volume_id": info.volume_id.hex(),
+        "generation": info.generation,
+        "provider": info.provider,
+        "encryption_key_id": info.key_id,
+        "key_version": info.key_version,
+    }
+
+
+def _volume_pairs(info: "VolumeInfo | None") -> list[tuple[str, str]]:
+    return [("volume layer", f"under {info.key_id}, wrapping {info.generation}" if info else "none")]
 
 
 def master_values(info: "MasterInfo") -> dict[str, Any]:

@@ -107,9 +107,20 @@ def _print_list(found: "list[SnapshotListing]") -> None:
 @click.argument("snapshot_id", metavar="SNAPSHOT")
 @click.argument("node", type=PATH)
 @click.option("--key", metavar="URI", help="The CMK of the new node.  [default: the snapshot's]")
+@click.option(
+    "--volume-key", metavar="URI", help="The platform key of its volume layer.  [default: the snapshot's, if any]"
+)
 @with_kms
 @with_output
-def restore(out: Output, target: Path, snapshot_id: str, node: Path, key: str | None, kms_endpoint: str | None) -> None:
+def restore(
+    out: Output,
+    target: Path,
+    snapshot_id: str,
+    node: Path,
+    key: str | None,
+    volume_key: str | None,
+    kms_endpoint: str | None,
+) -> None:
     """Make a new node directory NODE from a snapshot, with the key of its day.
 
     SNAPSHOT is an id, the unique beginning of one, or `latest`. NODE appears when it is complete, and not before. A new
@@ -123,8 +134,8 @@ def restore(out: Output, target: Path, snapshot_id: str, node: Path, key: str | 
     chosen = find_id(snapshot_id, place.complete_ids(), str(target))
     with out.progress("Restoring") as progress:
         made = make(
-            place, chosen, node, connector(kms_endpoint), key=key, connect_new=new_connector(kms_endpoint),
-            progress=progress,
+            place, chosen, node, connector(kms_endpoint), key=key, volume_key=volume_key,
+            connect_new=new_connector(kms_endpoint), progress=progress,
         )  # fmt: skip
     values = {
         "node": str(node),
@@ -165,5 +176,6 @@ def _listing_values(item: "SnapshotListing") -> dict[str, Any]:
             "key_version": item.head.wrapped.key_version,
             "master_key_generation": item.head.era,
             "stored_bytes": item.stored_bytes,
+            "volume_encryption_key_id": item.head.volume.wrapped.key_id if item.head.volume else None,
         }
     return values

@@ -13,18 +13,19 @@ a field in UTF-8.
   key, without asking a KMS about what a damaged file says.
 - **K-4** The body is sealed under the master key with the whole head as associated data, under a fresh salt at every
   writing.
-- **K-5** Body: node name (text), time of init u64, anchor key 32, count u32 of databases; each: id 16, name (text),
-  time u64, count u32 of data keys (generation u32, decrypt-only u8, time u64, seals u64, key 32), count u32 of
-  destroyed data keys (generation u32, time u64, time of destruction u64, name for people 8), shredded u8; if that is 1:
-  time u64, SHA-256 of the file before 32, its master generation u32, number of stores u32; then count u32 of stores
-  (id 16, name (text), page size u32, time u64). Nothing follows.
+- **K-5** Body: node name (text), time of init u64, anchor key 32, volume id 16 (zeros where the node has no volume
+  layer), count u32 of databases; each: id 16, name (text), time u64, count u32 of data keys (generation u32,
+  decrypt-only u8, time u64, seals u64, key 32), count u32 of destroyed data keys (generation u32, time u64, time of
+  destruction u64, name for people 8), shredded u8; if that is 1: time u64, SHA-256 of the file before 32, its master
+  generation u32, number of stores u32; then count u32 of stores (id 16, name (text), page size u32, time u64). Nothing
+  follows.
 - **K-6** Names of databases are unique, and those of stores in their database; ids are unique in the file. The
   generations of a database's data keys rise; all but the last are decrypt-only, and the last is not. Generations of
   destroyed data keys rise, are no data key's, and lie below the last of those. A database is shredded exactly if it has
   no data key; then it has no store.
 - **K-7** Databases and stores stand in the order of their names, so that the same values give the same body.
-- **K-8** Version 1 differs in the body only: a data key has no count of seals (0 is meant), and a database neither
-  destroyed data keys nor the mark of being shredded. It is read and never written.
+- **K-8** Version 1 differs in the body only: there is no volume id, a data key has no count of seals (0 is meant), and a
+  database neither destroyed data keys nor the mark of being shredded. It is read and never written.
 """
 
 import hashlib
@@ -36,6 +37,7 @@ from typing import Final
 
 from keystore.format.cursor import Cursor, NotDecodableError, encode_field
 from keystore.format.layout import PAGE_SIZES_BYTES
+from keystore.format.volume import NO_VOLUME
 from keystore.format.wrapped import WrappedKey
 
 MAGIC: Final = b"CMKKEYFL"
@@ -145,6 +147,7 @@ class Body:
     node_name: str
     created_ns: int
     anchor_key: memoryview
+    volume_id: bytes
     databases: Sequence[DatabaseRow]
 
 
@@ -226,6 +229,7 @@ def encode_body(body: Body) -> bytearray:
     out += encode_field(body.node_name.encode())
     out += body.created_ns.to_bytes(8, "little")
     out += body.anchor_key
+    out += body.volume_id
     out += _U32.pack(len(body.databases))
     for database in sorted(body.databases, key=lambda row: row.name):
         _encode_database(out, database)
@@ -266,6 +270,7 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     name = cursor.text("the node name")
     created_ns = _u64(cursor, "the time of init")
     anchor_key = cursor.view(KEY_BYTES, "the anchor key")
+    volume_id = NO_VOLUME if version == 1 else cursor.take(ID_BYTES, "the volume id")
     databases = [_decode_database(cursor, version) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
     cursor.end()
     _require_rising([database.name for database in databases], "names of databases")
@@ -273,7 +278,7 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     ids += [store.store_id for database in databases for store in database.stores]
     if len(set(ids)) != len(ids):
         raise NotDecodableError("an id appears twice")
-    return Body(name, created_ns, anchor_key, databases)
+    return Body(name, created_ns, anchor_key, volume_id, databases)
 
 
 def _decode_database(cursor: Cursor, version: int) -> DatabaseRow:

@@ -15,6 +15,7 @@ from typing import Final, Self
 from keystore.format import layout
 from keystore.format.cursor import Cursor, NotDecodableError, encode_field
 from keystore.format.record import SESSION_BYTES, SessionRecord
+from keystore.format.volume import VolumeRecord
 from keystore.format.wrapped import WrappedKey
 
 MAGIC: Final = b"CMKSNAPS"
@@ -28,7 +29,9 @@ MANIFEST_BYTES_MAX: Final = 64 << 20
 CHECKSUM_BYTES: Final = 32
 NO_PARENT: Final = bytes(16)
 
-_HEAD = struct.Struct("<8sBB2xI16s16sQII16s16s")
+_HEAD = struct.Struct("<8sBBHI16s16sQII16s16s")
+_VOLUME = 1
+"""Flag: the packs that this snapshot wrote have the volume layer, and its record is the last field before the packs."""
 _PACK = struct.Struct("<16s16sQ32s")
 _DATABASE = struct.Struct("<16sQ")
 _DATA_KEY = struct.Struct("<IQ")
@@ -65,6 +68,7 @@ class ManifestHead:
         commitment: of that master key.
         parent: id of the snapshot this one builds on; zeros in version 1.
         wrapped: that master key as the CMK wrapped it; its `key_id` is the Encryption Key ID.
+        volume: the volume key under which the packs are encrypted a second time, if they are.
     """
 
     snapshot_id: bytes
@@ -75,6 +79,7 @@ class ManifestHead:
     parent: bytes
     wrapped: WrappedKey
     packs: tuple[PackObject, ...]
+    volume: VolumeRecord | None = None
 
     def encode(self) -> bytes:
         rest = b"".join(
@@ -86,11 +91,13 @@ class ManifestHead:
                 self.wrapped.ciphertext,
             )
         )
+        rest += encode_field(self.volume.encode()) if self.volume else b""
         rest += b"".join(_PACK.pack(pack.pack_id, pack.home, pack.byte_length, pack.digest) for pack in self.packs)
         return _HEAD.pack(
             MAGIC,
             VERSION,
             SUITE,
+            _VOLUME if self.volume else 0,
             _HEAD.size + len(rest),
             self.snapshot_id,
             self.node_id,
@@ -106,19 +113,21 @@ class ManifestHead:
         """Read the head at the start of `data`; what follows it is not looked at."""
         length = head_bytes(data)
         cursor = Cursor(data[:length])
-        snapshot_id, node_id, created_ns, era, packs, commitment, parent = cursor.unpack(_HEAD, "the head")[4:]
+        flags, _, *fixed = cursor.unpack(_HEAD, "the head")[3:]
+        snapshot_id, node_id, created_ns, era, packs, commitment, parent = fixed
         wrapped = WrappedKey(
             cursor.text("the provider"),
             cursor.text("the key id"),
             cursor.text("the key version"),
             cursor.field("the wrapped master key"),
         )
+        volume = VolumeRecord.decode(cursor.field("the volume key")) if flags & _VOLUME else None
         if packs * _PACK.size != length - cursor.at:
             raise NotDecodableError(f"{packs} packs do not fill {length - cursor.at} bytes")
         rows = tuple(PackObject(*cursor.unpack(_PACK, "a pack")) for _ in range(packs))
-        head = cls(snapshot_id, node_id, created_ns, era, commitment, parent, wrapped, rows)
+        head = cls(snapshot_id, node_id, created_ns, era, commitment, parent, wrapped, rows, volume)
         if head.encode() != data[:length]:
-            raise NotDecodableError("its padding is not zero")
+            raise NotDecodableError("its flags are unknown")
         return head
 
 
@@ -131,7 +140,7 @@ def head_bytes(data: bytes) -> int:
     """
     if len(data) < _HEAD.size:
         raise NotDecodableError(f"{len(data)} bytes; a manifest has at least {_HEAD.size}")
-    magic, version, suite, length = _HEAD.unpack_from(data)[:4]
+    magic, version, suite, _, length = _HEAD.unpack_from(data)[:5]
     if magic != MAGIC:
         raise NotDecodableError("the magic of a manifest is missing")
     if (version, suite) != (VERSION, SUITE):

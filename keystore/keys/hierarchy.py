@@ -164,18 +164,23 @@ class Database:
 
 @dataclass(frozen=True)
 class Keystore:
-    """The contents of a keystore file, in memory."""
+    """The contents of a keystore file, in memory.
+
+    Attributes:
+        volume_id: id of the volume key that the node's stores lie under; None where it has no volume layer.
+    """
 
     node_name: str
     created_ns: int
     anchor_key: SecretKey
     databases: Mapping[str, Database] = field(default_factory=lambda: MappingProxyType({}))
+    volume_id: bytes | None = None
 
     @classmethod
-    def generate(cls, node_name: str, now_ns: int) -> "Keystore":
+    def generate(cls, node_name: str, now_ns: int, volume_id: bytes | None = None) -> "Keystore":
         """Make the keystore of a new node: no databases yet."""
         require_name(node_name, "node")
-        return cls(node_name, now_ns, SecretKey.generate())
+        return cls(node_name, now_ns, SecretKey.generate(), volume_id=volume_id)
 
     def database(self, name: str) -> Database:
         """Return a database.

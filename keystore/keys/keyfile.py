@@ -31,6 +31,7 @@ from keystore.format.keyfile import (
     join,
     split,
 )
+from keystore.format.volume import NO_VOLUME
 from keystore.keys.files import Files, publish, write_beside
 from keystore.keys.hierarchy import Database, DataKey, Keystore
 from keystore.keys.master import MasterKey, SecretWrapper, open_master
@@ -177,12 +178,19 @@ def _to_body(keystore: Keystore) -> Body:
         )
         for database in keystore.databases.values()
     ]
-    return Body(keystore.node_name, keystore.created_ns, keystore.anchor_key.view(), databases)
+    return Body(
+        keystore.node_name,
+        keystore.created_ns,
+        keystore.anchor_key.view(),
+        keystore.volume_id or NO_VOLUME,
+        databases,
+    )
 
 
 def _from_body(body: Body) -> Keystore:
     databases = {row.name: _from_row(row) for row in body.databases}
-    return Keystore(body.node_name, body.created_ns, SecretKey(body.anchor_key), MappingProxyType(databases))
+    volume_id = None if body.volume_id == NO_VOLUME else body.volume_id
+    return Keystore(body.node_name, body.created_ns, SecretKey(body.anchor_key), MappingProxyType(databases), volume_id)
 
 
 def _from_row(row: DatabaseRow) -> Database:

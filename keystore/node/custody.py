@@ -30,6 +30,7 @@ from keystore.keys.files import Files, publish, temporary_path
 from keystore.keys.hierarchy import Keystore
 from keystore.keys.keyfile import KeyFile
 from keystore.keys.master import MasterKey
+from keystore.keys.volume import VolumeKey
 from keystore.node.anchors import Anchors
 
 
@@ -37,6 +38,7 @@ class Custody:
     """Holds the keys of an open node.
 
     Attributes:
+        volume: the key of the volume layer, if the node has one.
         unsure: whether a change failed half way, so that the file on disk may be the one before or after it.
     """
 
@@ -49,11 +51,12 @@ class Custody:
         master: MasterKey,
         keystore: Keystore,
         now_ns: Callable[[], int],
+        volume: VolumeKey | None = None,
     ) -> None:
         self._files, self._path, self._now_ns = files, path, now_ns
         self._generation, self._fingerprint = loaded.head.file_generation, loaded.fingerprint
         self.unsure, self._closed = False, False
-        self.anchors, self.master, self.keystore = anchors, master, keystore
+        self.anchors, self.master, self.keystore, self.volume = anchors, master, keystore, volume
         self._lock, self._changing_master = threading.RLock(), threading.RLock()
         self._settle()
 
@@ -121,6 +124,8 @@ class Custody:
         finally:
             self.keystore.wipe()
             self.master.wipe()
+            if self.volume is not None:
+                self.volume.wipe()
 
     def _replace(self, keystore: Keystore, master: MasterKey) -> None:
         if self.unsure:

@@ -30,6 +30,7 @@ from keystore.keys.files import Files
 from keystore.keys.fingerprint import key_name
 from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
 from keystore.keys.master import MasterKey, generate_master
+from keystore.keys.volume import VolumeKey, generate_volume
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.custody import Custody
@@ -40,6 +41,7 @@ from keystore.node.opening import Clock, initialize, new_directory, open_custody
 from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.stores import Stores
 from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
+from keystore.node.volume import VolumeInfo, rewrap_volume, volume_info
 from keystore.pages.store import PageStore
 
 PAGE_SIZE = 16384
@@ -82,6 +84,7 @@ class Node:
         connector: KmsConnector,
         *,
         name: str | None = None,
+        volume_key: str | None = None,
         files: Files | None = None,
         now_ns: Clock = time.time_ns,
     ) -> Self:
@@ -89,8 +92,10 @@ class Node:
 
         Args:
             directory: does not exist yet (its parent does), or is empty; it becomes its owner's only.
-            connector: is asked for `key_uri` once.
+            connector: is asked for `key_uri` once, and once for `volume_key`.
             name: for people; default the directory's name.
+            volume_key: URI of the platform key of a volume layer: all stores are encrypted a second time under it.
+                Without one the node has no such layer, and cannot be given one later.
 
         Raises:
             KeyUriError, InputError, NodeExistsError: nothing was changed.
@@ -100,8 +105,10 @@ class Node:
         name = name or layout.root.name
         require_name(name, "node")
         files = files or Files()
+        volume_uri = parse(volume_key).text if volume_key is not None else None
         with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
-            return cls(layout, files, lock, initialize(layout, files, kms, name, now_ns), connector, now_ns)
+            volume = _generate_volume(volume_uri, connector)
+            return cls(layout, files, lock, initialize(layout, files, kms, name, now_ns, volume), connector, now_ns)
 
     @classmethod
     def open(
@@ -115,8 +122,8 @@ class Node:
         """Open a node: have its KMS unwrap the master key, and finish what a crash interrupted.
 
         Raises:
-            NodeMissingError, NodeLockedError, KeyFileError, KmsError, WrongKeyError, AnchorsMissingError,
-            AnchorsDamagedError: nothing was changed.
+            NodeMissingError, NodeLockedError, KeyFileError, KmsError, WrongKeyError, VolumeKeyError,
+            AnchorsMissingError, AnchorsDamagedError: nothing was changed.
         """
         layout, files = Layout(Path(directory).absolute()), files or Files()
         lock = DirectoryLock(layout.root)
@@ -152,6 +159,12 @@ class Node:
     def master_info(self) -> MasterInfo:
         with self.held() as custody:
             return master_info(custody.master)
+
+    @property
+    def volume_info(self) -> VolumeInfo | None:
+        """The volume layer, or None where the node has none."""
+        with self.held() as custody:
+            return volume_info(custody.volume.record) if custody.volume else None
 
     @property
     def databases(self) -> Mapping[str, Database]:
@@ -330,6 +343,22 @@ class Node:
         with self.held():
             return _database_info(changed)
 
+    def rewrap_volume(self, key_uri: str, connector: KmsConnector | None = None) -> VolumeInfo:
+        """Wrap the volume key under another platform key. No store is touched; durable on return.
+
+        The former one is not needed again for this node, but for every snapshot taken until now.
+
+        Args:
+            connector: gives the client for the new key; by default the one that this node was opened with.
+
+        Raises:
+            InputError: the node has no volume layer.
+            KmsError, WrongKeyError, VolumeKeyError, NodeIOError: the former wrapping stays.
+        """
+        return rewrap_volume(
+            self._layout, self._files, self._open(), key_uri, self._connector, connector or self._connector
+        )
+
     def _change_master(self, key_uri: str | None, connector: KmsConnector) -> Rotation:
         """Rotate to a key under `key_uri`, by default the one that the master key is under when its turn has come."""
         custody, made = self._open(), []
@@ -370,6 +399,13 @@ def master_info(master: MasterKey) -> MasterInfo:
     """Describe a master key for people."""
     wrapped = master.wrapped
     return MasterInfo(master.generation, wrapped.provider, wrapped.key_id, wrapped.key_version, key_name(master.key))
+
+
+def _generate_volume(key_uri: str | None, connector: KmsConnector) -> VolumeKey | None:
+    if key_uri is None:
+        return None
+    with closing(connector(key_uri)) as kms:
+        return generate_volume(kms)
 
 
 def _report_part(progress: Progress, before: int, size: int, total: int, done: int, of: int) -> None:

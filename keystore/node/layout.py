@@ -2,9 +2,10 @@
 
     DIR/keystore                        the keystore file
     DIR/anchors                         how far everything had come
+    DIR/volume                          the wrapped key of the volume layer, where the node has one
     DIR/databases/HEX/HEX.store         a page store; the names are ids, so that names of files do not show
     DIR/databases/HEX/HEX.incoming      a store that is being filled and is not in the catalogue yet
-    DIR/keystore.new, DIR/anchors.new   the next content of a file while it is being written
+    DIR/keystore.new, …                 the next content of a file while it is being written
 
 Leaves to others: reading and writing any of it.
 """
@@ -29,6 +30,10 @@ class Layout:
     @property
     def anchors(self) -> Path:
         return self.root / "anchors"
+
+    @property
+    def volume(self) -> Path:
+        return self.root / "volume"
 
     @property
     def databases(self) -> Path:

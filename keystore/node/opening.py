@@ -1,8 +1,8 @@
 """How a node directory comes into being, and how it is opened.
 
-Init, and what a crash leaves: directories, then the anchors, then the keystore file, each durable before the next. The
-keystore file is the last; without it the directory holds no data, and init may be run again over it. An init that fails
-removes what it made.
+Init, and what a crash leaves: directories, then the volume key, the anchors and the keystore file, each durable before
+the next. The keystore file is the last; without it the directory holds no data, and init may be run again over it. An
+init that fails removes what it made.
 """
 
 import contextlib
@@ -19,10 +19,12 @@ from keystore.errors import (
     NodeMissingError,
     PathMissingError,
 )
-from keystore.keys import keyfile
+from keystore.format.volume import VolumeRecord
+from keystore.keys import keyfile, volume
 from keystore.keys.files import Files, temporary_path
 from keystore.keys.hierarchy import Keystore, generate_id
 from keystore.keys.master import MasterKey, generate_master
+from keystore.keys.volume import VolumeKey, open_volume
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
@@ -94,7 +96,8 @@ def _require_unused(layout: Layout) -> None:
 
 def _files_of_init(layout: Layout) -> tuple[Path, ...]:
     """Return what init may leave, but for the keystore file."""
-    return layout.anchors, temporary_path(layout.anchors), temporary_path(layout.keystore)
+    first = (layout.anchors, layout.volume)
+    return *first, *map(temporary_path, first), temporary_path(layout.keystore)
 
 
 def _remove_unfinished(layout: Layout, mode: int | None) -> None:
@@ -113,24 +116,28 @@ def _remove_unfinished(layout: Layout, mode: int | None) -> None:
             layout.root.chmod(mode)
 
 
-def initialize(layout: Layout, files: Files, kms: Kms, name: str, now_ns: Clock) -> Custody:
-    """Write the keystore file and the anchors of a new node under `kms`, durably, and open them. The caller locked it.
+def initialize(
+    layout: Layout, files: Files, kms: Kms, name: str, now_ns: Clock, volume_key: VolumeKey | None = None
+) -> Custody:
+    """Write the files of a new node under `kms`, durably, and open them. The caller locked it.
+
+    `volume_key` is wiped with the rest.
 
     Raises:
         KmsError: as the KMS refused; no node was made.
         KeyFileWriteError, NodeIOError: the files could not be written; init may be run again.
     """
-    keystore = Keystore.generate(name, now_ns())
+    keystore = Keystore.generate(name, now_ns(), volume_key.record.volume_id if volume_key else None)
     try:
         master = generate_master(kms, generate_id(), 1)
     except BaseException:
-        keystore.wipe()
+        _wipe(keystore, volume_key)
         raise
     try:
-        write_first(layout, files, keystore, master, now_ns())
-        return _take_over(layout, files, keyfile.load(files, layout.keystore), master, keystore, now_ns)
+        write_first(layout, files, keystore, master, now_ns(), volume_key)
+        return _take_over(layout, files, keyfile.load(files, layout.keystore), master, keystore, now_ns, volume_key)
     except BaseException:
-        _wipe(master, keystore)
+        _wipe(master, keystore, volume_key)
         raise
 
 
@@ -138,8 +145,8 @@ def open_custody(layout: Layout, files: Files, connector: KmsConnector, now_ns: 
     """Unlock the keystore file through its KMS and check it against the anchors. The caller has the lock.
 
     Raises:
-        NodeMissingError, KeyFileError, KmsError, WrongKeyError, AnchorsMissingError, AnchorsDamagedError: nothing was
-        changed.
+        NodeMissingError, KeyFileError, KmsError, WrongKeyError, VolumeKeyError, AnchorsMissingError,
+        AnchorsDamagedError: nothing was changed.
     """
     loaded = _load(layout, files)
     kms = connector(loaded.head.wrapped.key_id)
@@ -147,24 +154,53 @@ def open_custody(layout: Layout, files: Files, connector: KmsConnector, now_ns: 
         master, keystore = keyfile.unlock(loaded, kms, layout.keystore)
     finally:
         kms.close()
+    volume_key = None
     try:
-        return _take_over(layout, files, loaded, master, keystore, now_ns)
+        volume_key = _open_volume(layout, files, keystore, connector)
+        return _take_over(layout, files, loaded, master, keystore, now_ns, volume_key)
     except OSError as error:
-        _wipe(master, keystore)
+        _wipe(master, keystore, volume_key)
         raise NodeIOError(f"{layout.root}: opening failed: {error.strerror}. Nothing was lost; try again.") from error
     except BaseException:
-        _wipe(master, keystore)
+        _wipe(master, keystore, volume_key)
         raise
 
 
+def _open_volume(layout: Layout, files: Files, keystore: Keystore, connector: KmsConnector) -> VolumeKey | None:
+    if keystore.volume_id is None:
+        return None
+    record = load_volume(layout, files, keystore.volume_id)
+    with contextlib.closing(connector(record.wrapped.key_id)) as kms:
+        return open_volume(kms, record)
+
+
+def load_volume(layout: Layout, files: Files, volume_id: bytes) -> VolumeRecord:
+    """Read the record of a node's volume key.
+
+    Raises:
+        VolumeKeyMissingError, VolumeKeyDamagedError: it is not there, was changed, or is another node's.
+    """
+    record = volume.load(files, layout.volume)
+    if record.volume_id != volume_id:
+        raise volume.damaged(layout.volume, f"it is the key of volume {record.volume_id.hex()}, not {volume_id.hex()}")
+    return record
+
+
 def _take_over(
-    layout: Layout, files: Files, loaded: keyfile.KeyFile, master: MasterKey, keystore: Keystore, now_ns: Clock
+    layout: Layout,
+    files: Files,
+    loaded: keyfile.KeyFile,
+    master: MasterKey,
+    keystore: Keystore,
+    now_ns: Clock,
+    volume_key: VolumeKey | None,
 ) -> Custody:
     stores = [record.store_id for database in keystore.databases.values() for record in database.stores.values()]
     anchors = Anchors.open(files, layout.anchors, keystore.anchor_key, loaded.head.node_id, stores)
     try:
-        custody = Custody(files, layout.keystore, anchors, loaded, master, keystore, now_ns)
+        custody = Custody(files, layout.keystore, anchors, loaded, master, keystore, now_ns, volume_key)
         files.remove(temporary_path(layout.anchors))
+        files.remove(temporary_path(layout.volume))
         finish_leftovers(files, layout, keystore)
     except BaseException:
         anchors.close()
@@ -172,7 +208,14 @@ def _take_over(
     return custody
 
 
-def write_first(layout: Layout, files: Files, keystore: Keystore, master: MasterKey, now_ns: int) -> None:
+def write_first(
+    layout: Layout,
+    files: Files,
+    keystore: Keystore,
+    master: MasterKey,
+    now_ns: int,
+    volume_key: VolumeKey | None = None,
+) -> None:
     """Write the files of a new node, durably; the caller has the directory for itself.
 
     Raises:
@@ -186,6 +229,9 @@ def write_first(layout: Layout, files: Files, keystore: Keystore, master: Master
         files.make_directory(layout.databases)
         files.remove(layout.anchors)
         files.remove(temporary_path(layout.anchors))
+        files.remove(layout.volume)
+        if volume_key is not None:
+            volume.save(files, layout.volume, volume_key.record)
         fingerprint = keyfile.fingerprint(data)
         Anchors.create(files, layout.anchors, keystore.anchor_key, master.node_id, fingerprint).close()
         keyfile.write_new(files, layout.keystore, data)
@@ -206,6 +252,7 @@ def _load(layout: Layout, files: Files) -> keyfile.KeyFile:
         raise
 
 
-def _wipe(master: MasterKey, keystore: Keystore) -> None:
-    master.wipe()
-    keystore.wipe()
+def _wipe(*holders: MasterKey | Keystore | VolumeKey | None) -> None:
+    for holder in holders:
+        if holder is not None:
+            holder.wipe()

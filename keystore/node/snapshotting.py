@@ -31,10 +31,11 @@ from keystore.errors import (
     WrongKeyError,
     cause_of,
 )
-from keystore.format.manifest import StoreEntry
+from keystore.format.manifest import ManifestHead, StoreEntry
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, DatabaseKeys, DataKey, Keystore, StoreRecord, generate_id
 from keystore.keys.master import MasterKey, generate_master
+from keystore.keys.volume import VolumeKey, generate_volume
 from keystore.kms.protocol import KmsConnector
 from keystore.node.anchors import Anchors
 from keystore.node.descriptors import require_descriptors
@@ -42,6 +43,8 @@ from keystore.node.directory import Node
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
 from keystore.node.places import require_outside
+from keystore.node.volume import with_volume
+from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pin import Pin
 from keystore.pages.store import PageStore
 from keystore.snapshots.create import CreatedSnapshot, create_snapshot
@@ -90,7 +93,7 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
     @contextmanager
     def held() -> Iterator[NodeKeys]:
         with node.held() as custody:
-            yield NodeKeys(custody.master, custody.keystore.databases)
+            yield NodeKeys(custody.master, custody.keystore.databases, custody.volume)
 
     require_descriptors(sum(len(database.stores) for database in node.databases.values()), f"a snapshot of {node.name}")
     return create_snapshot(target, NodeSource(node.name, held, pin), progress)
@@ -103,6 +106,7 @@ def restore(
     connect: KmsConnector,
     *,
     key: str | None = None,
+    volume_key: str | None = None,
     connect_new: KmsConnector | None = None,
     progress: Progress | None = None,
     now_ns: Callable[[], int] = time.time_ns,
@@ -111,7 +115,8 @@ def restore(
 
     Args:
         key: URI of the CMK of the new node; by default the snapshot's.
-        connect_new: gives the client for `key` where that is another than the snapshot's; by default `connect`.
+        volume_key: URI of the platform key of the new node's volume layer; by default the snapshot's, if it has one.
+        connect_new: gives the client for a key that is another than the snapshot's; by default `connect`.
 
     Raises:
         PathMissingError, InputError: `directory` cannot be there.
@@ -125,11 +130,15 @@ def restore(
     with open_snapshot(target, snapshot_id, connect) as snapshot:
         key_id = key or snapshot.head.wrapped.key_id
         node_id = generate_id()
-        connect_key = connect if connect_new is None or key_id == snapshot.head.wrapped.key_id else connect_new
+        connect_key = _choosing(snapshot.head, connect, connect_new or connect)
         with contextlib.closing(connect_key(key_id)) as kms:
             master = generate_master(kms, node_id, FIRST_GENERATION)
-        with master, _building(destination) as building:
-            builder = _Builder(building, snapshot, master, now_ns())
+        with (
+            master,
+            _new_volume(snapshot.head, volume_key, connect_key) as volume,
+            _building(destination) as building,
+        ):
+            builder = _Builder(building, snapshot, master, volume, now_ns())
             pages = builder.build(progress or (lambda done, total: None))
         return RestoredNode(
             snapshot_id,
@@ -140,6 +149,27 @@ def restore(
             pages,
             sum(store.byte_length for store in snapshot.body.stores),
         )
+
+
+def _choosing(head: ManifestHead, connect: KmsConnector, connect_new: KmsConnector) -> KmsConnector:
+    """Return a connector that reaches the keys of the snapshot by `connect` and all others by `connect_new`."""
+    known = {head.wrapped.key_id, head.volume.wrapped.key_id if head.volume else None}
+    return lambda key_id: connect(key_id) if key_id in known else connect_new(key_id)
+
+
+@contextmanager
+def _new_volume(head: ManifestHead, key_uri: str | None, connect: KmsConnector) -> Iterator[VolumeKey | None]:
+    """Give a fresh volume key for the new node, and wipe it; None where it gets no volume layer."""
+    key_id = key_uri or (head.volume.wrapped.key_id if head.volume else None)
+    if key_id is None:
+        yield None
+        return
+    with contextlib.closing(connect(key_id)) as kms:
+        volume = generate_volume(kms)
+    try:
+        yield volume
+    finally:
+        volume.wipe()
 
 
 def _require_free(destination: Path) -> None:
@@ -198,8 +228,11 @@ def _sync_tree(files: Files, root: Path) -> None:
 class _Builder:
     """Builds one node directory from one snapshot."""
 
-    def __init__(self, root: Path, snapshot: OpenedSnapshot, master: MasterKey, now_ns: int) -> None:
+    def __init__(
+        self, root: Path, snapshot: OpenedSnapshot, master: MasterKey, volume: VolumeKey | None, now_ns: int
+    ) -> None:
         self._layout, self._snapshot, self._master, self._now_ns = Layout(root), snapshot, master, now_ns
+        self._volume = volume
         self._files = Files()
 
     def build(self, progress: Progress) -> int:
@@ -207,7 +240,7 @@ class _Builder:
         entries = self._snapshot.body.stores
         keystore = self._keystore([generate_id() for _ in entries])
         try:
-            write_first(self._layout, self._files, keystore, self._master, self._now_ns)
+            write_first(self._layout, self._files, keystore, self._master, self._now_ns, self._volume)
             anchors = Anchors.open(
                 self._files, self._layout.anchors, keystore.anchor_key, self._master.node_id, stores=()
             )
@@ -221,7 +254,8 @@ class _Builder:
     def _keystore(self, store_ids: Sequence[bytes]) -> Keystore:
         """Return the contents of the new keystore file: the old data keys to read with, a new one to write with."""
         body = self._snapshot.body
-        keystore = Keystore.generate(body.node_name, self._now_ns)
+        volume_id = self._volume.record.volume_id if self._volume else None
+        keystore = Keystore.generate(body.node_name, self._now_ns, volume_id)
         for place, entry in enumerate(body.databases):
             stores = {
                 store.name: StoreRecord(store_id, store.name, store.page_size, store.created_ns)
@@ -247,8 +281,9 @@ class _Builder:
         self, database: Database, record: StoreRecord, entry: StoreEntry, anchors: Anchors, advance: "_Advance"
     ) -> int:
         name, pages = f"{database.name}/{entry.name}", 0
+        path = self._layout.store(database.database_id, record.store_id)
         with PageStore.create(
-            self._layout.store(database.database_id, record.store_id),
+            with_volume(OsBlockFile.create(path), self._volume, "store", record.store_id),
             name=name,
             keys=DatabaseKeys(lambda: database),
             page_size=entry.page_size,

@@ -41,7 +41,9 @@ from keystore.node.layout import Layout
 from keystore.node.lending import Lending, LentStore
 from keystore.node.lock import DirectoryLock
 from keystore.node.reports import FileInfo, StoreCheck
+from keystore.node.volume import with_volume
 from keystore.pages.blockfile import OsBlockFile
+from keystore.pages.protocols import BlockFile
 from keystore.pages.store import PageStore
 
 Progress = Callable[[int, int], None]
@@ -138,7 +140,7 @@ class Stores:
                 "bring the file back, or restore it from a snapshot."
             )
         return LentStore.open(
-            path,
+            self._layered(OsBlockFile.open(path), record),
             name=f"{database_name}/{name}",
             keys=self.keys(database_name),
             anchor=self._custody.anchors.of(record.store_id),
@@ -227,13 +229,16 @@ class Stores:
             raise NodeIOError(f"{path.parent} cannot be made: {error.strerror}. Nothing was changed.") from error
         anchor = self._custody.anchors.add(record.store_id)
         return LentStore.create(
-            path,
+            self._layered(OsBlockFile.create(path), record),
             name=f"{database.name}/{record.name}",
             keys=self.keys(database.name),
             page_size=record.page_size,
             anchor=anchor,
             store_id=record.store_id,
         )
+
+    def _layered(self, file: OsBlockFile, record: StoreRecord) -> BlockFile:
+        return with_volume(file, self._custody.volume, "store", record.store_id)
 
     def _discard(self, database_name: str, record: StoreRecord, path: Path) -> None:
         """Remove a store that is not in the catalogue; keeps it where that is unknown, for the next open to decide."""

@@ -12,27 +12,38 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from keystore.errors import KeyFileError, KeystoreError, NodeIOError, PathMissingError, SnapshotError, cause_of
+from keystore.errors import (
+    KeyFileError,
+    KeystoreError,
+    NodeIOError,
+    PathMissingError,
+    SnapshotError,
+    VolumeKeyError,
+    VolumeKeyMissingError,
+    cause_of,
+)
 from keystore.format.wrapped import WrappedKey
-from keystore.keys import keyfile
+from keystore.keys import keyfile, volume
 from keystore.keys.files import Files
 from keystore.node.layout import Layout
 from keystore.node.places import is_node, node_around
 from keystore.snapshots.listing import SnapshotListing, list_snapshots
 from keystore.snapshots.target import LocalTarget
 
+UserKind: TypeAlias = Literal["node", "snapshot", "node volume", "snapshot volume"]
+
 
 @dataclass(frozen=True)
 class KeyUser:
-    """What uses a key: a node, by its directory, or a snapshot, by its id and target.
+    """What uses a key: a node, by its directory, or a snapshot, by its id and target; or the volume layer of either.
 
     Attributes:
         key_id: the key URI, exactly as configured there.
     """
 
-    kind: Literal["node", "snapshot"]
+    kind: UserKind
     place: str
     snapshot_id: bytes | None
     created_ns: int
@@ -84,7 +95,7 @@ def keys_usage(places: Sequence[str | os.PathLike[str]]) -> UsageReport:
             search.look(place)
         except OSError as error:
             search.problems.append(NodeIOError(f"{place} cannot be read: {error.strerror}. Nothing was changed."))
-        except (KeyFileError, SnapshotError) as error:
+        except (KeyFileError, VolumeKeyError, SnapshotError) as error:
             search.problems.append(error)
     keys = tuple(
         KeyUsage(provider, version, tuple(users)) for (provider, version), users in sorted(search.users.items())
@@ -144,11 +155,19 @@ class _Search:
     def _add_node(self, place: Path) -> None:
         head = keyfile.load(Files(), Layout(place).keystore).head
         self._add(head.wrapped, "node", place, None, head.written_ns, head.master_generation)
+        try:
+            record = volume.load(Files(), Layout(place).volume)
+        except VolumeKeyMissingError:
+            return
+        self._add(record.wrapped, "node volume", place, None, head.written_ns, record.generation)
 
     def _add_snapshot(self, place: Path, listing: SnapshotListing) -> None:
         head = listing.head
         if head is not None:
             self._add(head.wrapped, "snapshot", place, head.snapshot_id, head.created_ns, head.era)
+            if head.volume is not None:
+                wrapped, generation = head.volume.wrapped, head.volume.generation
+                self._add(wrapped, "snapshot volume", place, head.snapshot_id, head.created_ns, generation)
         elif listing.error is not None:
             self.problems.append(listing.error)
         else:
@@ -157,7 +176,7 @@ class _Search:
     def _add(
         self,
         wrapped: WrappedKey,
-        kind: Literal["node", "snapshot"],
+        kind: UserKind,
         place: Path,
         snapshot_id: bytes | None,
         created_ns: int,

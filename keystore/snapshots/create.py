@@ -34,13 +34,15 @@ from keystore.format.manifest import (
 from keystore.format.pack import PackHeader, pages_per_batch
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.keys.master import MasterKey
+from keystore.keys.volume import VolumeKey
 from keystore.pages.pin import Pin
 from keystore.pages.reading import Batch
 from keystore.snapshots.ids import new_id
 from keystore.snapshots.keys import BODY_PURPOSE, wrap_data_key, wrap_pack_key
 from keystore.snapshots.pack import write_pack
 from keystore.snapshots.source import NodeSource, Progress
-from keystore.snapshots.target import SnapshotTarget
+from keystore.snapshots.target import PackWriter, SnapshotTarget
+from keystore.snapshots.volume import VolumePackWriter
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def create_snapshot(
     snapshot_id = new_id(created_ns)
     with ExitStack() as stack:
         with node.held() as keys:
-            master, databases = keys.master, list(keys.databases.values())
+            master, databases, volume = keys.master, list(keys.databases.values()), keys.volume
             key = stack.enter_context(master.snapshot_key(snapshot_id))
         pinned = [
             _Pinned(place, record, stack.enter_context(node.pin(database, record)))
@@ -98,11 +100,11 @@ def create_snapshot(
         ]
         stack.enter_context(_discard_on_failure(target, snapshot_id))
         target.begin(snapshot_id)
-        stores, packs = _copy_stores(target, snapshot_id, key, pinned, progress or (lambda done, total: None))
+        stores, packs = _copy_stores(target, snapshot_id, key, volume, pinned, progress or (lambda done, total: None))
         with node.held() as keys:
             now = [keys.databases[database.name] for database in databases]
             body = ManifestBody(node.name, _databases(key, now, stores), tuple(stores))
-        head = _head(snapshot_id, created_ns, master, tuple(packs)).encode()
+        head = _head(snapshot_id, created_ns, master, tuple(packs), volume).encode()
         manifest = encode_manifest(head, wrap(key, body.encode(), BODY_PURPOSE, head))
         target.publish(snapshot_id, manifest)
     return CreatedSnapshot(
@@ -129,7 +131,12 @@ def _discard_on_failure(target: SnapshotTarget, snapshot_id: bytes) -> Iterator[
 
 
 def _copy_stores(
-    target: SnapshotTarget, snapshot_id: bytes, key: SecretKey, pinned: list[_Pinned], progress: Progress
+    target: SnapshotTarget,
+    snapshot_id: bytes,
+    key: SecretKey,
+    volume: VolumeKey | None,
+    pinned: list[_Pinned],
+    progress: Progress,
 ) -> tuple[list[StoreEntry], list[PackObject]]:
     total = sum(item.pin.page_count * item.pin.page_size for item in pinned)
     stores: list[StoreEntry] = []
@@ -142,7 +149,7 @@ def _copy_stores(
         progress(copied, total)
 
     for item in pinned:
-        entry, pack = _copy_store(target, snapshot_id, key, item, len(packs), advance)
+        entry, pack = _copy_store(target, snapshot_id, key, volume, item, len(packs), advance)
         stores.append(entry)
         packs.append(pack)
     return stores, packs
@@ -152,6 +159,7 @@ def _copy_store(
     target: SnapshotTarget,
     snapshot_id: bytes,
     key: SecretKey,
+    volume: VolumeKey | None,
     item: _Pinned,
     place: int,
     advance: Callable[[int], None],
@@ -166,7 +174,10 @@ def _copy_store(
             used.update(np.unique(batch.entries["session"]).tolist())
             yield batch
 
-    with SecretKey.generate() as pack_key, target.create_pack(snapshot_id, pack_id) as out:
+    with SecretKey.generate() as pack_key, target.create_pack(snapshot_id, pack_id) as packed:
+        out: PackWriter = packed
+        if volume is not None:
+            out = VolumePackWriter(packed, volume.file_key("pack", pack_id))
         content = write_pack(out, header, pack_key, batches(), advance)
         byte_length, digest = out.finish()
         wrapped_key = wrap_pack_key(key, pack_key, pack_id, record.store_id)
@@ -203,7 +214,9 @@ def _databases(key: SecretKey, databases: Sequence[Database], stores: list[Store
     return tuple(entries)
 
 
-def _head(snapshot_id: bytes, created_ns: int, master: MasterKey, packs: tuple[PackObject, ...]) -> ManifestHead:
+def _head(
+    snapshot_id: bytes, created_ns: int, master: MasterKey, packs: tuple[PackObject, ...], volume: VolumeKey | None
+) -> ManifestHead:
     return ManifestHead(
         snapshot_id,
         master.node_id,
@@ -213,4 +226,5 @@ def _head(snapshot_id: bytes, created_ns: int, master: MasterKey, packs: tuple[P
         NO_PARENT,
         master.wrapped,
         packs,
+        volume.record if volume else None,
     )

@@ -5,7 +5,7 @@ Leaves to others: where the data goes (`keystore.node`), opening pages (the stor
 Invariants:
 1. Everything that can refuse a restore without reading the packs through, refuses in `open_snapshot`: a missing or
    damaged manifest, a missing or cut pack, a key that cannot be used (S-12). Nothing of a target exists by then.
-2. The only KMS call is one unwrap, with the key and the context of the snapshot's day.
+2. The only KMS calls are one unwrap, with the key and the context of the snapshot's day, and one for a volume layer.
 """
 
 import hashlib
@@ -44,19 +44,28 @@ from keystore.format.manifest import (
 from keystore.format.pack import PackHeader
 from keystore.keys.hierarchy import DataKey
 from keystore.keys.master import MasterKey, open_master
+from keystore.keys.volume import VolumeKey, open_volume
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.refusals import what_failed
 from keystore.pages.reading import Batch
 from keystore.snapshots.keys import BODY_PURPOSE, unwrap_data_key, unwrap_pack_key
-from keystore.snapshots.pack import PackContent, read_pack
+from keystore.snapshots.pack import PackContent, Reader, read_pack
 from keystore.snapshots.target import SnapshotTarget
+from keystore.snapshots.volume import VolumePackReader
 
 
 class OpenedSnapshot:
     """A snapshot whose manifest was opened; holds its key until closed. A context manager."""
 
-    def __init__(self, target: SnapshotTarget, head: ManifestHead, body: ManifestBody, key: SecretKey) -> None:
-        self._target, self._key = target, key
+    def __init__(
+        self,
+        target: SnapshotTarget,
+        head: ManifestHead,
+        body: ManifestBody,
+        key: SecretKey,
+        volume: VolumeKey | None = None,
+    ) -> None:
+        self._target, self._key, self._volume = target, key, volume
         self.head, self.body = head, body
 
     @property
@@ -90,15 +99,28 @@ class OpenedSnapshot:
             header = PackHeader(store.page_size, pack.pack_id, store.store_id)
             with pack_key, self._target.open_pack(pack) as file:
                 digest = _DigestReader(file)
-                for batch in read_pack(digest, header, pack_key, PackContent(part.pages, part.batches), where):
-                    if int(batch.page_nos[-1]) >= store.page_count:
-                        raise _damaged(f"{where}: pack {pack.pack_id.hex()}", "it has a page beyond the store's last")
-                    yield batch
+                with self._without_volume(digest, pack.pack_id) as reader:
+                    for batch in read_pack(reader, header, pack_key, PackContent(part.pages, part.batches), where):
+                        if int(batch.page_nos[-1]) >= store.page_count:
+                            raise _damaged(
+                                f"{where}: pack {pack.pack_id.hex()}", "it has a page beyond the store's last"
+                            )
+                        yield batch
                 if digest.digest() != pack.digest:
                     raise _damaged(f"{where}: pack {pack.pack_id.hex()}", "its SHA-256 is not the manifest's")
 
+    @contextmanager
+    def _without_volume(self, file: Reader, pack_id: bytes) -> Iterator[Reader]:
+        if self._volume is None:
+            yield file
+            return
+        with closing(VolumePackReader(file, self._volume.file_key("pack", pack_id))) as reader:
+            yield reader
+
     def close(self) -> None:
         self._key.wipe()
+        if self._volume is not None:
+            self._volume.wipe()
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +170,11 @@ def open_snapshot(target: SnapshotTarget, snapshot_id: bytes, connect: KmsConnec
         with _damage(f"snapshot {snapshot_id.hex()}: its manifest"):
             body = ManifestBody.decode(unwrap(key, sealed, BODY_PURPOSE, encoded), len(head.packs))
             _require_consistent(body)
+        volume = _open_volume(head, connect)
     except BaseException:
         key.wipe()
         raise
-    return OpenedSnapshot(target, head, body, key)
+    return OpenedSnapshot(target, head, body, key, volume)
 
 
 def _require_present(target: SnapshotTarget, pack: PackObject) -> None:
@@ -177,6 +200,18 @@ def _open_master(head: ManifestHead, connect: KmsConnector) -> MasterKey:
         raise _damaged(f"snapshot {head.snapshot_id.hex()}: its manifest", str(error)) from None
 
 
+def _open_volume(head: ManifestHead, connect: KmsConnector) -> VolumeKey | None:
+    if head.volume is None:
+        return None
+    try:
+        with closing(connect(head.volume.wrapped.key_id)) as kms:
+            return open_volume(kms, head.volume)
+    except KmsError as error:
+        raise _explain(head, error, "the platform key of its volume layer") from error
+    except WrongKeyError as error:
+        raise _damaged(f"snapshot {head.snapshot_id.hex()}: its manifest", str(error)) from None
+
+
 _NEXT_STEP: dict[type[KmsError], str] = {
     KmsUnreachableError: "Restore again once the KMS can be reached.",
     KeyDisabledError: "Re-enable the key, and restore again.",
@@ -190,12 +225,11 @@ _NEXT_STEP: dict[type[KmsError], str] = {
 }
 
 
-def _explain(head: ManifestHead, error: KmsError) -> KmsError:
+def _explain(head: ManifestHead, error: KmsError, key: str = "the key of its day") -> KmsError:
     """Return an error of the same type that tells which snapshot needs which key, and what to do."""
     name, step = head.snapshot_id.hex(), _NEXT_STEP.get(type(error), "Restore again once it is mended.")
     return type(error)(
-        f"snapshot {name} cannot be restored without the key of its day: {what_failed(error)}. Nothing was restored. "
-        f"{step}"
+        f"snapshot {name} cannot be restored without {key}: {what_failed(error)}. Nothing was restored. {step}"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.keys.master import MasterKey
+from keystore.keys.volume import VolumeKey
 from keystore.pages.pin import Pin
 
 Progress = Callable[[int, int], None]
@@ -16,10 +17,11 @@ PinStore = Callable[[Database, StoreRecord], AbstractContextManager[Pin]]
 
 @dataclass(frozen=True)
 class NodeKeys:
-    """The master key and the databases, by name, of one moment; every key stays its owner's to wipe."""
+    """The master key, the databases by name, and the volume key, of one moment; every key stays its owner's to wipe."""
 
     master: MasterKey
     databases: Mapping[str, Database]
+    volume: VolumeKey | None = None
 
 
 @dataclass(frozen=True)

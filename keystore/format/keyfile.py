@@ -24,8 +24,8 @@ a field in UTF-8.
   destroyed data keys rise, are no data key's, and lie below the last of those. A database is shredded exactly if it has
   no data key; then it has no store.
 - **K-7** Databases and stores stand in the order of their names, so that the same values give the same body.
-- **K-8** Version 1 differs in the body only: there is no volume id, a data key has no count of seals (0 is meant), and a
-  database neither destroyed data keys nor the mark of being shredded. It is read and never written.
+- **K-8** Version 1 differs in the body only: there is no volume id, a data key has no count of seals (0 is meant), and
+  a database neither destroyed data keys nor the mark of being shredded. It is read and never written.
 """
 
 import hashlib

@@ -11,10 +11,13 @@ from random import Random
 
 import pytest
 
+from keystore.crypto.secret import SecretKey
 from keystore.errors import NotAStoreError, StoreDamagedError
+from keystore.pages.protocols import BlockFile
+from keystore.pages.volumefile import VolumeFile
 from tests.pages.simdisk import Image, LyingDisk, Machine
 from tests.pages.stores import StaticKeys
-from tests.pages.workload import NAME, Contents, Life, Point, page_of, step
+from tests.pages.workload import NAME, Contents, Layer, Life, Point, page_of, plain, step
 
 STATES = int(os.environ.get("CRASH_STATES", "2000"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
@@ -32,6 +35,7 @@ class Explorer:
     keys: StaticKeys
     seen: set[bytes] = field(default_factory=set)
     losses: int = LOSSES
+    layer: Layer = plain
 
     def explore(self, points: Iterable[Point]) -> None:
         """Kill the process at every point; cut the power at every sync; and that again during the recovery."""
@@ -52,7 +56,7 @@ class Explorer:
         if (digest := image.digest()) in self.seen:
             return []
         self.seen.add(digest)
-        life = Life(self.keys, Machine(image), now=allowed[0], coming=allowed[-1])
+        life = Life(self.keys, Machine(image), now=allowed[0], coming=allowed[-1], layer=self.layer)
         if not opens(life, allowed):
             return []
         life.watching = False
@@ -77,9 +81,9 @@ def opens(life: Life, allowed: tuple[Contents | None, ...]) -> bool:
     return True
 
 
-def run(seed: int, keys: StaticKeys, steps: int = STEPS) -> list[Point]:
+def run(seed: int, keys: StaticKeys, steps: int = STEPS, layer: Layer = plain) -> list[Point]:
     """Live one life without a crash; return every moment of it."""
-    life, random = Life(keys, Machine()), Random(seed)
+    life, random = Life(keys, Machine(), layer=layer), Random(seed)
     life.create()
     for number in range(steps):
         step(life, random, number)
@@ -96,6 +100,17 @@ def test_no_crash_state_loses_or_mixes_anything(tell: Callable[[str], None]) -> 
             break
     tell(f"{len(seen)} crash states, 0 lost, 0 wrong, seed {SEED}")
     assert len(seen) >= STATES
+
+
+def test_nor_does_one_under_a_volume_layer(tell: Callable[[str], None]) -> None:
+    def layer(file: BlockFile) -> BlockFile:
+        return VolumeFile(file, SecretKey(bytes(range(64))))
+
+    keys = StaticKeys()
+    explorer = Explorer(Random(SEED), keys, losses=3, layer=layer)
+    explorer.explore(run(SEED, keys, 8, layer))
+    tell(f"{len(explorer.seen)} crash states under a volume layer, 0 lost, 0 wrong, seed {SEED}")
+    assert len(explorer.seen) > 200
 
 
 def test_a_commit_whose_pages_have_a_sync_of_their_own() -> None:

@@ -1,11 +1,11 @@
 """A life of one store on a simulated machine, beside what its caller may rely on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from keystore.pages.protocols import Buffer
+from keystore.pages.protocols import BlockFile, Buffer
 from keystore.pages.store import PageStore
 from tests.pages.simdisk import Image, Kind, Machine
 from tests.pages.stores import StaticKeys
@@ -16,6 +16,13 @@ CACHE_BYTES: Final = 1 << 16
 NAME: Final = "crashing"
 FAR_PAGE: Final = 20_000
 """A page number that makes the map two levels higher."""
+
+
+Layer = Callable[[BlockFile], BlockFile]
+
+
+def plain(file: BlockFile) -> BlockFile:
+    return file
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Life:
     coming: Contents | None = None
     points: list[Point] = field(default_factory=list)
     watching: bool = True
+    layer: Layer = plain
+    """What lies between the store and the disk."""
 
     def __post_init__(self) -> None:
         self.machine.saw = self._saw
@@ -71,7 +80,7 @@ class Life:
     def create(self) -> None:
         self.coming = Contents()
         self.store = PageStore.create(
-            self.machine.disk,
+            self.layer(self.machine.disk),
             name=NAME,
             keys=self.keys,
             page_size=PAGE_BYTES,
@@ -82,7 +91,11 @@ class Life:
 
     def open(self) -> None:
         self.store = PageStore.open(
-            self.machine.disk, name=NAME, keys=self.keys, anchor=self.machine.anchor, cache_bytes=CACHE_BYTES
+            self.layer(self.machine.disk),
+            name=NAME,
+            keys=self.keys,
+            anchor=self.machine.anchor,
+            cache_bytes=CACHE_BYTES,
         )
 
     def commit(

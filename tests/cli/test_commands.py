@@ -15,8 +15,8 @@ from tests.cli.conftest import Made
 from tests.cli.running import keystore, process
 
 COMMANDS = [
-    "demo", "init", "import", "export", "ls", "verify", "rotate-master", "change-cmk", "snapshot", "keys", "inspect",
-    "doctor",
+    "demo", "init", "import", "export", "ls", "verify", "rotate-master", "change-cmk", "rewrap-volume", "snapshot",
+    "keys", "inspect", "doctor",
 ]  # fmt: skip
 
 

@@ -28,6 +28,9 @@ REQUESTS_AT_ONCE_MAX = 1000
 ABORT_KEY = "kms_emulator.abort"
 """Where the server puts the function that drops a connection into a request's scope."""
 
+BODY_KEY = "kms_emulator.body"
+"""Where the server puts the body of a request that came as a whole into its scope: there is nothing to wait for."""
+
 JOIN_KEY = "kms_emulator.join"
 """Where the server puts what makes one write of several, for as long as it is entered, into a request's scope."""
 
@@ -112,9 +115,8 @@ class App:
 
     async def _respond(self, scope: Event, receive: Receive) -> HttpResponse:
         try:
-            with self._idling(scope):
-                _refuse_announced(scope)
-                body = await _read_in_time(receive)
+            whole = scope.get(BODY_KEY)
+            body = await self._read(scope, receive) if whole is None else _within_limit(whole)
             request = _request(scope, body)
             if self._under_way > REQUESTS_AT_ONCE_MAX:
                 text = f"more than {REQUESTS_AT_ONCE_MAX} requests are under way; try again"
@@ -130,6 +132,16 @@ class App:
         except Exception as error:
             failed = internal_error(f"{scope['method']} request", error)
             return json_response({"__type": failed.code, "message": failed.message}, 500)
+
+    async def _read(self, scope: Event, receive: Receive) -> bytes:
+        """Return the body of a request that is still coming."""
+        with self._idling(scope):
+            _refuse_announced(scope)
+            try:
+                async with asyncio.timeout(BODY_READ_S_MAX):
+                    return await _read_body(receive)
+            except TimeoutError:
+                raise TooSlowError from None
 
     def _handler(self, path: str) -> Handler:
         found = self._exact.get(path)
@@ -154,14 +166,6 @@ async def _until_gone(wait: Callable[[], Awaitable[None]], receive: Receive) -> 
         leaving.cancel()
 
 
-async def _read_in_time(receive: Receive) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_READ_S_MAX):
-            return await _read_body(receive)
-    except TimeoutError:
-        raise TooSlowError from None
-
-
 async def _linger(receive: Receive) -> None:
     """Take what the client is still sending, and keep none: closed at once, it would be reset and miss the answer."""
     with contextlib.suppress(TimeoutError):
@@ -171,15 +175,11 @@ async def _linger(receive: Receive) -> None:
 
 
 async def _read_body(receive: Receive) -> bytes:
-    event = await receive()
-    if event["type"] == "http.request" and not event.get("more_body"):
-        return _within_limit(event["body"])
     body = b""
-    while event["type"] == "http.request":  # ends: every turn adds bytes, up to the limit, or waits for the client
+    while (event := await receive())["type"] == "http.request":  # every turn adds bytes, up to the limit, or waits
         body = _within_limit(body + event["body"])
         if not event.get("more_body"):
             return body
-        event = await receive()
     raise GoneError
 
 

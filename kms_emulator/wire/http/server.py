@@ -12,7 +12,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kms_emulator.wire.http.app import ABORT_KEY, JOIN_KEY, App
+from kms_emulator.wire.http.app import ABORT_KEY, BODY_KEY, JOIN_KEY, App
 
 KEEP_ALIVE_S = 75
 """How long an idle connection is kept."""
@@ -146,6 +146,8 @@ class _Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._framing_bytes = 0
         super().on_message_complete()
+        scope = cast(dict[str, Any], self.cycle.scope)
+        scope[BODY_KEY] = bytes(self.cycle.body)  # the application looks for it once, at its start
 
     def _await_head(self) -> None:
         if self._deadline is None and not self.transport.is_closing():

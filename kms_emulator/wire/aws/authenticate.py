@@ -39,22 +39,19 @@ def authenticate(request: HttpRequest, core: Core, service: str = "kms") -> Call
         CloudError: UnrecognizedClientException, InvalidSignatureException, MissingAuthenticationTokenException,
             IncompleteSignatureException or ExpiredTokenException.
     """
+    named = sigv4.signed_with(request)
+    if not core.strict_auth and core.identities.credential(named) is None:
+        return Caller(access_key_id=named, address=request.address)
     try:
         authorization = sigv4.read_authorization(request)
     except IncompleteError as error:
-        if core.strict_auth or core.identities.credential(sigv4.signed_with(request)) is not None:
-            raise refusal("IncompleteSignatureException", str(error)) from None
-        return Caller(address=request.address)
+        raise refusal("IncompleteSignatureException", str(error)) from None
     if authorization is None:
-        if core.strict_auth:
-            raise refusal("MissingAuthenticationTokenException", "Request is missing Authentication Token")
-        return Caller(address=request.address)
+        raise refusal("MissingAuthenticationTokenException", "Request is missing Authentication Token")
     credential = core.identities.credential(authorization.access_key_id)
-    if core.strict_auth and (credential is None or not credential.bound):
+    if credential is None or (core.strict_auth and not credential.bound):
         # A session that an unknown caller was given while the server took anybody is held to no policy.
         raise refusal("UnrecognizedClientException", _INVALID_TOKEN)
-    if credential is None:
-        return Caller(access_key_id=authorization.access_key_id, address=request.address)
     _check_credential(credential, authorization, core.now_ns())
     _check_scope(authorization, service)
     _check_age(authorization, core.clock.host_ns() // 1_000_000_000)

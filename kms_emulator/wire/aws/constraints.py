@@ -7,6 +7,7 @@ constraint: Member must not be null; Value ...".
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from google.protobuf.message import Message
@@ -14,8 +15,8 @@ from google.protobuf.message import Message
 from kms_emulator.wire.aws.errors import aws_error
 from kms_emulator.wire.aws.shapes import Member, Shape, api
 
-Rule = Callable[[Any], str]
-"""Returns what a value must be and is not, such as "have length less than or equal to 4096"; or nothing."""
+Rule = tuple[Callable[[Any], bool], str]
+"""Tells whether a value is what it must be, and says that, such as "have length less than or equal to 4096"."""
 
 Check = Callable[[Any, str], Iterator[str]]
 """Yields the complaints about a value at a path."""
@@ -25,8 +26,7 @@ def checker(operation: str) -> Callable[[Message], None]:
     """Return what refuses an operation's requests with ValidationException; cheap to make, compiled when first used."""
 
     def check(request: Message) -> None:
-        complaints = list(_structure(api().operations[operation].input)(request, ""))
-        if complaints:
+        if complaints := list(_structure(api().operations[operation].input)(request, "")):
             plural = "s" if len(complaints) > 1 else ""
             text = f"{len(complaints)} validation error{plural} detected: {'; '.join(complaints)}"
             raise aws_error("ValidationException", text)
@@ -50,10 +50,11 @@ def _structure(name: str) -> Check:
     return check
 
 
-def _presence(member: Member) -> Callable[[Any], bool]:
+def _presence(member: Member) -> Callable[[Any], Any]:
+    """Return what gives something true if a message has the member."""
     if api().shapes[member.shape].type in ("list", "map"):
-        return lambda message: bool(getattr(message, member.field))
-    return lambda message: bool(message.HasField(member.field))
+        return attrgetter(member.field)
+    return methodcaller("HasField", member.field)
 
 
 @cache
@@ -70,10 +71,9 @@ def _check(name: str) -> Check | None:
     shown = shape.type != "blob" and not shape.sensitive
 
     def check(value: Any, path: str) -> Iterator[str]:
-        for rule in rules:
-            broken = rule(value)
-            if broken:
-                yield _complaint(f"Value '{value}'" if shown else "Value", path, f"Member must {broken}")
+        for holds, text in rules:
+            if not holds(value):
+                yield _complaint(f"Value '{value}'" if shown else "Value", path, f"Member must {text}")
 
     return check
 
@@ -84,11 +84,11 @@ def _list(shape: Shape) -> Check:
     rules = _rules(member)
 
     def check(items: Any, path: str) -> Iterator[str]:
-        for rule in own:
-            if broken := rule(items):
-                yield _complaint(f"Value '{_listed(items)}'", path, f"Member must {broken}")
-        if any(rule(item) for item in items for rule in rules):
-            every = ", ".join(f"Member must {text}" for text in _texts(member))
+        for holds, text in own:
+            if not holds(items):
+                yield _complaint(f"Value '{_listed(items)}'", path, f"Member must {text}")
+        if not all(holds(item) for item in items for holds, _ in rules):
+            every = ", ".join(f"Member must {text}" for _, text in rules)
             yield _complaint(f"Value '{_listed(items)}'", path, f"Member must satisfy constraint: [{every}]")
         for number, item in enumerate(items if inner else (), 1):
             yield from inner(item, f"{path}.{number}.member") if inner else ()
@@ -104,39 +104,19 @@ def _complaint(value: str, path: str, constraint: str) -> str:
     return f"{value} at '{path}' failed to satisfy constraint: {constraint}"
 
 
-def _texts(shape: Shape) -> list[str]:
-    """Return what a value of the shape must do."""
-    what, texts = "value" if shape.type == "integer" else "length", []
-    if shape.max is not None:
-        texts.append(f"have {what} less than or equal to {shape.max}")
-    if shape.min is not None:
-        texts.append(f"have {what} greater than or equal to {shape.min}")
-    if shape.pattern:
-        texts.append(f"satisfy regular expression pattern: {shape.pattern}")
-    if shape.enum:
-        texts.append(f"satisfy enum value set: [{', '.join(shape.enum)}]")
-    return texts
-
-
 def _rules(shape: Shape) -> list[Rule]:
-    return [_rule(test, text) for test, text in zip(_tests(shape), _texts(shape), strict=True)]
-
-
-def _tests(shape: Shape) -> Iterator[Callable[[Any], bool]]:
-    """Yield, for each of `_texts`, what tells whether it holds."""
-    size: Callable[[Any], int] = int if shape.type == "integer" else len
-    least, most = shape.min, shape.max
+    is_integer = shape.type == "integer"
+    size: Callable[[Any], int] = int if is_integer else len
+    what, least, most = "value" if is_integer else "length", shape.min, shape.max
+    rules: list[Rule] = []
     if most is not None:
-        yield lambda value: size(value) <= most
+        rules.append((lambda value: size(value) <= most, f"have {what} less than or equal to {most}"))
     if least is not None:
-        yield lambda value: size(value) >= least
+        rules.append((lambda value: size(value) >= least, f"have {what} greater than or equal to {least}"))
     if shape.pattern:
         # Java's classes \w, \d and \s are those of ASCII, and a pattern must match the whole value.
         matches = re.compile(shape.pattern, re.ASCII).fullmatch
-        yield lambda value: matches(value) is not None
+        rules.append((lambda value: matches(value) is not None, f"satisfy regular expression pattern: {shape.pattern}"))
     if shape.enum:
-        yield frozenset(shape.enum).__contains__
-
-
-def _rule(test: Callable[[Any], bool], text: str) -> Rule:
-    return lambda value: "" if test(value) else text
+        rules.append((frozenset(shape.enum).__contains__, f"satisfy enum value set: [{', '.join(shape.enum)}]"))
+    return rules

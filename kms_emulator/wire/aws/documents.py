@@ -3,11 +3,11 @@
 As AWS does: members that are not known, or null, are passed over; a value of another type is refused.
 """
 
-import base64
 import binascii
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from json import JSONDecoder
+from json.encoder import encode_basestring
 from typing import Any
 
 from google.protobuf.message import Message
@@ -26,10 +26,11 @@ _INTEGER_MAX = 2**31 - 1
 _WORDS = {str: "STRING_VALUE", int: "NUMBER_VALUE", float: "DECIMAL_VALUE"}
 _NAMES = {"blob": "ByteBuffer", "boolean": "Boolean", "integer": "Integer", "string": "String", "timestamp": "Date"}
 
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_from_json = JSONDecoder().decode
 
 Decode = Callable[[Any], Any]
-Encode = Callable[[Any], Any]
+Encode = Callable[[Any], str]
+"""Returns the JSON text of a value."""
 
 
 def decode(shape: str, body: bytes) -> Message:
@@ -39,7 +40,7 @@ def decode(shape: str, body: bytes) -> Message:
         CloudError: SerializationException: not JSON, or a value of the wrong type.
     """
     try:
-        value = json.loads(body)
+        value = _from_json(body.decode())
     except (ValueError, RecursionError):
         raise _refused("the body is not a JSON document") from None
     if type(value) is not dict:
@@ -50,7 +51,7 @@ def decode(shape: str, body: bytes) -> Message:
 
 def encode(shape: str, message: Message) -> bytes:
     """Return the JSON document of a message."""
-    return _to_json(_encoder(shape)(message)).encode()
+    return _encoder(shape)(message).encode()
 
 
 @cache
@@ -67,20 +68,27 @@ def _decoder(name: str) -> Decode:
 
 def _structure_decoder(shape: Shape) -> Decode:
     message_type: Callable[..., Message] = getattr(pb, shape.name)
-    members = {member.name: member for member in shape.members}
+    members = {member.name: (member.field, _decoder(member.shape)) for member in shape.members}
+    maps = {member.field for member in shape.members if api().shapes[member.shape].type == "map"}
 
     def decode_structure(value: Any) -> Message:
         if type(value) is not dict:
             raise _refused("Unexpected token: expected the start of a structure")
-        fields = {}
+        fields: dict[str, Any] = {}
+        entries: dict[str, Mapping[str, str]] = {}
         for name, inner in value.items():
-            member = members.get(name)
-            if member is not None and inner is not None:
-                fields[member.field] = _decoder(member.shape)(inner)
+            if name in members and inner is not None:
+                field, decode_member = members[name]
+                (entries if field in maps else fields)[field] = decode_member(inner)
         try:
-            return message_type(**fields)
+            message = message_type(**fields)
+            for field, items in entries.items():
+                kept = getattr(message, field)
+                for key, item in items.items():  # given to the constructor, a map takes three times as long
+                    kept[key] = item
         except ValueError:  # half of a surrogate pair
             raise _refused("a string is not Unicode text") from None
+        return message
 
     return decode_structure
 
@@ -165,37 +173,49 @@ def _encoder(name: str) -> Encode:
         return _structure_encoder(shape)
     if shape.type == "list":
         encode_item = _encoder(shape.member)
-        return lambda items: [encode_item(item) for item in items]
-    if shape.type == "map":
-        encode_value = _encoder(shape.value)
-        return lambda items: {name: encode_value(item) for name, item in items.items()}
-    encoders: dict[str, Encode] = {"blob": _encode_blob, "timestamp": _encode_timestamp}
-    return encoders.get(shape.type, _as_it_is)
+        return lambda items: f"[{','.join([encode_item(item) for item in items])}]"
+    return _TEXTS[shape.type]
 
 
 def _structure_encoder(shape: Shape) -> Encode:
-    members = {member.field: member for member in shape.members}
+    members = {member.field: (f'"{member.name}":', _encoder(member.shape)) for member in shape.members}
     # Pages and families have their lists also when those are empty; elsewhere an empty list does not apply.
     always = not members.keys().isdisjoint({"truncated", "replica_keys"})
-    lists = [member.name for member in shape.members if always and api().shapes[member.shape].type == "list"]
+    lists = [member for member in shape.members if always and api().shapes[member.shape].type == "list"]
 
-    def encode_structure(message: Message) -> dict[str, Any]:
-        found: dict[str, Any] = {name: [] for name in lists}
+    def encode_structure(message: Message) -> str:
+        texts = [f'"{member.name}":[]' for member in lists if not getattr(message, member.field)]
         for field, value in message.ListFields():
-            member = members[field.name]
-            found[member.name] = _encoder(member.shape)(value)
-        return found
+            name, encode_member = members[field.name]
+            texts.append(name + encode_member(value))
+        return f"{{{','.join(texts)}}}"
 
     return encode_structure
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _encode_map(items: Mapping[str, str]) -> str:
+    texts = [f"{encode_basestring(name)}:{encode_basestring(item)}" for name, item in items.items()]
+    return f"{{{','.join(texts)}}}"
+
+
+def _encode_boolean(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _encode_blob(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")
+    return f'"{binascii.b2a_base64(value, newline=False).decode()}"'
 
 
-def _encode_timestamp(value: Timestamp) -> float:
-    return value.seconds + value.nanos // 1_000_000 / 1000 if value.nanos else value.seconds
+def _encode_timestamp(value: Timestamp) -> str:
+    return repr(value.seconds + value.nanos // 1_000_000 / 1000 if value.nanos else value.seconds)
+
+
+_TEXTS: Mapping[str, Encode] = {
+    "blob": _encode_blob,
+    "boolean": _encode_boolean,
+    "integer": repr,
+    "map": _encode_map,
+    "string": encode_basestring,
+    "timestamp": _encode_timestamp,
+}
+"""What encodes the other types; the only map of answers is a grant's constraint, of strings."""

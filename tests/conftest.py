@@ -1,11 +1,14 @@
 """What all tests share: fixtures, and a way to tell figures that a run shows at its end."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.crashes import Crashes
 from tests.emulator_process import emulator as emulator
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -17,6 +20,7 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 _FIGURE = "figure"
+_CRASHES = "crashes"
 
 
 @pytest.fixture
@@ -25,11 +29,38 @@ def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None
     return lambda line: record_property(_FIGURE, line)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.fixture
+def crashes(record_property: Callable[[str, object], None]) -> Iterator[Crashes]:
+    """Count the states that crashes left, whether the test passes or not."""
+    found = Crashes()
+    yield found
+    record_property(_CRASHES, astuple(found))
+
+
+def _told(terminalreporter: pytest.TerminalReporter, what: str) -> list[Any]:
     # A passing teardown is filed under no outcome; its report has what the whole test told.
     teardowns = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
-    lines = [str(value) for report in teardowns for name, value in report.user_properties if name == _FIGURE]
+    return [value for report in teardowns for name, value in report.user_properties if name == what]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = _told(terminalreporter, _FIGURE)
     if lines:
         terminalreporter.section("figures")
     for line in lines:
         terminalreporter.write_line(line)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say how many crash states there were, in all and of each kind: the last lines of a run that had any."""
+    terminalreporter = config.pluginmanager.get_plugin("terminalreporter")
+    if terminalreporter is None:
+        return  # a worker of a run in several processes
+    found, kinds = Crashes(), dict[str, int]()
+    for values in _told(terminalreporter, _CRASHES):
+        part = Crashes(*values)
+        found.add(part)
+        kinds[part.kind] = kinds.get(part.kind, 0) + part.states
+    if kinds:
+        terminalreporter.write_line(", ".join(f"{kind}: {states}" for kind, states in sorted(kinds.items())))
+        terminalreporter.write_line(found.told())

@@ -42,6 +42,7 @@ def recover(
         state = _load(name, file, anchor, scan, sessions)
         for link in scan.links:
             _replay(state, link)
+        _settle_length(state, scan.body.slot_count)
         state.epoch = scan.header.epoch + 1
         session = sessions.begin()
         write_checkpoint(state, session, fresh_places=True)
@@ -134,6 +135,19 @@ def _load(name: str, file: GuardedFile, anchor: Anchor | None, scan: Scan, sessi
         log_slots={body.next_place // per_slot, body.later_place // per_slot},
     )
     return state
+
+
+def _settle_length(state: StoreState, proven_slots: int) -> None:
+    """Make the length that the file shows one that the coming sync writes down (F-2).
+
+    A growth whose sync failed can leave a length in memory that the disk never got, and no later sync would write it.
+    Where nothing durable names the last slot, cutting that sets a new length; it takes no space. CRASH: the length is
+    old or new, and both reach over everything that is named.
+    """
+    slots = state.space.slots
+    if slots.slot_count > proven_slots and slots.is_free(slots.slot_count - 1):
+        state.file.truncate((slots.slot_count - 1) * state.page_size)
+        slots.resize(slots.slot_count - 1)
 
 
 def _table_height(rows: int, page_size: int) -> int:

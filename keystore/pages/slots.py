@@ -174,8 +174,8 @@ class SlotMap:
         self.slot_count = slot_count
         self._cursor = min(self._cursor, slot_count)
 
-    def grow(self, slot_count: int) -> None:
-        """The file now has `slot_count` slots."""
+    def resize(self, slot_count: int) -> None:
+        """The file now has `slot_count` slots; those that it lost were free."""
         self.slot_count = slot_count
 
     # -- content ------------------------------------------------------------------------------------------------------
@@ -191,6 +191,12 @@ class SlotMap:
     def is_used(self, slot: int) -> bool:
         block, byte, bit = self._place(slot)
         return bool(self._block(block)[byte] & bit)
+
+    def is_free(self, slot: int) -> bool:
+        """Tell whether `slot` could be taken: no state that still counts names it."""
+        block, byte, bit = self._place(slot)
+        self._block(block)
+        return not self._busy[block][byte] & bit
 
     # -- private ------------------------------------------------------------------------------------------------------
 

@@ -65,4 +65,4 @@ class Space:
             wanted = missing
             self._file.extend((now + missing) * self._page_size)
         self._file.sync()
-        self.slots.grow(now + wanted)
+        self.slots.resize(now + wanted)

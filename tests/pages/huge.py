@@ -141,7 +141,7 @@ def _use_all(store: PageStore, end: int, free: range) -> None:
     """Mark every slot from the present end on as used; a loop over the slots would take an hour."""
     slots, per_block = store._state.space.slots, layout.slots_per_block(store.page_size)
     first = slots.slot_count
-    slots.grow(end)
+    slots.resize(end)
     for block in range(first // per_block, layout.slot_blocks(end, store.page_size)):
         numbers = np.arange(block * per_block, (block + 1) * per_block)
         chosen = (numbers >= first) & (numbers < end) & ~np.isin(numbers, free)

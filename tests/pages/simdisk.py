@@ -5,21 +5,24 @@ still: what the disk has, what only the page cache has, and what the cache shows
 image one can go on (the process was killed), cut the power (`power_losses`), or look at all of it with a new machine.
 
 What is modelled: writes that are lost, torn at 512 bytes in any pattern, and reordered until a sync; the length of the
-file old or new; syncs that fail and leave the cache clean; errors and short writes at any operation.
+file old, new or between; syncs that fail and leave the cache clean; errors and short writes at any operation.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from hashlib import blake2b
+from itertools import islice, product
 from random import Random
 from typing import Final, Literal, TypeAlias
 
 from keystore.pages.protocols import AnchorState, Buffer
+from tests.pages.filebytes import FileBytes, digest_of
 
 SECTOR_BYTES: Final = 512
 Kind: TypeAlias = Literal["write", "extend", "truncate", "sync", "anchor", "anchor sync"]
+Tear: TypeAlias = Callable[[int, int], bool]
+"""`tear(sector, sectors)`: whether that sector of a write reached the disk."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,25 @@ class Write:
 
     offset: int
     data: bytes
+    kept: tuple[bool, ...] | None = None
+    """Which of its sectors reached the disk, where not all did."""
 
-    def apply(self, content: bytearray) -> None:
-        if self.offset < len(content):
-            content[self.offset : self.offset + len(self.data)] = self.data
+    def apply(self, content: FileBytes) -> None:
+        if self.kept is None:
+            content.write(self.offset, self.data)
+            return
+        old = content.read(self.offset, len(self.data)).ljust(len(self.data), b"\0")
+        starts = range(0, len(self.data), SECTOR_BYTES)
+        sources = (self.data if kept else old for kept in self.kept)
+        mixed = b"".join(source[at : at + SECTOR_BYTES] for at, source in zip(starts, sources, strict=True))
+        content.write(self.offset, mixed)
 
-    def torn(self, keeps: Callable[[int, int], bool]) -> "tuple[Write, ...]":
-        """Return the sectors of this write that reached the disk; `keeps(sector, sectors)` chooses them."""
+    def torn(self, keeps: Tear) -> "Write":
         count = -(-len(self.data) // SECTOR_BYTES)
-        starts = [i * SECTOR_BYTES for i in range(count) if keeps(i, count)]
-        return tuple(Write(self.offset + at, self.data[at : at + SECTOR_BYTES]) for at in starts)
+        return replace(self, kept=tuple(keeps(sector, count) for sector in range(count)))
+
+    def told(self) -> bytes:
+        return b"write %d %r" % (self.offset, self.kept) + digest_of(self.data)
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,18 @@ class Resize:
     """A new length of the file that no sync followed."""
 
     size: int
+    before: int
 
-    def apply(self, content: bytearray) -> None:
-        del content[self.size :]
-        content.extend(bytes(self.size - len(content)))
+    def apply(self, content: FileBytes) -> None:
+        content.resize(self.size)
+
+    def torn(self, _: Tear) -> "Resize":
+        """Half of the way: a file system may do a long one in several steps."""
+        middle = (self.size + self.before) // 2
+        return replace(self, size=middle - middle % SECTOR_BYTES)
+
+    def told(self) -> bytes:
+        return b"resize %d" % self.size
 
 
 Change: TypeAlias = Write | Resize
@@ -58,40 +78,43 @@ Change: TypeAlias = Write | Resize
 class Image:
     """A machine that stands still."""
 
-    disk: bytes = b""
+    disk: FileBytes = field(default_factory=FileBytes)
+    """Never changed: images share it."""
     unsynced: tuple[Change, ...] = ()
-    cache: bytes | None = None
+    cache: FileBytes | None = None
     """What reads show, where that is not the disk with what is unsynced."""
     anchor: AnchorState | None = None
     unsynced_anchors: tuple[AnchorState, ...] = ()
 
     def digest(self) -> bytes:
         """Return a hash of everything in it."""
-        whole = hashlib.sha256(self.disk)
+        whole = blake2b(self.disk.digest(), digest_size=16)
         for change in self.unsynced:
-            whole.update(change.data if isinstance(change, Write) else b"")
-            whole.update(repr(change.offset if isinstance(change, Write) else change).encode())
+            whole.update(change.told())
         whole.update(repr((self.anchor, self.unsynced_anchors)).encode())
-        whole.update(self.cache or b"")
+        whole.update(self.cache.digest() if self.cache is not None else b"")
         return whole.digest()
+
+    def is_blank(self) -> bool:
+        """Tell whether nothing but zeros is in it: such a state may come up in the lives of two stores."""
+        written = any(isinstance(change, Write) for change in self.unsynced)
+        return not written and self.anchor is None and not self.unsynced_anchors and self.disk.is_zeros()
 
     def after_power_loss(self, changes: Sequence[Change], anchor: AnchorState | None) -> "Image":
         """Return what is left if of everything unsynced just these reached the disk."""
-        content = bytearray(self.disk)
+        content = self.disk.copy()
         for change in changes:
             change.apply(content)
-        return Image(bytes(content), anchor=anchor)
+        return Image(content, anchor=anchor)
 
     def power_losses(self, random: Random, wanted: int) -> "Iterator[Image]":
         """Yield at most `wanted` states that this image could become when the power goes."""
         anchors = (*self.unsynced_anchors, self.anchor)
-        chosen = list(_subsets(self.unsynced, random, wanted))
-        chosen = chosen if len(chosen) <= wanted else random.sample(chosen, wanted)
-        for number, changes in enumerate(chosen):
+        for number, changes in enumerate(islice(_survivors(self.unsynced, random, wanted), wanted)):
             yield self.after_power_loss(changes, anchors[number % len(anchors)])
 
 
-TEARS: Final[dict[str, Callable[[int, int], bool]]] = {
+TEARS: Final[dict[str, Tear]] = {
     "first half": lambda i, n: i < n // 2,
     "all but the first": lambda i, n: i > 0,
     "every other": lambda i, n: i % 2 == 0,
@@ -100,54 +123,58 @@ TEARS: Final[dict[str, Callable[[int, int], bool]]] = {
 }
 
 
-def _subsets(changes: tuple[Change, ...], random: Random, wanted: int) -> Iterator[tuple[Change, ...]]:
-    count = len(changes)
-    if 5**count <= wanted:
-        yield from _all_subsets(changes)
+def _survivors(changes: tuple[Change, ...], random: Random, wanted: int) -> Iterator[tuple[Change, ...]]:
+    """Yield what may have survived: each change absent, whole or torn. All of it where `wanted` allows, else a sample.
+
+    A sample begins with every subset of whole changes if those fit into its half, and ends in chance.
+    """
+    ways = [(None, change, *(change.torn(tear) for tear in TEARS.values())) for change in changes]
+    if len(TEARS) + 2 <= wanted and (len(TEARS) + 2) ** len(changes) <= wanted:
+        yield from map(_present, product(*ways))
         return
-    yield ()
-    yield changes
-    for i in range(count):
-        rest = changes[:i] + changes[i + 1 :]
-        yield from (changes[:i], rest, (changes[i],))
-        tear = random.choice(list(TEARS.values()))
-        yield (*rest, *_torn(changes[i], tear))
-        yield (*changes[:i], *_torn(changes[i], tear))
-    for _ in range(wanted - 5 * count):
+    if 2 ** len(changes) <= wanted // 2:
+        yield from map(_present, product(*(way[:2] for way in ways)))
+    else:
+        systematic = list(_one_at_a_time(changes, random))
+        yield from random.sample(systematic, min(len(systematic), -(-wanted // 2)))
+    while True:
         yield tuple(part for change in changes for part in _random_part(change, random))
 
 
-def _all_subsets(changes: tuple[Change, ...]) -> Iterator[tuple[Change, ...]]:
-    """Every change absent, whole, or torn in two ways and their complements."""
-    ways = [
-        ((), (change,), *(_torn(change, TEARS[t]) for t in ("every other", "the others", "first half")))
-        for change in changes
-    ]
-    for parts in product(*ways):
-        yield tuple(change for part in parts for change in part)
+def _present(parts: tuple[Change | None, ...]) -> tuple[Change, ...]:
+    return tuple(part for part in parts if part is not None)
 
 
-def _torn(change: Change, keeps: Callable[[int, int], bool]) -> tuple[Change, ...]:
-    return change.torn(keeps) if isinstance(change, Write) else (change,)
+def _one_at_a_time(changes: tuple[Change, ...], random: Random) -> Iterator[tuple[Change, ...]]:
+    yield ()
+    yield changes
+    for i in range(len(changes)):
+        rest = changes[:i] + changes[i + 1 :]
+        yield from (changes[:i], rest, (changes[i],))
+        torn = changes[i].torn(random.choice(list(TEARS.values())))
+        yield (*changes[:i], torn, *changes[i + 1 :])
+        yield (*changes[:i], torn)
 
 
 def _random_part(change: Change, random: Random) -> tuple[Change, ...]:
     way = random.randrange(4)
     if way == 0:
         return ()
-    return (change,) if way < 3 else _torn(change, lambda i, n: random.random() < 0.5)
+    return (change,) if way < 3 else (change.torn(lambda i, n: random.random() < 0.5),)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The operation with this number fails, in this way."""
+    """One operation fails."""
 
     number: int
+    """Which one, from 0; reads are counted apart from what changes something."""
     error: int
     """An `errno`. ENOSPC and EIO are what a store meets."""
     partly: bool = False
     """A write: its first half is done. A sync: half of the changes reached the disk, the others torn; else nothing did.
     The page cache calls everything clean either way."""
+    reading: bool = False
 
 
 @dataclass
@@ -158,6 +185,7 @@ class Machine:
     fault: Fault | None = None
     saw: Callable[[Kind, Image], None] | None = None
     operations: int = 0
+    reads: int = 0
 
     def __post_init__(self) -> None:
         self.disk = SimDisk(self)
@@ -165,14 +193,24 @@ class Machine:
 
     def now(self) -> Image:
         """Return the state of this moment."""
-        return replace(self.image, unsynced=tuple(self.disk.unsynced), cache=self.disk.lost_track())
+        image = self.image
+        unsynced = tuple(self.disk.unsynced)
+        return Image(image.disk, unsynced, self.disk.lost_track(), image.anchor, image.unsynced_anchors)
 
     def about_to(self, kind: Kind) -> Fault | None:
         """Count an operation; return the fault if this is the one that fails."""
         if self.saw is not None:
             self.saw(kind, self.now())
-        number, self.operations = self.operations, self.operations + 1
-        return self.fault if self.fault is not None and self.fault.number == number else None
+        self.operations += 1
+        return self._fault(self.operations - 1, reading=False)
+
+    def about_to_read(self) -> Fault | None:
+        self.reads += 1
+        return self._fault(self.reads - 1, reading=True)
+
+    def _fault(self, number: int, *, reading: bool) -> Fault | None:
+        fault = self.fault
+        return fault if fault is not None and (fault.number, fault.reading) == (number, reading) else None
 
 
 class SimDisk:
@@ -182,22 +220,25 @@ class SimDisk:
         self._machine = machine
         image = machine.image
         self.unsynced: list[Change] = list(image.unsynced)
-        self._cache = bytearray(image.cache if image.cache is not None else self._expected())
+        self._cache = image.cache.copy() if image.cache is not None else self._expected()
         self._lost_track = image.cache is not None
         self.closed = False
 
     def size(self) -> int:
-        return len(self._cache)
+        return self._cache.size
 
     def read(self, offset: int, buffer: memoryview) -> None:
-        part = self._cache[offset : offset + len(buffer)]
+        fault = self._machine.about_to_read()
+        if fault is not None:
+            _fail(fault.error)
+        part = self._cache.read(offset, len(buffer))
         buffer[: len(part)] = part
         if len(part) < len(buffer):
-            raise EOFError(f"the file ends at {len(self._cache)}, inside {len(buffer)} bytes from {offset}")
+            raise EOFError(f"the file ends at {self.size()}, inside {len(buffer)} bytes from {offset}")
 
     def write(self, offset: int, data: Buffer) -> None:
         data = bytes(data)
-        assert offset + len(data) <= len(self._cache), "a write must not extend the file"
+        assert offset + len(data) <= self.size(), "a write must not extend the file"
         assert offset % SECTOR_BYTES == 0, "a write must begin with a sector"
         fault = self._machine.about_to("write")
         if fault is None:
@@ -216,44 +257,51 @@ class SimDisk:
 
     def sync(self) -> None:
         fault = self._machine.about_to("sync")
+        if fault is None and not self._lost_track:
+            self._arrive(self._cache.copy())
+            return
         arrived = self.unsynced
         if fault is not None:
             self._lost_track = True
-            torn = [part for change in arrived[1::2] for part in _torn(change, TEARS["every other"])]
+            torn = [change.torn(TEARS["every other"]) for change in arrived[1::2]]
             arrived = [*arrived[::2], *torn] if fault.partly else []
-        content = bytearray(self._machine.image.disk)
+        content = self._machine.image.disk.copy()
         for change in arrived:
             change.apply(content)
-        self._machine.image = replace(self._machine.image, disk=bytes(content))
-        self.unsynced = []
+        self._arrive(content)
         if fault is not None:
             _fail(fault.error)
+
+    def _arrive(self, content: FileBytes) -> None:
+        image = self._machine.image
+        self._machine.image = Image(content, anchor=image.anchor, unsynced_anchors=image.unsynced_anchors)
+        self.unsynced = []
 
     def evict(self, offset: int, length: int) -> None:
         """Show these bytes as the disk has them, but for what is unsynced."""
         if self._lost_track:
-            end = offset + length
-            self._cache[offset:end] = self._expected()[offset:end].ljust(len(self._cache[offset:end]), b"\0")
+            length = min(length, self.size() - offset)
+            self._cache.write(offset, self._expected().read(offset, length).ljust(length, b"\0"))
 
     def close(self) -> None:
         self.closed = True
 
-    def lost_track(self) -> bytes | None:
+    def lost_track(self) -> FileBytes | None:
         """Return what the cache shows if, after a failed sync, it is not what the disk has."""
-        return bytes(self._cache) if self._lost_track and self._cache != self._expected() else None
+        return self._cache.copy() if self._lost_track and self._cache != self._expected() else None
 
     def _resize(self, kind: Literal["extend", "truncate"], size: int) -> None:
         fault = self._machine.about_to(kind)
         if fault is not None:
             _fail(fault.error)
-        self._change(Resize(size))
+        self._change(Resize(size, self.size()))
 
     def _change(self, change: Change) -> None:
         change.apply(self._cache)
         self.unsynced.append(change)
 
-    def _expected(self) -> bytearray:
-        content = bytearray(self._machine.image.disk)
+    def _expected(self) -> FileBytes:
+        content = self._machine.image.disk.copy()
         for change in self.unsynced:
             change.apply(content)
         return content

@@ -328,11 +328,12 @@ def test_a_page_put_back_does_not_bring_a_rejected_commit_back(rejected: Rejecte
     """Its record may still stand on the disk, and the page fits it; the new epoch keeps it away."""
     before, now = rejected.whole.disk, rejected.decided.disk
     opened = 0
-    for at in range(0, len(before), PAGE_BYTES):
-        end = at + PAGE_BYTES
-        if before[at:end] == now[at:end]:
+    for at in range(0, before.size, PAGE_BYTES):
+        page = before.read(at, PAGE_BYTES)
+        if page == now.read(at, PAGE_BYTES):
             continue
-        disk = now[:at] + before[at:end] + now[end:]
+        disk = now.copy()
+        disk.write(at, page)
         life = Life(rejected.keys, Machine(replace(rejected.decided, disk=disk)))
         with contextlib.suppress(StoreDamagedError, StoreRolledBackError):
             life.open()

@@ -13,9 +13,9 @@ from keystore.pages import reseal
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pace import Pace
 from keystore.pages.store import PageStore
+from tests.pages.exploring import opens
 from tests.pages.simdisk import Image, Machine
 from tests.pages.stores import CountedFile, StaticKeys
-from tests.pages.test_crash import opens
 from tests.pages.test_full_disk import poor_store
 from tests.pages.workload import FAR_PAGE, Life, page_of
 
@@ -226,7 +226,8 @@ def test_no_crash_after_it_needs_the_former_key() -> None:
     allowed, settled, before = (life.now,), life.machine.now(), len(life.points)
     assert (settled.unsynced, settled.unsynced_anchors) == ((), ())
     for header in (0, 4096):
-        torn = settled.disk[:header] + bytes(512) + settled.disk[header + 512 :]
+        torn = settled.disk.copy()
+        torn.write(header, bytes(512))
         assert opens(Life(keys, Machine(Image(torn, anchor=settled.anchor))), allowed)
     for _ in range(3):
         life.commit({random.randrange(30): page_of(random)})

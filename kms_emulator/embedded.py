@@ -299,14 +299,25 @@ class Users:
     def __init__(self, emulator: KmsEmulator) -> None:
         self._emulator = emulator
 
-    def put(self, name: str, *, policy: Mapping[str, Any] | str | None = None) -> User:
-        """Create a user, or give one another policy; without a policy a user keeps its own, and a new one has none.
+    def put(
+        self,
+        name: str,
+        *,
+        policy: Mapping[str, Any] | str | None = None,
+        access_key_id: str = "",
+        secret_access_key: str = "",
+    ) -> User:
+        """Create a user, or give one another policy, one more access key, or both; what is not given stays.
 
-        ValueError says what is wrong with the name or the policy, and nothing was changed.
+        ``{}`` as policy takes away what it has. A new user has no policy, and gets a fresh access key unless one is
+        given. ValueError says what is wrong, and nothing was changed.
         """
         text = json.dumps(policy) if isinstance(policy, Mapping) else policy or ""
-        self._emulator._ask(lambda controls: controls.put_user(pb.PutUserRequest(name=name, policy=text)))
-        return self.get(name)
+        request = pb.PutUserRequest(
+            name=name, policy=text, access_key_id=access_key_id, secret_access_key=secret_access_key
+        )
+        made = self._emulator._ask(lambda controls: controls.put_user(request))
+        return User(name, made.arn, access_key_id, secret_access_key) if access_key_id else self.get(name)
 
     def get(self, name: str) -> User:
         """Return a user and its newest access key; ValueError if there is no such user, or it has no access key."""

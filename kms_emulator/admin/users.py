@@ -27,21 +27,21 @@ USERS_MAX = 1000
 
 
 def put_user(core: Core, request: pb.PutUserRequest) -> pb.User:
-    """Create a user, or replace its policies by a given one and issue it a given access key.
+    """Create a user, or replace its policies by a given one (``{}`` is none) and issue it a given access key.
 
     A user without an access key gets a fresh one. The answer has the secret of an access key that was made here, once;
     a given one is not repeated.
     """
     if not NAME_PATTERN.fullmatch(request.name):
         raise RefusedError(f"name must match {NAME_PATTERN.pattern}")
-    _check_policy(request.policy)
+    given = _policies(request.policy)
     arn = identity_arn(names.ACCOUNT_ID, IdentityKind.USER, request.name)
     identity = core.identities.get(arn)
     if identity is None and len(_users(core)) >= USERS_MAX:
         raise RefusedError(f"there are {USERS_MAX} users already; remove some")
     credential, made = _credential(core, request, arn, identity)
     kept = identity.policies if identity else {}
-    policies = {POLICY_NAME: request.policy} if request.policy else kept
+    policies = kept if given is None else given
     user_id = identity.id if identity else new_id(IdentityKind.USER, names.ACCOUNT_ID, core.registry.new_bytes)
     created_ns = identity.created_ns if identity else core.now_ns()
     identity = core.identities.put(Identity(arn, IdentityKind.USER, names.ACCOUNT_ID, user_id, created_ns, policies))
@@ -86,13 +86,17 @@ def _lasting(credential: Credential) -> bool:
     return credential.active and credential.expires_ns is None
 
 
-def _check_policy(text: str) -> None:
+def _policies(text: str) -> dict[str, str] | None:
+    """Return the policies that a request gives: one, none for ``{}``, or None if it says nothing of them."""
     if not text:
-        return
+        return None
+    if "".join(text.split()) == "{}":
+        return {}
     try:
         parse_policy(text, PolicyKind.IDENTITY)
     except PolicyError as error:
         raise RefusedError(f"policy: {error}") from None
+    return {POLICY_NAME: text}
 
 
 def _credential(

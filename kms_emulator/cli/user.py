@@ -26,7 +26,8 @@ def user() -> None:
 @click.option(
     "--policy-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="What the user may do, as a JSON policy. Without it a user keeps its policy, and a new one may do nothing.",
+    help="What the user may do, as a JSON policy. Without it a user keeps its policy, and a new one may do "
+    "nothing; {} takes away what it has.",
 )
 @endpoint_option
 @json_option

@@ -181,8 +181,7 @@ def allowing_grants(call: Call, key: Key, action: str) -> list[Grant]:
     """Return the grants that let the caller do `action` with the key."""
     standing = standing_of(call)
     context = encryption_context(call.request, action)
-    grantees = standing.names | ({root_arn(call.caller.account)} if standing.is_root else frozenset())
-    found = (grant for grant in call.registry.grants.usable(key.uid) if grant.grantee in grantees)
+    found = (grant for grant in call.registry.grants.usable(key.uid) if grant.grantee in standing.names)
     return [grant for grant in found if grant.allows(action, context)]
 
 

@@ -154,6 +154,25 @@ def test_users_are_held_to_their_policies(policy: dict[str, Any] | str) -> None:
         assert kms.state()["users"] == []
 
 
+def test_users_take_a_given_access_key_and_lose_their_policy() -> None:
+    with KmsEmulator() as kms:
+        alice = kms.users.put("alice", policy=POLICY, access_key_id="AKIA" + "B" * 16, secret_access_key="chosen")
+        assert (alice.access_key_id, alice.secret_access_key) == ("AKIA" + "B" * 16, "chosen")
+        client = kms.boto3_client(user=alice)
+        client.create_key()
+        nothing: tuple[dict[str, Any], str] = ({}, " { } ")
+        for none in nothing:
+            kms.users.put("alice", policy=POLICY)
+            client.create_key()
+            kms.users.put("alice", policy=none)
+            with pytest.raises(client.exceptions.ClientError, match="AccessDeniedException"):
+                client.create_key()
+        [user] = kms.state()["users"]
+        assert (user["policy"], user["access_key_ids"]) == ("", [alice.access_key_id])
+        with pytest.raises(ValueError, match="belong together"):
+            kms.users.put("alice", access_key_id="AKIA" + "C" * 16)
+
+
 def test_none_is_a_filter_that_is_not_set() -> None:
     with KmsEmulator() as kms:
         kms.boto3_client().create_key()

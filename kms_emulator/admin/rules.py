@@ -5,17 +5,18 @@ import difflib
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator.model.faults import PROVIDERS, Fault, FaultKind, Planned, Scope
+from kms_emulator.wire.aws import sts
 from kms_emulator.wire.aws.adapter import AWS
 from kms_emulator.wire.azure.adapter import AZURE
 from kms_emulator.wire.gcp.adapter import GCP
 from kms_emulator.wire.times import duration, duration_ns, timestamp, timestamp_ns
 
 OPERATIONS = {
-    "aws": frozenset(AWS.operations),
+    "aws": frozenset(AWS.operations) | frozenset(sts.ACTIONS),
     "azure": frozenset(AZURE.operations),
     "gcp": frozenset(GCP.operations),
 }
-"""What a fault may be for, by provider. Not those of STS: it meets no faults."""
+"""What a fault may be for, by provider."""
 
 
 def fault_of(message: pb.Fault) -> Fault:

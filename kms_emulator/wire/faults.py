@@ -1,11 +1,10 @@
 """Lets a call meet its faults: waits, breaks off, or answers in the cloud's words. The plan decides which."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 
-from google.protobuf.message import Message
-
-from kms_emulator.model.faults import Facts, FaultKind, FaultPlan
-from kms_emulator.wire.call import Adapter, Call, NoAnswerError
+from kms_emulator.model.faults import Facts, Fault, FaultKind, FaultPlan
+from kms_emulator.wire.call import Call, CloudError, NoAnswerError
 from kms_emulator.wire.times import SECOND_NS
 
 HANG_S_MAX = 3600
@@ -14,8 +13,12 @@ HANG_S_MAX = 3600
 CLOSED_OUTCOME, HUNG_OUTCOME = "ConnectionClosed", "Hung"
 
 
-async def meet_faults(adapter: Adapter, call: Call, request: Message) -> None:
+async def meet_faults(
+    call: Call, key_names: Callable[[], Iterable[str]], fault_error: Callable[[Fault, Call], CloudError]
+) -> None:
     """Return, perhaps late, if the call may go on.
+
+    `key_names` yields every name of every key that it means; `fault_error` is the cloud's answer to a fault.
 
     Raises:
         CloudError: the cloud's answer to the fault it met.
@@ -28,7 +31,7 @@ async def meet_faults(adapter: Adapter, call: Call, request: Message) -> None:
         call.provider,
         call.operation,
         call.now_ns,
-        keys=lambda: adapter.key_names(call.registry, request),
+        keys=key_names,
         callers=tuple(filter(None, (caller.arn, caller.access_key_id))),
         address=caller.address,
     )
@@ -44,7 +47,7 @@ async def meet_faults(adapter: Adapter, call: Call, request: Message) -> None:
         raise NoAnswerError(CLOSED_OUTCOME)
     if fault.kind is FaultKind.HANG:
         raise NoAnswerError(HUNG_OUTCOME, lambda: _hang(plan, fault.number))
-    raise adapter.fault_error(fault, call)
+    raise fault_error(fault, call)
 
 
 async def _hang(plan: FaultPlan, number: int) -> None:

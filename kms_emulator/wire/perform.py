@@ -73,7 +73,7 @@ async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
     operation = adapter.operations[call.operation]
     try:
         call.tick()
-        await meet_faults(adapter, call, request)
+        await meet_faults(call, lambda: adapter.key_names(call.registry, request), adapter.fault_error)
         if operation.check is not None:
             operation.check(request)
         answer = operation.run(call, request)

@@ -28,7 +28,7 @@ _SERVER_CODES = {
 """Codes that are the service's own fault, with their HTTP status (AWS KMS API reference, "Common errors")."""
 
 
-def fault_error(fault: Fault, call: Call) -> CloudError:
+def fault_error(fault: Fault, call: Call, service: str = "kms") -> CloudError:
     """Return what AWS answers."""
     if fault.kind is FaultKind.UNAVAILABLE:
         text = "The request has failed due to a temporary failure of the server."
@@ -40,7 +40,7 @@ def fault_error(fault: Fault, call: Call) -> CloudError:
         text = "The security token included in the request is expired"
         return _error("ExpiredTokenException", text, grpc.StatusCode.UNAUTHENTICATED)
     if fault.kind is FaultKind.ADDRESSES:
-        who = f"User: {call.caller.arn or 'anonymous'} is not authorized to perform: kms:{call.operation}"
+        who = f"User: {call.caller.arn or 'anonymous'} is not authorized to perform: {service}:{call.operation}"
         return aws_error("AccessDeniedException", f"{who} with an explicit deny in a VPC endpoint policy")
     if fault.code in _SERVER_CODES:
         return _error(fault.code, fault.message, grpc.StatusCode.UNAVAILABLE)

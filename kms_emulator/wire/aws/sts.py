@@ -1,7 +1,7 @@
 """AWS STS, as far as clients of KMS need it: who am I, and temporary credentials. Query protocol, answers in XML.
 
 Served at the same endpoint: a request is meant for it if it is signed for the service `sts`, or is a form with an
-Action. Credentials end on the virtual clock. Faults are not met here: they are about key management.
+Action. Credentials end on the virtual clock. Its calls meet the faults of the provider, in words of its own.
 """
 
 import re
@@ -14,11 +14,13 @@ from xml.sax.saxutils import escape
 import grpc
 
 from kms_emulator.core import Core
+from kms_emulator.model.faults import Fault, FaultKind
 from kms_emulator.model.identities import Credential, Identity, IdentityKind
 from kms_emulator.model.policy import AccessRequest, Decision, PolicyError, PolicyKind, parse_policy
 from kms_emulator.wire.aws import names, sigv4
 from kms_emulator.wire.aws.authenticate import authenticate
 from kms_emulator.wire.aws.authorize import standing_of
+from kms_emulator.wire.aws.faults import fault_error
 from kms_emulator.wire.aws.principals import (
     DEFAULT_ROOT,
     NAME_PATTERN,
@@ -30,7 +32,8 @@ from kms_emulator.wire.aws.principals import (
     session_arn,
 )
 from kms_emulator.wire.aws.request_values import values_of
-from kms_emulator.wire.call import Call, Caller, CloudError
+from kms_emulator.wire.call import Call, Caller, CloudError, NoAnswerError
+from kms_emulator.wire.faults import meet_faults
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse
 from kms_emulator.wire.perform import internal_error, note
 
@@ -48,8 +51,9 @@ _CODES = {
     "MissingAuthenticationTokenException": ("MissingAuthenticationToken", 403),
     "IncompleteSignatureException": ("IncompleteSignature", 400),
     "ExpiredTokenException": ("ExpiredToken", 403),
+    "AccessDeniedException": ("AccessDenied", 403),
 }
-"""What STS calls the refusals of `authenticate`, and with which HTTP status."""
+"""What STS calls the refusals of `authenticate` and faults, and with which HTTP status."""
 
 Form = Mapping[str, str]
 Answer = Mapping[str, "str | Answer"]
@@ -67,12 +71,17 @@ async def handle(core: Core, request: HttpRequest) -> HttpResponse:
     """Answer a request for STS."""
     form = _form(request)
     action = form.get("Action", "")
-    call = Call(core, names.REALM, action if action in _ACTIONS else "", Caller(address=request.address))
+    call = Call(core, names.REALM, action if action in ACTIONS else "", Caller(address=request.address))
     request_id = str(uuid.uuid4())
     try:
         call.caller = authenticate(request, core, "sts")
         call.tick()
+        if call.operation:
+            await meet_faults(call, tuple, _fault_error)
         result = _run(call, action, form)
+    except NoAnswerError as error:
+        note(call, error.outcome)
+        raise
     except CloudError as error:
         code, status = _CODES.get(error.code, (error.code, error.http_status or 400))
         note(call, code)
@@ -86,8 +95,14 @@ async def handle(core: Core, request: HttpRequest) -> HttpResponse:
     return _xml(f'<{action}Response xmlns="{NAMESPACE}">{_elements(wrapped)}</{action}Response>', 200, request_id)
 
 
+def _fault_error(fault: Fault, call: Call) -> CloudError:
+    if fault.kind is FaultKind.THROTTLE:
+        return _refusal("Throttling", "Rate exceeded")
+    return fault_error(fault, call, "sts")
+
+
 def _run(call: Call, action: str, form: Form) -> Answer:
-    run = _ACTIONS.get(action)
+    run = ACTIONS.get(action)
     if run is None or form.get("Version", VERSION) != VERSION:
         version = form.get("Version", VERSION)
         raise _refusal("InvalidAction", f"Could not find operation {action} for version {version}")
@@ -228,7 +243,7 @@ def _user_id(call: Call, credential: Credential) -> str:
     return credential.user_id or (identity.id if identity is not None else credential.account)
 
 
-_ACTIONS: Mapping[str, Callable[[Call, Form], Answer]] = {
+ACTIONS: Mapping[str, Callable[[Call, Form], Answer]] = {
     "AssumeRole": _assume_role,
     "GetCallerIdentity": _get_caller_identity,
     "GetSessionToken": _get_session_token,

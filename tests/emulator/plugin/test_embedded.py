@@ -117,7 +117,7 @@ def test_a_fault_for_an_operation_that_no_cloud_has_is_refused() -> None:
         for fields, text in (
             ({"operation": "Decrpyt"}, "did you mean Decrypt"),
             ({"operation": "decrypt", "provider": "aws"}, "did you mean Decrypt"),
-            ({"operation": "AssumeRole"}, "no cloud has an operation 'AssumeRole'"),
+            ({"operation": "ListRoles"}, "no cloud has an operation 'ListRoles'"),
             ({"operation": "WrapKey", "provider": "gcp"}, "gcp has no operation 'WrapKey'"),
         ):
             with pytest.raises(ValueError, match=text):

@@ -22,6 +22,9 @@ No message carries key material or plaintext.
       NodeError                     a node directory
         NodeMissingError, NodeExistsError, NodeLockedError, NodeClosedError, NodeIOError, NameTakenError,
         NameUnknownError, DatabaseShreddedError, DataKeyInUseError, AnchorsMissingError, AnchorsDamagedError
+        OutsideAnchorError          an outside anchor; what is inside the node is unchanged
+          OutsideAnchorMissingError, OutsideAnchorDamagedError, OutsideAnchorUnreachableError,
+          OutsideAnchorConflictError
       SnapshotError
         SnapshotMissingError, SnapshotDamagedError
 """
@@ -277,6 +280,26 @@ class AnchorsMissingError(NodeError):
 
 class AnchorsDamagedError(NodeError):
     """The anchors file was changed or cut; so nobody knows how old the stores are."""
+
+
+class OutsideAnchorError(NodeError):
+    """An outside anchor of a node; what is inside the node is unchanged."""
+
+
+class OutsideAnchorMissingError(OutsideAnchorError):
+    """The place has nothing of this node, or the node knows nothing of a place that was named."""
+
+
+class OutsideAnchorDamagedError(OutsideAnchorError):
+    """The last statement of an outside anchor was changed or cut."""
+
+
+class OutsideAnchorUnreachableError(OutsideAnchorError):
+    """No answer from the place of an outside anchor, or a refusal. What runs goes on; a later try can help."""
+
+
+class OutsideAnchorConflictError(OutsideAnchorError):
+    """Another copy of this node states to the same outside anchor; this one stops."""
 
 
 class SnapshotError(KeystoreError):

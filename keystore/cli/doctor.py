@@ -11,7 +11,18 @@ from urllib.parse import urlsplit
 
 from keystore.kms.endpoints import aws_endpoint, grpc_endpoint, is_url
 
-LIBRARIES = ("cmk-keystore", "cryptography", "pynacl", "grpcio", "protobuf", "numpy", "click", "rich-click", "boto3")
+LIBRARIES = (
+    "cmk-keystore",
+    "cryptography",
+    "pynacl",
+    "grpcio",
+    "protobuf",
+    "numpy",
+    "click",
+    "rich-click",
+    "boto3",
+    "obstore",
+)
 CPU_FLAGS = ("aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f", "sha_ni", "pmull", "sha2")
 """The first six of x86, the last two (with `aes`) of ARM: what AES-GCM and SHA-256 are fast with."""
 

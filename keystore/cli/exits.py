@@ -19,6 +19,9 @@ from keystore.errors import (
     NodeLockedError,
     NodeMissingError,
     NotAStoreError,
+    OutsideAnchorConflictError,
+    OutsideAnchorDamagedError,
+    OutsideAnchorMissingError,
     PathMissingError,
     PathTakenError,
     SnapshotDamagedError,
@@ -68,9 +71,10 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((StoreDamagedError, StoreRolledBackError, StoreDivergedError, WrongKeyError, CommitUnknownError), DAMAGED),
     ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError, AnchorsDamagedError), DAMAGED),
     ((KeyFileMissingError, StoreMissingError, AnchorsMissingError, VolumeKeyError), DAMAGED),
+    ((OutsideAnchorMissingError, OutsideAnchorDamagedError), DAMAGED),
     ((SnapshotMissingError, NodeMissingError, NameUnknownError), NOT_THERE),
     ((StoreExistsError, NodeExistsError, NameTakenError), EXISTS),
-    ((StoreLockedError, NodeLockedError), LOCKED),
+    ((StoreLockedError, NodeLockedError, OutsideAnchorConflictError), LOCKED),
 )
 
 

@@ -16,7 +16,9 @@ from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
 from keystore.cli.machine_commands import doctor, inspect
 from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rotate_master, verify
+from keystore.cli.opening import OUTSIDE_ANCHOR
 from keystore.cli.output import print_error
+from keystore.cli.outside_commands import outside_anchor
 from keystore.cli.snapshot_commands import snapshot
 from keystore.errors import KeystoreError
 
@@ -35,7 +37,14 @@ class StoryGroup(click.RichGroup):
 
 @click.group(cls=StoryGroup, context_settings=CONTEXT, epilog=exits.epilog())
 @click.version_option(package_name="cmk-keystore", prog_name="keystore")
-def cli() -> None:
+@click.option(
+    "--outside-anchor",
+    metavar="PLACE",
+    envvar=OUTSIDE_ANCHOR,
+    help="Where the outside anchor must be: a node without one is refused.  [default: where the node says]",
+)
+@click.option("--ignore-outside-anchor", is_flag=True, help="Do not ask the outside anchor; for when it is lost.")
+def cli(**_: object) -> None:
     """Encryption at rest under keys that the customer manages.
 
     A node is a directory with a keystore file, databases and encrypted files. Its master key is wrapped by a customer
@@ -56,6 +65,7 @@ for command in (
     rotate_master,
     change_cmk,
     rewrap_volume,
+    outside_anchor,
     snapshot,
     keys,
     inspect,

@@ -8,7 +8,8 @@ import rich_click as click
 
 from keystore.cli import exits
 from keystore.cli.arguments import FILE_NAME, NODE, PATH, STANDARD_STREAM
-from keystore.cli.connecting import connector, first_connector, new_connector, with_kms
+from keystore.cli.connecting import first_connector, new_connector, with_kms
+from keystore.cli.opening import named_place, open_node
 from keystore.cli.output import (
     Output,
     format_time,
@@ -17,6 +18,7 @@ from keystore.cli.output import (
     print_table,
     with_output,
 )
+from keystore.cli.outside_commands import outside_pairs, outside_values
 from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:  # at run time they would load numpy and gRPC at every start
@@ -35,24 +37,35 @@ PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
     metavar="URI",
     help="A platform key: all stores and packs are encrypted a second time under it.  [default: no volume layer]",
 )
+@click.option("--outside-anchor", metavar="PLACE", help="Attach an outside anchor: a directory or an object store.")
 @with_kms
 @with_output
-def init(out: Output, node: Path, key: str, name: str | None, volume_key: str | None, kms_endpoint: str | None) -> None:
+def init(
+    out: Output,
+    node: Path,
+    key: str,
+    name: str | None,
+    volume_key: str | None,
+    outside_anchor: str | None,
+    kms_endpoint: str | None,
+) -> None:
     """Make a new node directory under a customer master key."""
     from keystore.node.directory import Node
 
-    with Node.init(node, key, first_connector(kms_endpoint), name=name, volume_key=volume_key) as made:
+    place, connect = outside_anchor or named_place(), first_connector(kms_endpoint)
+    with Node.init(node, key, connect, name=name, volume_key=volume_key, outside_anchor=place) as made:
         info, volume, node_id = made.master_info, made.volume_info, made.node_id.hex()
-        made_name = made.name
+        made_name, outside = made.name, made.outside_anchor
     values = {
         "node": str(node),
         "node_id": node_id,
         "name": made_name,
         "master_key": master_values(info),
         "volume_layer": _volume_values(volume),
+        "outside_anchor": outside_values(outside),
     }
     pairs = [("node", str(node)), ("node id", node_id), *_master_pairs(info), *_volume_pairs(volume)]
-    out.emit(values, lambda: print_pairs(pairs))
+    out.emit(values, lambda: print_pairs([*pairs, *outside_pairs(outside)]))
 
 
 @click.command("import")
@@ -72,10 +85,8 @@ def import_(
     out: Output, node: Path, file_name: tuple[str, str], source: Path, page_size: str, kms_endpoint: str | None
 ) -> None:
     """Seal FILE (or - for standard input) into a node."""
-    from keystore.node.directory import Node
-
     stream = sys.stdin.buffer if source == STANDARD_STREAM else source
-    with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Importing") as progress:
+    with open_node(node, kms_endpoint) as opened, out.progress("Importing") as progress:
         done = opened.import_file(*file_name, stream, page_size=int(page_size), progress=progress)
     _emit_transfer(out, "imported", done)
 
@@ -91,12 +102,10 @@ def export_(
     out: Output, node: Path, file_name: tuple[str, str], target: Path, overwrite: bool, kms_endpoint: str | None
 ) -> None:
     """Write a file of a node to FILE, in clear, or to standard output (-). FILE is whole or not there."""
-    from keystore.node.directory import Node
-
     to_stdout = target == STANDARD_STREAM
     if to_stdout and out.as_json:
         raise click.UsageError("standard output cannot take both the file and the JSON object")
-    with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Exporting") as progress:
+    with open_node(node, kms_endpoint) as opened, out.progress("Exporting") as progress:
         place = sys.stdout.buffer if to_stdout else target
         done = opened.export_file(*file_name, place, overwrite=overwrite, progress=progress)
     _emit_transfer(out, "exported", done, err=to_stdout)
@@ -109,12 +118,10 @@ def export_(
 @click.pass_context
 def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None) -> None:
     """List databases, files and keys of a node."""
-    from keystore.node.directory import Node
-
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         info, databases, files = opened.master_info, opened.list_databases(), opened.list_files()
         volume = opened.volume_info
-        node_id, name = opened.node_id.hex(), opened.name
+        node_id, name, outside = opened.node_id.hex(), opened.name, opened.outside_anchor
     problems = [file.problem for file in files if file.problem is not None]
     values = {
         "ok": not problems,
@@ -123,12 +130,14 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
         "name": name,
         "master_key": master_values(info),
         "volume_layer": _volume_values(volume),
+        "outside_anchor": outside_values(outside),
         "databases": [_database_values(database) for database in databases],
         "files": [_file_values(file) for file in files],
     }
 
     def text() -> None:
-        print_pairs([("node", f"{name} ({node_id})"), *_master_pairs(info), *_volume_pairs(volume)])
+        pairs = [("node", f"{name} ({node_id})"), *_master_pairs(info), *_volume_pairs(volume)]
+        print_pairs([*pairs, *outside_pairs(outside)])
         click.echo()
         rows = [_file_row(file) for file in files]
         print_table(("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), rows, right=(1, 2, 3), flexible=0)
@@ -146,9 +155,7 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
 @click.pass_context
 def verify(context: click.Context, out: Output, node: Path, kms_endpoint: str | None) -> None:
     """Read everything in a node from the disk and check it."""
-    from keystore.node.directory import Node
-
-    with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Verifying") as progress:
+    with open_node(node, kms_endpoint) as opened, out.progress("Verifying") as progress:
         report = opened.verify(progress)
     out.emit({"ok": report.ok, "node": str(node), **_check_values(report)}, lambda: _print_check(report))
     if not report.ok:
@@ -196,9 +203,7 @@ def _print_check(report: "NodeCheck") -> None:
 @with_output
 def rotate_master(out: Output, node: Path, kms_endpoint: str | None) -> None:
     """Make a new master key under the same CMK. No data file is touched."""
-    from keystore.node.directory import Node
-
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         rotation = opened.rotate_master()
     _emit_rotation(out, node, rotation)
 
@@ -214,9 +219,7 @@ def change_cmk(out: Output, node: Path, key: str, kms_endpoint: str | None) -> N
     Snapshots taken until now keep needing the former CMK; `keystore keys usage` lists them. A new passphrase is asked
     for, or taken from KEYSTORE_NEW_PASSPHRASE.
     """
-    from keystore.node.directory import Node
-
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         rotation = opened.change_cmk(key, new_connector(kms_endpoint))
     _emit_rotation(out, node, rotation)
 
@@ -232,9 +235,7 @@ def rewrap_volume(out: Output, node: Path, key: str, kms_endpoint: str | None) -
     Snapshots taken until now keep needing the former platform key; `keystore keys usage` lists them. A new passphrase
     is asked for, or taken from KEYSTORE_NEW_PASSPHRASE.
     """
-    from keystore.node.directory import Node
-
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         volume = opened.rewrap_volume(key, new_connector(kms_endpoint))
     out.emit(
         {"node": str(node), "volume_layer": _volume_values(volume)},

@@ -8,6 +8,7 @@ import rich_click as click
 from keystore.cli import exits
 from keystore.cli.arguments import NODE, PATH, TARGET
 from keystore.cli.connecting import connector, new_connector, with_kms
+from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
 from keystore.units import format_bytes, plural
 
@@ -35,11 +36,10 @@ def create(out: Output, node: Path, target: Path, quiet: bool, kms_endpoint: str
     Sealed pages are checked, and copied as they are. The snapshot restores with the present CMK, whatever the node is
     moved to later. The KMS is asked once, to open the node.
     """
-    from keystore.node.directory import Node
     from keystore.node.snapshotting import snapshot as take
     from keystore.snapshots.target import LocalTarget
 
-    with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Copying pages") as progress:
+    with open_node(node, kms_endpoint) as opened, out.progress("Copying pages") as progress:
         made = take(opened, LocalTarget(target), progress)
     name = made.snapshot_id.hex()
     values = {

@@ -14,18 +14,19 @@ a field in UTF-8.
 - **K-4** The body is sealed under the master key with the whole head as associated data, under a fresh salt at every
   writing.
 - **K-5** Body: node name (text), time of init u64, anchor key 32, volume id 16 (zeros where the node has no volume
-  layer), count u32 of databases; each: id 16, name (text), time u64, count u32 of data keys (generation u32,
-  decrypt-only u8, time u64, seals u64, key 32), count u32 of destroyed data keys (generation u32, time u64, time of
-  destruction u64, name for people 8), shredded u8; if that is 1: time u64, SHA-256 of the file before 32, its master
-  generation u32, number of stores u32; then count u32 of stores (id 16, name (text), page size u32, time u64). Nothing
-  follows.
+  layer), outside anchor (text: its place, or empty), each commit u8 (0 or 1: whether every commit is stated to it),
+  count u32 of databases; each: id 16, name (text), time u64, count u32 of data keys (generation u32, decrypt-only u8,
+  time u64, seals u64, key 32), count u32 of destroyed data keys (generation u32, time u64, time of destruction u64,
+  name for people 8), shredded u8; if that is 1: time u64, SHA-256 of the file before 32, its master generation u32,
+  number of stores u32; then count u32 of stores (id 16, name (text), page size u32, time u64). Nothing follows.
 - **K-6** Names of databases are unique, and those of stores in their database; ids are unique in the file. The
   generations of a database's data keys rise; all but the last are decrypt-only, and the last is not. Generations of
   destroyed data keys rise, are no data key's, and lie below the last of those. A database is shredded exactly if it has
   no data key; then it has no store.
 - **K-7** Databases and stores stand in the order of their names, so that the same values give the same body.
-- **K-8** Version 1 differs in the body only: there is no volume id, a data key has no count of seals (0 is meant), and
-  a database neither destroyed data keys nor the mark of being shredded. It is read and never written.
+- **K-8** Version 1 differs in the body only: there is no volume id and no outside anchor, a data key has no count of
+  seals (0 is meant), and a database neither destroyed data keys nor the mark of being shredded. It is read and never
+  written.
 """
 
 import hashlib
@@ -149,6 +150,8 @@ class Body:
     anchor_key: memoryview
     volume_id: bytes
     databases: Sequence[DatabaseRow]
+    outside_anchor: str = ""
+    outside_each_commit: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,8 @@ def encode_body(body: Body) -> bytearray:
     out += body.created_ns.to_bytes(8, "little")
     out += body.anchor_key
     out += body.volume_id
+    out += encode_field(body.outside_anchor.encode())
+    out.append(body.outside_each_commit)
     out += _U32.pack(len(body.databases))
     for database in sorted(body.databases, key=lambda row: row.name):
         _encode_database(out, database)
@@ -271,6 +276,7 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     created_ns = _u64(cursor, "the time of init")
     anchor_key = cursor.view(KEY_BYTES, "the anchor key")
     volume_id = NO_VOLUME if version == 1 else cursor.take(ID_BYTES, "the volume id")
+    outside, each_commit = _decode_outside(cursor) if version > 1 else ("", False)
     databases = [_decode_database(cursor, version) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
     cursor.end()
     _require_rising([database.name for database in databases], "names of databases")
@@ -278,7 +284,14 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     ids += [store.store_id for database in databases for store in database.stores]
     if len(set(ids)) != len(ids):
         raise NotDecodableError("an id appears twice")
-    return Body(name, created_ns, anchor_key, volume_id, databases)
+    return Body(name, created_ns, anchor_key, volume_id, databases, outside, each_commit)
+
+
+def _decode_outside(cursor: Cursor) -> tuple[str, bool]:
+    place, each_commit = cursor.text("the outside anchor"), cursor.take(1, "the mark of each commit")[0]
+    if each_commit > 1:
+        raise NotDecodableError(f"the mark {each_commit} of each commit")
+    return place, bool(each_commit)
 
 
 def _decode_database(cursor: Cursor, version: int) -> DatabaseRow:

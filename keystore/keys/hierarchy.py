@@ -28,6 +28,7 @@ __all__ = [
     "DatabaseKeys",
     "DestroyedKey",
     "Keystore",
+    "OutsideSetting",
     "ShredRecord",
     "StoreRecord",
     "generate_database",
@@ -163,6 +164,14 @@ class Database:
 
 
 @dataclass(frozen=True)
+class OutsideSetting:
+    """Where a node's outside anchor is, and whether every commit is stated to it."""
+
+    place: str
+    each_commit: bool = False
+
+
+@dataclass(frozen=True)
 class Keystore:
     """The contents of a keystore file, in memory.
 
@@ -175,6 +184,7 @@ class Keystore:
     anchor_key: SecretKey
     databases: Mapping[str, Database] = field(default_factory=lambda: MappingProxyType({}))
     volume_id: bytes | None = None
+    outside_anchor: OutsideSetting | None = None
 
     @classmethod
     def generate(cls, node_name: str, now_ns: int, volume_id: bytes | None = None) -> "Keystore":
@@ -196,6 +206,10 @@ class Keystore:
         """Return the keystore with `database` in place of the one of its name, or in addition."""
         require_name(database.name, "database")
         return replace(self, databases=MappingProxyType({**self.databases, database.name: database}))
+
+    def with_outside_anchor(self, setting: OutsideSetting | None) -> "Keystore":
+        """Return the keystore with this outside anchor, or with none."""
+        return replace(self, outside_anchor=setting)
 
     def wipe(self) -> None:
         """Wipe every key."""

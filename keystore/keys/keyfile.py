@@ -33,7 +33,7 @@ from keystore.format.keyfile import (
 )
 from keystore.format.volume import NO_VOLUME
 from keystore.keys.files import Files, publish, write_beside
-from keystore.keys.hierarchy import Database, DataKey, Keystore
+from keystore.keys.hierarchy import Database, DataKey, Keystore, OutsideSetting
 from keystore.keys.master import MasterKey, SecretWrapper, open_master
 
 _PURPOSE = "keystore file 1"
@@ -178,19 +178,24 @@ def _to_body(keystore: Keystore) -> Body:
         )
         for database in keystore.databases.values()
     ]
+    outside = keystore.outside_anchor
     return Body(
         keystore.node_name,
         keystore.created_ns,
         keystore.anchor_key.view(),
         keystore.volume_id or NO_VOLUME,
         databases,
+        outside.place if outside else "",
+        outside.each_commit if outside else False,
     )
 
 
 def _from_body(body: Body) -> Keystore:
     databases = {row.name: _from_row(row) for row in body.databases}
     volume_id = None if body.volume_id == NO_VOLUME else body.volume_id
-    return Keystore(body.node_name, body.created_ns, SecretKey(body.anchor_key), MappingProxyType(databases), volume_id)
+    outside = OutsideSetting(body.outside_anchor, body.outside_each_commit) if body.outside_anchor else None
+    anchor_key = SecretKey(body.anchor_key)
+    return Keystore(body.node_name, body.created_ns, anchor_key, MappingProxyType(databases), volume_id, outside)
 
 
 def _from_row(row: DatabaseRow) -> Database:

@@ -43,7 +43,8 @@ from keystore.format.anchors import (
 )
 from keystore.format.cursor import NotDecodableError
 from keystore.keys.files import Files, publish, write_beside
-from keystore.pages.protocols import AnchorState
+from keystore.node.outside import OutsideAnchor
+from keystore.pages.protocols import AnchorState, OutsideState
 
 _PURPOSE = "anchor 1"
 _NOBODY = bytes(16)
@@ -65,6 +66,8 @@ class Anchors:
         self._free: list[int] = []
         self._damaged: list[int] = []
         self._length = 1
+        self.outside: OutsideAnchor | None = None
+        """Is told of every state; None where the node has no outside anchor, or does not ask it."""
 
     @classmethod
     def create(cls, files: Files, path: Path, key: SecretKey, node_id: bytes, fingerprint: bytes) -> "Anchors":
@@ -150,6 +153,8 @@ class Anchors:
         with self._lock:
             position = self._positions.pop(store_id)
             del self._states[store_id]
+        if self.outside is not None:
+            self.outside.forget(store_id)
         self._write(position, self._record(KIND_FREE, position, _NOBODY, encode_state(None)), sync=False)
         with self._lock:
             self._free.append(position)
@@ -172,6 +177,11 @@ class Anchors:
             f"{self._path}: store {store_id.hex()} has no anchor, so nobody knows how old it is. Nothing was changed; "
             "restore this store from a snapshot."
         )
+
+    def states(self) -> dict[bytes, AnchorState]:
+        """Return the states of all stores that have one."""
+        with self._lock:
+            return {store_id: state for store_id, state in self._states.items() if state is not None}
 
     def sync(self) -> None:
         """Make every record durable."""
@@ -264,11 +274,21 @@ class StoreAnchor:
 
         Raises:
             StoreIOError: it could not be written; the former or this one is there.
+            OutsideAnchorConflictError: it was written, and another copy of this node is in use.
         """
         try:
             self._anchors._put(self._store_id, state, sync=sync)
         except NodeIOError as error:
             raise StoreIOError(str(error)) from error  # a store takes it for an error of its own writing
+        if self._anchors.outside is not None:
+            # CRASH: what is stated outside is durable inside already, the store's commit and, if synced, this anchor.
+            self._anchors.outside.store_anchored(self._store_id, state, sync=sync)
+
+    def outside(self) -> OutsideState | None:
+        """Return what the outside anchor says of this store, None where there is none or nothing was said."""
+        outside = self._anchors.outside
+        state = None if outside is None else outside.state_of(self._store_id)
+        return None if state is None else OutsideState(state, str(outside))
 
 
 @contextmanager

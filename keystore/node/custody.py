@@ -65,6 +65,11 @@ class Custody:
         """How often the keystore file was written."""
         return self._generation
 
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the keystore file in force."""
+        return self._fingerprint
+
     @contextmanager
     def held(self) -> Iterator[Self]:
         """Keep everything as it is inside the block: nothing is replaced, and no key is wiped.
@@ -84,6 +89,7 @@ class Custody:
 
         Raises:
             KeyFileWriteError: the next file could not be written; nothing was changed.
+            OutsideAnchorConflictError: another copy of this node is in use.
             NodeIOError: it is unknown which file is in force; open the node again.
         """
         with self.held():
@@ -106,6 +112,29 @@ class Custody:
                     self._replace(self.keystore, new)
             finally:
                 (former if self.master is new else new).wipe()
+
+    def state_outside(self) -> None:
+        """Tell the outside anchor, where there is one, which keystore file is in force.
+
+        Raises:
+            OutsideAnchorConflictError: another copy of this node is in use.
+        """
+        outside = self.anchors.outside
+        if outside is not None:
+            outside.keystore_in_force(self._generation, self._fingerprint)
+
+    def finish_outside(self) -> None:
+        """Try once more to state what could not be stated.
+
+        Raises:
+            OutsideAnchorUnreachableError: the outside anchor stays behind; all is safe inside.
+            OutsideAnchorConflictError: another copy of this node is in use.
+        """
+        outside = self.anchors.outside
+        if outside is not None:
+            outside.publish()
+            if outside.problem is not None:
+                raise outside.problem
 
     def close(self) -> None:
         """Wipe every key and close the anchors, when no change is under way."""
@@ -130,12 +159,15 @@ class Custody:
     def _replace(self, keystore: Keystore, master: MasterKey) -> None:
         if self.unsure:
             raise NodeClosedError(f"{self._path}: an earlier change failed half way. Open the node again.")
+        if self.anchors.outside is not None:
+            self.anchors.outside.require_alone()
         data = keyfile.seal(keystore, master, self._generation + 1, self._now_ns())
         keyfile.prepare(self._files, self._path, data)
         self._put_in_force(keyfile.fingerprint(data))
         self._generation += 1
         self.keystore, self.master = keystore, master
         self.unsure = False
+        self.state_outside()
 
     def _put_in_force(self, fingerprint: bytes) -> None:
         self.unsure = True

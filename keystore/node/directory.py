@@ -19,8 +19,8 @@ Invariants:
 import os
 import time
 import weakref
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -38,6 +38,10 @@ from keystore.node.layout import Layout
 from keystore.node.leftovers import unknown_files
 from keystore.node.lock import DirectoryLock
 from keystore.node.opening import Clock, initialize, new_directory, open_custody
+from keystore.node.outside import OutsideInfo
+from keystore.node.outside_attaching import attach, detach, outside_info
+from keystore.node.outside_choice import OutsideChoice, as_place
+from keystore.node.outside_places import Place
 from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.stores import Stores
 from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
@@ -85,6 +89,7 @@ class Node:
         *,
         name: str | None = None,
         volume_key: str | None = None,
+        outside_anchor: str | Place | None = None,
         files: Files | None = None,
         now_ns: Clock = time.time_ns,
     ) -> Self:
@@ -96,9 +101,10 @@ class Node:
             name: for people; default the directory's name.
             volume_key: URI of the platform key of a volume layer: all stores are encrypted a second time under it.
                 Without one the node has no such layer, and cannot be given one later.
+            outside_anchor: where to attach one, as `attach_outside_anchor`.
 
         Raises:
-            KeyUriError, InputError, NodeExistsError: nothing was changed.
+            KeyUriError, InputError, NodeExistsError, OutsideAnchorUnreachableError: nothing was changed.
             KmsError, KeyFileWriteError: there is no node, what was made of it is removed, and init may be run again.
         """
         layout = Layout(Path(directory).absolute())
@@ -106,9 +112,16 @@ class Node:
         require_name(name, "node")
         files = files or Files()
         volume_uri = parse(volume_key).text if volume_key is not None else None
+        place = None if outside_anchor is None else as_place(outside_anchor)
+        if place is not None:
+            place.numbers(bytes(16))  # it answers, or nothing is made
         with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
             volume = _generate_volume(volume_uri, connector)
-            return cls(layout, files, lock, initialize(layout, files, kms, name, now_ns, volume), connector, now_ns)
+            node = cls(layout, files, lock, initialize(layout, files, kms, name, now_ns, volume), connector, now_ns)
+        if place is not None:
+            with node._closed_by_error():
+                node.attach_outside_anchor(place)
+        return node
 
     @classmethod
     def open(
@@ -116,32 +129,46 @@ class Node:
         directory: str | os.PathLike[str],
         connector: KmsConnector,
         *,
+        outside_anchor: str | Place | None = None,
+        ignore_outside_anchor: bool = False,
         files: Files | None = None,
         now_ns: Clock = time.time_ns,
     ) -> Self:
         """Open a node: have its KMS unwrap the master key, and finish what a crash interrupted.
 
+        Args:
+            outside_anchor: where it must be; then a directory that names none is refused, such as a forged one or a
+                copy from before it was attached. By default where the node itself says.
+            ignore_outside_anchor: neither ask it nor state anything to it; for when its place is lost.
+
         Raises:
             NodeMissingError, NodeLockedError, KeyFileError, KmsError, WrongKeyError, VolumeKeyError,
-            AnchorsMissingError, AnchorsDamagedError: nothing was changed.
+            AnchorsMissingError, AnchorsDamagedError, OutsideAnchorError: nothing was changed.
         """
+        choice = OutsideChoice(outside_anchor, ignore_outside_anchor)
         layout, files = Layout(Path(directory).absolute()), files or Files()
         lock = DirectoryLock(layout.root)
         try:
-            custody = open_custody(layout, files, connector, now_ns)
+            custody = open_custody(layout, files, connector, now_ns, choice)
         except BaseException:
             lock.release()
             raise
         return cls(layout, files, lock, custody, connector, now_ns)
 
     def close(self) -> None:
-        """Close every store, wipe every key, give up the lock. May be called twice."""
+        """Close every store, wipe every key, give up the lock. May be called twice.
+
+        Raises:
+            StoreError: as `PageStore.close`; the node is closed all the same.
+            OutsideAnchorUnreachableError: all is safe inside, and the outside anchor is behind; it catches up later.
+        """
         if self._closed:
             return
         self._closed = True
         with ExitStack() as stack:
             stack.callback(self._lock.release)
             stack.callback(self._custody.close)
+            stack.callback(self._custody.finish_outside)
             stack.callback(self._stores.close)
 
     # -- what it is ---------------------------------------------------------------------------------------------------
@@ -312,6 +339,35 @@ class Node:
             progress(total, total)
         return NodeCheck(tuple(checks), tuple(unknown_files(self._layout, self._open().keystore)))
 
+    # -- outside anchor -----------------------------------------------------------------------------------------------
+
+    @property
+    def outside_anchor(self) -> OutsideInfo | None:
+        """What is known of the outside anchor; None where the node has none."""
+        return outside_info(self._open())
+
+    def attach_outside_anchor(
+        self, place: str | Place, *, each_commit: bool = False, replace: bool = False
+    ) -> OutsideInfo:
+        """State how far this node has come to a place that its disks' attacker cannot reach, now and from now on.
+
+        Durable on return. What is here now is taken for the truth: it was not compared with anything outside.
+
+        Args:
+            place: an absolute path of a directory that is there, or a URL of an object store.
+            each_commit: state every commit, and not only what is synced: one object for each commit.
+            replace: go on also where the place has statements of this node that this directory is behind.
+
+        Raises:
+            InputError: it is no place. OutsideAnchorError, KeyFileStaleError: it cannot be used. Nothing was changed.
+            KeyFileWriteError: the node could not be told; nothing was changed.
+        """
+        return attach(self._open(), place, each_commit=each_commit, replace=replace)
+
+    def detach_outside_anchor(self) -> None:
+        """Forget the outside anchor; what it has stays there. Durable on return; errors as `change_cmk`."""
+        detach(self._open())
+
     # -- keys ---------------------------------------------------------------------------------------------------------
 
     def rotate_master(self) -> Rotation:
@@ -373,6 +429,14 @@ class Node:
 
         custody.change_master(make_next)
         return made[0]
+
+    @contextmanager
+    def _closed_by_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _after_fork_in_child(self) -> None:
         if not self._closed:

@@ -31,6 +31,7 @@ from keystore.node.custody import Custody
 from keystore.node.layout import Layout
 from keystore.node.leftovers import finish_leftovers
 from keystore.node.lock import DirectoryLock
+from keystore.node.outside_choice import OutsideChoice, checked_outside, store_ids
 from keystore.node.places import require_outside
 
 Clock = Callable[[], int]
@@ -135,18 +136,21 @@ def initialize(
         raise
     try:
         write_first(layout, files, keystore, master, now_ns(), volume_key)
-        return _take_over(layout, files, keyfile.load(files, layout.keystore), master, keystore, now_ns, volume_key)
+        loaded = keyfile.load(files, layout.keystore)
+        return _take_over(layout, files, loaded, master, keystore, now_ns, volume_key, OutsideChoice())
     except BaseException:
         _wipe(master, keystore, volume_key)
         raise
 
 
-def open_custody(layout: Layout, files: Files, connector: KmsConnector, now_ns: Clock) -> Custody:
+def open_custody(
+    layout: Layout, files: Files, connector: KmsConnector, now_ns: Clock, choice: OutsideChoice
+) -> Custody:
     """Unlock the keystore file through its KMS and check it against the anchors. The caller has the lock.
 
     Raises:
         NodeMissingError, KeyFileError, KmsError, WrongKeyError, VolumeKeyError, AnchorsMissingError,
-        AnchorsDamagedError: nothing was changed.
+        AnchorsDamagedError, OutsideAnchorError: nothing was changed.
     """
     loaded = _load(layout, files)
     kms = connector(loaded.head.wrapped.key_id)
@@ -157,7 +161,7 @@ def open_custody(layout: Layout, files: Files, connector: KmsConnector, now_ns: 
     volume_key = None
     try:
         volume_key = _open_volume(layout, files, keystore, connector)
-        return _take_over(layout, files, loaded, master, keystore, now_ns, volume_key)
+        return _take_over(layout, files, loaded, master, keystore, now_ns, volume_key, choice)
     except OSError as error:
         _wipe(master, keystore, volume_key)
         raise NodeIOError(f"{layout.root}: opening failed: {error.strerror}. Nothing was lost; try again.") from error
@@ -194,14 +198,18 @@ def _take_over(
     keystore: Keystore,
     now_ns: Clock,
     volume_key: VolumeKey | None,
+    choice: OutsideChoice,
 ) -> Custody:
-    stores = [record.store_id for database in keystore.databases.values() for record in database.stores.values()]
-    anchors = Anchors.open(files, layout.anchors, keystore.anchor_key, loaded.head.node_id, stores)
+    outside = checked_outside(choice, loaded, keystore)
+    node_id, stores = loaded.head.node_id, store_ids(keystore)
+    anchors = Anchors.open(files, layout.anchors, keystore.anchor_key, node_id, stores)
     try:
         custody = Custody(files, layout.keystore, anchors, loaded, master, keystore, now_ns, volume_key)
         files.remove(temporary_path(layout.anchors))
         files.remove(temporary_path(layout.volume))
         finish_leftovers(files, layout, keystore)
+        anchors.outside = outside
+        custody.state_outside()
     except BaseException:
         anchors.close()
         raise

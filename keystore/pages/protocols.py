@@ -1,7 +1,7 @@
 """What a page store needs from outside: a file, data keys, and an anchor. Small, so that tests can replace each."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from keystore.crypto.secret import SecretKey
 
@@ -71,3 +71,19 @@ class Anchor(Protocol):
 
     def store(self, state: AnchorState, *, sync: bool) -> None:
         """Put `state` in place of the former; durable on return if `sync`."""
+
+
+@dataclass(frozen=True)
+class OutsideState:
+    """A state of which an anchor in another place, called `place`, knows."""
+
+    state: AnchorState
+    place: str
+
+
+@runtime_checkable
+class OutsideWitness(Protocol):
+    """An anchor that knows, besides, what was stated outside the reach of who can write to the disk."""
+
+    def outside(self) -> OutsideState | None:
+        """Return what was stated last, or None if nothing was."""

@@ -15,7 +15,7 @@ from keystore.pages.chain import Link, Scan, Scanner
 from keystore.pages.checkpoint import write_checkpoint, write_header
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.pagemap import PageMap
-from keystore.pages.protocols import Anchor, AnchorState, DataKeys
+from keystore.pages.protocols import Anchor, AnchorState, DataKeys, OutsideState, OutsideWitness
 from keystore.pages.sessions import SessionTable
 from keystore.pages.slot_index import SlotIndex
 from keystore.pages.slots import SlotMap
@@ -37,6 +37,9 @@ def recover(
     anchored = anchor.load() if anchor is not None else None
     if anchored is not None:
         _compare_anchor(name, scan, anchored)
+    stated = anchor.outside() if isinstance(anchor, OutsideWitness) else None
+    if stated is not None:
+        _compare_outside(name, scan, stated)
     sessions = SessionTable(name, scan.header.store_id, keys)
     try:
         state = _load(name, file, anchor, scan, sessions)
@@ -93,6 +96,23 @@ def _compare_anchor(name: str, scan: Scan, anchored: AnchorState) -> None:
         raise StoreDivergedError(
             f"store {name} has another commit {anchored.sequence} than the one acknowledged: it is another branch of "
             "the store's history. Nothing was written. Put the right file back, or restore a snapshot"
+        )
+
+
+def _compare_outside(name: str, scan: Scan, stated: OutsideState) -> None:
+    """Step 7, for an outside anchor. It may be behind the header, if its place could not be reached for some time."""
+    state, place = stated.state, stated.place
+    if state.sequence > scan.sequence or state.epoch > scan.header.epoch:
+        raise StoreRolledBackError(
+            f"store {name} was rolled back: it ends at commit {scan.sequence} of opening {scan.header.epoch}, and the "
+            f"outside anchor {place} has seen commit {state.sequence} of opening {state.epoch}. Nothing was written. "
+            "Put the newer file back, or restore a snapshot"
+        )
+    if scan.tag_at(state.sequence) not in (None, state.tag):
+        raise StoreDivergedError(
+            f"store {name} has another commit {state.sequence} than the one that the outside anchor {place} has seen: "
+            "it is another branch of the store's history. Nothing was written. Put the right file back, or restore a "
+            "snapshot"
         )
 
 

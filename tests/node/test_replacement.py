@@ -1,5 +1,6 @@
 """Replacing the keystore file, with the power cut before every single operation, and every disk that may be left."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from keystore.kms.connect import connect
 from keystore.kms.protocol import Kms
 from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
+from keystore.node.outside import OutsideAnchor
+from keystore.node.outside_places import DirectoryPlace
 from keystore.pages.protocols import AnchorState
 from tests.node.simulated_files import PowerCut, SimulatedFiles
 
@@ -118,6 +121,33 @@ def test_change_that_returned_survives_a_power_cut(kms: Kms, change: Change) -> 
     change(custody, kms)
     for left in files.after_power_cut():
         assert state(open_node(left, kms)) == state(custody)
+
+
+@pytest.mark.parametrize("change", [rotate, rotate_twice, add_database])
+def test_nothing_is_stated_outside_that_a_power_cut_can_take_back(kms: Kms, change: Change, tmp_path: Path) -> None:
+    start = fresh(kms)
+    at, stated = 0, 0
+    while True:
+        (tmp_path / str(at)).mkdir()
+        files, place = start.after_kill(), DirectoryPlace(tmp_path / str(at))
+        custody = open_node(files, kms)
+        outside = OutsideAnchor(place, custody.keystore.anchor_key, NODE_ID)
+        custody.anchors.outside = outside
+        custody.state_outside()
+        files.operations, files.cut_at = 0, at
+        with contextlib.suppress(PowerCut):
+            change(custody, kms)
+            break
+        for left in files.after_power_cut():
+            loaded = keyfile.load(left, KEYSTORE)
+            OutsideAnchor(place, custody.keystore.anchor_key, NODE_ID).check(
+                loaded.head.file_generation, loaded.fingerprint, ()
+            )
+            stated = max(stated, outside.info.number)
+        at += 1
+        assert at < 50
+    assert outside.info.number == (3 if change is rotate_twice else 2)
+    assert stated == outside.info.number - 1
 
 
 def test_opening_may_be_cut_as_well(kms: Kms) -> None:

@@ -1,0 +1,70 @@
+"""The outside anchor on the command line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from keystore.cli import exits
+from tests.cli.conftest import Made
+from tests.cli.running import keystore
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    (tmp_path / "outside").mkdir()
+    return tmp_path / "outside"
+
+
+def test_a_node_is_made_with_an_outside_anchor_and_a_copy_put_back_is_refused(
+    tmp_path: Path, key: str, outside: Path
+) -> None:
+    node, source = tmp_path / "node", tmp_path / "source"
+    source.write_bytes(b"x")
+    run = keystore("init", node, "--key", key, "--outside-anchor", outside, "--json")
+    assert (run.code, run.json["outside_anchor"]["place"]) == (exits.OK, str(outside))
+    shutil.copytree(node, tmp_path / "old")
+    assert keystore("import", node, "db/f", source).code == exits.OK
+    assert str(outside) in keystore("ls", node).out
+    shutil.rmtree(node)
+    (tmp_path / "old").rename(node)
+    run = keystore("ls", node, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "KeyFileStaleError")
+    run = keystore("--ignore-outside-anchor", "ls", node)
+    assert run.code == exits.OK
+    assert f"{outside}, not asked" in run.out
+
+
+def test_attach_status_and_detach(made: Made, outside: Path) -> None:
+    run = keystore("outside-anchor", "status", made.node)
+    assert (run.code, "none" in run.out) == (exits.OK, True)
+    run = keystore("outside-anchor", "attach", made.node, outside, "--each-commit", "--json")
+    assert run.code == exits.OK
+    assert run.json["outside_anchor"] == {
+        "place": str(outside),
+        "each_commit": True,
+        "statement": 2,
+        "written": run.json["outside_anchor"]["written"],
+        "problem": None,
+        "ignored": False,
+    }
+    run = keystore("outside-anchor", "status", made.node)
+    assert "statement 2 of" in run.out
+    run = keystore("outside-anchor", "detach", made.node, "--json")
+    assert (run.code, run.json["outside_anchor"]) == (exits.OK, None)
+
+
+@pytest.mark.parametrize("named_by", ["option", "environment"])
+def test_a_node_without_one_is_refused_where_a_place_is_named(made: Made, outside: Path, named_by: str) -> None:
+    option = ("--outside-anchor", str(outside)) if named_by == "option" else ()
+    env = {"KEYSTORE_OUTSIDE_ANCHOR": str(outside)} if named_by == "environment" else {}
+    run = keystore(*option, "ls", made.node, "--json", env=env)
+    assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "OutsideAnchorMissingError")
+
+
+def test_a_place_that_is_away_is_told(made: Made, outside: Path) -> None:
+    assert keystore("outside-anchor", "attach", made.node, outside).code == exits.OK
+    shutil.rmtree(outside)
+    run = keystore("ls", made.node)
+    assert run.code == exits.ERROR
+    assert "cannot be reached" in run.err

@@ -1,0 +1,505 @@
+"""An outside anchor tells what the anchors beside the data cannot: that everything was put back, or forged, at once."""
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from keystore.errors import (
+    InputError,
+    KeyFileStaleError,
+    KeystoreError,
+    OutsideAnchorConflictError,
+    OutsideAnchorDamagedError,
+    OutsideAnchorMissingError,
+    OutsideAnchorUnreachableError,
+    StoreRolledBackError,
+)
+from keystore.kms.protocol import KmsConnector
+from keystore.node.directory import Node
+from keystore.node.outside import KEPT
+from keystore.node.outside_places import DirectoryPlace, ObjectPlace, Place
+
+PAGE_BYTES = 4096
+
+
+@pytest.fixture(params=["directory", "memory", "local objects"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    (tmp_path / "outside").mkdir()
+    places: dict[str, Callable[[], Place]] = {
+        "directory": lambda: DirectoryPlace(tmp_path / "outside"),
+        "memory": lambda: ObjectPlace(MemoryStore(), "memory"),
+        "local objects": lambda: ObjectPlace(LocalStore(tmp_path / "outside"), "local objects"),
+    }
+    return places[request.param]()
+
+
+@pytest.fixture
+def directory_place(tmp_path: Path) -> DirectoryPlace:
+    (tmp_path / "outside").mkdir()
+    return DirectoryPlace(tmp_path / "outside")
+
+
+class Unplugged:
+    """A place that is there until it is unplugged; counts what is put."""
+
+    def __init__(self, place: Place) -> None:
+        self._place, self.works, self.puts = place, True, 0
+        self.loses_answers = False
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    def _require(self) -> None:
+        if not self.works:
+            raise OutsideAnchorUnreachableError("the outside anchor is unplugged. Nothing was changed; plug it in.")
+
+    def numbers(self, node_id: bytes) -> list[int]:
+        self._require()
+        return self._place.numbers(node_id)
+
+    def put(self, node_id: bytes, number: int, data: bytes) -> bool:
+        self._require()
+        self.puts += 1
+        written = self._place.put(node_id, number, data)
+        if self.loses_answers:
+            raise OutsideAnchorUnreachableError("the outside anchor did not answer. Nothing was changed; try again.")
+        return written
+
+    def get(self, node_id: bytes, number: int) -> bytes:
+        self._require()
+        return self._place.get(node_id, number)
+
+    def remove(self, node_id: bytes, number: int) -> None:
+        self._require()
+        self._place.remove(node_id, number)
+
+
+@pytest.fixture
+def unplugged(directory_place: DirectoryPlace) -> Unplugged:
+    return Unplugged(directory_place)
+
+
+def write(node: Node, fill: bytes = b"x", commits: int = 1) -> None:
+    with node.using_store("d", "f") as store:
+        for _ in range(commits):
+            store.commit({0: fill * PAGE_BYTES})
+
+
+def make(directory: Path, cmk: str, connect: KmsConnector, place: Place) -> None:
+    """Make a node with an outside anchor and one file, and close it."""
+    with Node.init(directory, cmk, connect, outside_anchor=place) as node:
+        node.import_file("d", "f", io.BytesIO(b"y" * PAGE_BYTES), page_size=PAGE_BYTES)
+
+
+def contents(node: Node) -> bytes:
+    out = io.BytesIO()
+    node.export_file("d", "f", out)
+    return out.getvalue()
+
+
+# -- what it detects --------------------------------------------------------------------------------------------------
+
+
+def test_a_node_goes_through_its_life_under_an_outside_anchor(
+    directory: Path, cmk: str, other_cmk: str, connect: KmsConnector, place: Place
+) -> None:
+    make(directory, cmk, connect, place)
+    for fill in (b"1", b"2"):
+        with Node.open(directory, connect, outside_anchor=place) as node:
+            write(node, fill, 3)
+            node.rotate_master()
+            node.import_file("d", fill.decode(), io.BytesIO(b"z"))
+            node.change_cmk(other_cmk)
+            node.drop_file("d", fill.decode())
+    with Node.open(directory, connect, outside_anchor=place) as node:
+        assert contents(node) == b"2" * PAGE_BYTES
+        info = node.outside_anchor
+    assert info is not None
+    assert (info.problem, info.ignored) == (None, False)
+    numbers = place.numbers(node.node_id)
+    assert info.number == numbers[-1] or info.number == numbers[-1] - 1
+    assert len(numbers) <= KEPT
+
+
+@pytest.mark.parametrize("since", ["a commit", "an opening", "a rotation", "an import"])
+def test_a_whole_directory_put_back_is_refused(
+    since: str, directory: Path, cmk: str, connect: KmsConnector, place: Place, tmp_path: Path
+) -> None:
+    make(directory, cmk, connect, place)
+    shutil.copytree(directory, tmp_path / "old")
+    with Node.open(directory, connect, outside_anchor=place) as node:
+        if since == "a rotation":
+            node.rotate_master()
+        elif since == "an import":
+            node.import_file("d", "g", io.BytesIO(b"z"))
+        elif since == "a commit":
+            write(node)
+        else:
+            node.open_store("d", "f").close()
+    shutil.rmtree(directory)
+    (tmp_path / "old").rename(directory)
+    if since in ("a rotation", "an import"):
+        with pytest.raises(KeyFileStaleError, match="rolled back"):
+            Node.open(directory, connect, outside_anchor=place)
+        return
+    with Node.open(directory, connect, outside_anchor=place) as node:
+        with pytest.raises(StoreRolledBackError, match="outside anchor"):
+            node.open_store("d", "f")
+        assert [type(problem) for check in node.verify().stores for problem in check.problems] == [StoreRolledBackError]
+
+
+def test_a_store_put_back_with_its_own_anchor_is_refused(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace
+) -> None:
+    """The limit of anchors that lie beside the data; the place is found by what the node itself says."""
+    make(directory, cmk, connect, directory_place)
+    store, anchors = next(directory.glob("databases/*/*.store")), directory / "anchors"
+    old, old_record = store.read_bytes(), anchors.read_bytes()[512:1024]
+    with Node.open(directory, connect) as node:
+        write(node)
+    store.write_bytes(old)
+    data = bytearray(anchors.read_bytes())
+    data[512:1024] = old_record
+    anchors.write_bytes(data)
+    with Node.open(directory, connect) as node, pytest.raises(StoreRolledBackError, match=str(directory_place)):
+        node.open_store("d", "f")
+    with Node.open(directory, connect, ignore_outside_anchor=True) as node:
+        assert contents(node) == b"y" * PAGE_BYTES  # without it nobody can tell
+
+
+def test_a_copy_from_before_it_was_attached_is_refused_where_the_place_is_named(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace, tmp_path: Path
+) -> None:
+    Node.init(directory, cmk, connect).close()
+    shutil.copytree(directory, tmp_path / "old")
+    with Node.open(directory, connect) as node:
+        node.attach_outside_anchor(directory_place)
+    with pytest.raises(KeyFileStaleError, match="rolled back"):
+        Node.open(tmp_path / "old", connect, outside_anchor=directory_place)
+    Node.open(tmp_path / "old", connect).close()  # it knows of none: why the place has to be named
+
+
+def test_two_copies_of_a_node_do_not_state_to_one_anchor(
+    directory: Path, cmk: str, connect: KmsConnector, place: Place, tmp_path: Path
+) -> None:
+    make(directory, cmk, connect, place)
+    shutil.copytree(directory, tmp_path / "twin")
+    first = Node.open(directory, connect, outside_anchor=place)
+    second = Node.open(tmp_path / "twin", connect, outside_anchor=place)
+    write(first, b"1")
+    with pytest.raises(OutsideAnchorConflictError, match="another copy"):
+        write(second, b"2")
+    before = (second.directory / "keystore").read_bytes()
+    with pytest.raises(OutsideAnchorConflictError):
+        second.rotate_master()
+    assert (second.directory / "keystore").read_bytes() == before
+    info = second.outside_anchor
+    assert info is not None
+    assert "another copy" in (info.problem or "")
+    with pytest.raises(OutsideAnchorConflictError):
+        second.close()
+    write(first, b"3")
+    first.close()
+    with Node.open(directory, connect, outside_anchor=place) as node:
+        assert contents(node) == b"3" * PAGE_BYTES
+    with pytest.raises(StoreRolledBackError):
+        _open_all(tmp_path / "twin", connect, place)
+
+
+def _open_all(directory: Path, connect: KmsConnector, place: Place) -> None:
+    with Node.open(directory, connect, outside_anchor=place) as node:
+        for check in node.verify().stores:
+            for problem in check.problems:
+                raise problem
+
+
+# -- a place that is away ---------------------------------------------------------------------------------------------
+
+
+def test_a_place_that_is_away_refuses_an_opening_and_a_flag_goes_on(
+    directory: Path, cmk: str, connect: KmsConnector, unplugged: Unplugged
+) -> None:
+    make(directory, cmk, connect, unplugged)
+    puts, unplugged.works = unplugged.puts, False
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    with pytest.raises(OutsideAnchorUnreachableError):
+        Node.open(directory, connect, outside_anchor=unplugged)
+    assert {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()} == before
+    with Node.open(directory, connect, outside_anchor=unplugged, ignore_outside_anchor=True) as node:
+        write(node, b"2")
+        assert node.outside_anchor is not None
+        assert node.outside_anchor.ignored
+    unplugged.works = True
+    assert unplugged.puts == puts
+    with Node.open(directory, connect, outside_anchor=unplugged) as node:
+        assert contents(node) == b"2" * PAGE_BYTES
+
+
+def test_a_place_that_goes_away_stops_nothing_and_is_caught_up_with(
+    directory: Path, cmk: str, connect: KmsConnector, unplugged: Unplugged, tmp_path: Path
+) -> None:
+    make(directory, cmk, connect, unplugged)
+    node = Node.open(directory, connect, outside_anchor=unplugged)
+    unplugged.works = False
+    write(node, b"2", 3)
+    node.rotate_master()
+    assert node.outside_anchor is not None
+    assert "unplugged" in (node.outside_anchor.problem or "")
+    with pytest.raises(OutsideAnchorUnreachableError):
+        node.close()
+    unplugged.works = True
+    with Node.open(directory, connect, outside_anchor=unplugged) as node:
+        shutil.copytree(directory, tmp_path / "old")
+        assert node.outside_anchor is not None
+        assert node.outside_anchor.problem is None
+        assert contents(node) == b"2" * PAGE_BYTES
+        node.rotate_master()
+    with pytest.raises(KeyFileStaleError):
+        Node.open(tmp_path / "old", connect, outside_anchor=unplugged)
+
+
+def test_an_answer_that_was_lost_is_no_conflict(
+    directory: Path, cmk: str, connect: KmsConnector, unplugged: Unplugged
+) -> None:
+    make(directory, cmk, connect, unplugged)
+    with Node.open(directory, connect, outside_anchor=unplugged) as node:
+        unplugged.loses_answers = True
+        write(node, b"2")
+        assert node.outside_anchor is not None
+        assert "did not answer" in (node.outside_anchor.problem or "")
+        unplugged.loses_answers = False
+        write(node, b"3")
+        assert node.outside_anchor.problem is None
+    with Node.open(directory, connect, outside_anchor=unplugged) as node:
+        assert contents(node) == b"3" * PAGE_BYTES
+
+
+def test_a_share_that_is_not_mounted_is_away_and_never_made(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace, tmp_path: Path
+) -> None:
+    make(directory, cmk, connect, directory_place)
+    directory_place.path.rename(tmp_path / "unmounted")
+    with pytest.raises(OutsideAnchorUnreachableError, match="no such directory"):
+        Node.open(directory, connect)
+    assert not directory_place.path.exists()
+    with pytest.raises(OutsideAnchorUnreachableError):
+        Node.init(tmp_path / "new", cmk, connect, outside_anchor=directory_place)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_place_with_nothing_of_this_node_is_missing(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace, tmp_path: Path
+) -> None:
+    make(directory, cmk, connect, directory_place)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OutsideAnchorMissingError, match="never attached"):
+        Node.open(directory, connect, outside_anchor=str(tmp_path / "empty"))
+
+
+# -- a place that lies ------------------------------------------------------------------------------------------------
+
+
+def statement_files(place: DirectoryPlace) -> list[Path]:
+    return sorted(path for path in place.path.rglob("*") if path.is_file())
+
+
+def test_every_changed_byte_of_the_last_statement_is_told(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace
+) -> None:
+    make(directory, cmk, connect, directory_place)
+    last = statement_files(directory_place)[-1]
+    data = last.read_bytes()
+    for at in range(0, len(data), 5):
+        last.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        with pytest.raises((OutsideAnchorDamagedError, KeyFileStaleError)):
+            Node.open(directory, connect)
+    for length in (0, 47, len(data) - 1):
+        last.write_bytes(data[:length])
+        with pytest.raises(OutsideAnchorDamagedError):
+            Node.open(directory, connect)
+    last.write_bytes(data)
+    Node.open(directory, connect).close()
+
+
+def test_a_statement_under_the_number_of_another_is_told(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace
+) -> None:
+    make(directory, cmk, connect, directory_place)
+    *_, former, last = statement_files(directory_place)
+    shutil.copyfile(former, last.with_name(f"{int(last.name) + 1:020d}"))
+    with pytest.raises(OutsideAnchorDamagedError, match="it is statement"):
+        Node.open(directory, connect)
+
+
+# -- attaching and detaching ------------------------------------------------------------------------------------------
+
+
+def test_attaching_detaching_and_moving(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace, tmp_path: Path
+) -> None:
+    with Node.init(directory, cmk, connect) as node:
+        assert node.outside_anchor is None
+        info = node.attach_outside_anchor(str(directory_place), each_commit=True)
+        assert (info.place, info.each_commit) == (str(directory_place), True)
+    with Node.open(directory, connect) as node:
+        assert node.outside_anchor is not None
+        assert node.outside_anchor.each_commit
+        node.detach_outside_anchor()
+        assert node.outside_anchor is None
+        node.rotate_master()
+    statements = len(statement_files(directory_place))
+    with Node.open(directory, connect) as node:
+        node.rotate_master()
+    assert len(statement_files(directory_place)) == statements
+    with pytest.raises(OutsideAnchorMissingError, match="this node has none"):
+        Node.open(directory, connect, outside_anchor=directory_place)
+    with Node.open(directory, connect) as node:
+        assert node.attach_outside_anchor(directory_place).number == statements + 2
+        (tmp_path / "moved").mkdir()
+        node.attach_outside_anchor(str(tmp_path / "moved"))
+        statements = len(statement_files(directory_place))
+        node.rotate_master()
+        assert len(statement_files(directory_place)) == statements
+
+
+def test_a_directory_that_is_behind_is_attached_again_on_demand_only(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace, tmp_path: Path
+) -> None:
+    """As after a restore from a backup of the directory: somebody has decided that the old state is to count."""
+    make(directory, cmk, connect, directory_place)
+    shutil.copytree(directory, tmp_path / "backup")
+    with Node.open(directory, connect) as node:
+        write(node)
+        node.rotate_master()
+    with Node.open(tmp_path / "backup", connect, ignore_outside_anchor=True) as node:
+        with pytest.raises(KeyFileStaleError):
+            node.attach_outside_anchor(directory_place)
+        node.attach_outside_anchor(directory_place, replace=True)
+        write(node, b"9")
+    with Node.open(tmp_path / "backup", connect) as node:
+        assert contents(node) == b"9" * PAGE_BYTES
+    with pytest.raises(KeystoreError):
+        _open_all(directory, connect, directory_place)
+
+
+@pytest.mark.parametrize("place", ["relative/path", "", "nonsense://x", "s3://"])
+def test_what_is_no_place_is_refused(place: str, directory: Path, cmk: str, connect: KmsConnector) -> None:
+    with pytest.raises(InputError):
+        Node.init(directory, cmk, connect, outside_anchor=place)
+    assert not directory.exists()
+
+
+def test_a_place_inside_the_node_is_refused(node: Node) -> None:
+    (node.directory / "outside").mkdir()
+    with pytest.raises(InputError, match="inside the node"):
+        node.attach_outside_anchor(str(node.directory / "outside"))
+    assert node.outside_anchor is None
+
+
+# -- when it is written -----------------------------------------------------------------------------------------------
+
+
+def test_how_often_it_is_written(directory: Path, cmk: str, connect: KmsConnector, unplugged: Unplugged) -> None:
+    make(directory, cmk, connect, unplugged)
+
+    def puts(action: Callable[[Node], object]) -> int:
+        before = unplugged.puts
+        with Node.open(directory, connect, outside_anchor=unplugged) as node:
+            action(node)
+        return unplugged.puts - before
+
+    assert puts(lambda node: None) == 0
+    assert puts(lambda node: node.open_store("d", "f").close()) == 1  # the new epoch
+    assert puts(lambda node: write(node, commits=20)) == 2  # and the checkpoint at close
+    assert puts(lambda node: node.rotate_master()) == 1
+    with Node.open(directory, connect) as node:
+        node.attach_outside_anchor(unplugged, each_commit=True)
+    assert puts(lambda node: write(node, commits=20)) == 21
+
+
+# -- crashes ----------------------------------------------------------------------------------------------------------
+
+
+class Copier:
+    """Copies a node directory before and after each statement: what a process that is killed there leaves."""
+
+    def __init__(self, place: Place, directory: Path, to: Path) -> None:
+        self._place, self._directory, self._to = place, directory, to
+        self.left: list[tuple[Path, int]] = []
+
+    def numbers(self, node_id: bytes) -> list[int]:
+        return self._place.numbers(node_id)
+
+    def get(self, node_id: bytes, number: int) -> bytes:
+        return self._place.get(node_id, number)
+
+    def put(self, node_id: bytes, number: int, data: bytes) -> bool:
+        self._keep(number - 1)
+        written = self._place.put(node_id, number, data)
+        self._keep(number)
+        return written
+
+    def remove(self, node_id: bytes, number: int) -> None:
+        """Everything is kept, as at a place without the right to remove."""
+
+    def _keep(self, number: int) -> None:
+        to = self._to / str(len(self.left))
+        shutil.copytree(self._directory, to)
+        self.left.append((to, number))
+
+
+class Upto:
+    """A place as it was when it had `last` statements."""
+
+    def __init__(self, place: Place, last: int) -> None:
+        self._place, self._last = place, last
+        self._more: dict[int, bytes] = {}
+
+    def numbers(self, node_id: bytes) -> list[int]:
+        return [number for number in self._place.numbers(node_id) if number <= self._last] + sorted(self._more)
+
+    def get(self, node_id: bytes, number: int) -> bytes:
+        return self._more.get(number) or self._place.get(node_id, number)
+
+    def put(self, node_id: bytes, number: int, data: bytes) -> bool:
+        if number <= self._last or number in self._more:
+            return False
+        self._more[number] = data
+        return True
+
+    def remove(self, node_id: bytes, number: int) -> None:
+        """As above."""
+
+
+def test_a_kill_between_inside_and_outside_leaves_a_node_that_opens(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace, tmp_path: Path
+) -> None:
+    (tmp_path / "left").mkdir()
+    copier = Copier(directory_place, directory, tmp_path / "left")
+    with Node.init(directory, cmk, connect) as node:
+        node.attach_outside_anchor(copier, each_commit=True)
+        node.import_file("d", "f", io.BytesIO(b"y" * PAGE_BYTES), page_size=PAGE_BYTES)
+        write(node, b"1", 2)
+        node.rotate_master()
+        node.drop_file("d", "f")
+    opened = 0
+    for left, last in copier.left:
+        if last == 0:
+            continue  # before the first statement there is nothing outside
+        place = Upto(directory_place, last)
+        with Node.open(left, connect, ignore_outside_anchor=True) as node:
+            attached = node.outside_anchor is not None
+        if not attached:  # killed before the keystore file named the place
+            with pytest.raises(OutsideAnchorMissingError, match="this node has none"):
+                Node.open(left, connect, outside_anchor=place)
+            continue
+        with Node.open(left, connect, outside_anchor=place) as node:
+            assert [check.problems for check in node.verify().stores] in ([], [()])
+            node.rotate_master()
+        with Node.open(left, connect, outside_anchor=place) as node:
+            opened += 1
+    assert opened > 15

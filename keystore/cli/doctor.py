@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from keystore.crypto.locked import MEMORY, MemoryStatus
 from keystore.kms.endpoints import aws_endpoint, grpc_endpoint, is_url
 
 LIBRARIES = (
@@ -35,6 +36,9 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
     flags = _cpu_flags()
     problems = [problem] if problem else []
     notes = []
+    memory = MEMORY.status()
+    if memory.locked < memory.size:
+        notes.append("memory for keys cannot be locked: keys may be swapped out; raise RLIMIT_MEMLOCK (ulimit -l)")
     if kernel_name == "portable":
         notes.append("the native extension is not installed: pages are sealed by the portable kernel, which is slower")
     if "aes" not in flags:
@@ -55,6 +59,7 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
         "cpu_flags": flags,
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "page_kernel": kernel_name,
+        "key_memory": _describe_memory(memory),
         "openssl": _openssl(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "kms_endpoint": endpoint,
@@ -84,6 +89,11 @@ def _try_kernel() -> tuple[str, str]:
         return KERNEL.name, "" if right else "the page kernel does not open what it sealed"
     except ImportError as error:
         return "none", f"the page kernel cannot be loaded: {error}"
+
+
+def _describe_memory(status: MemoryStatus) -> str:
+    swapped = "locked" if status.locked == status.size else "not locked"
+    return f"{swapped}, {'in no core dump' if status.undumped == status.size else 'dumped'}"
 
 
 def _cpu_info(*names: str) -> str:

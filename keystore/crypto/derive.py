@@ -20,9 +20,10 @@ COMMITMENT_BYTES = 16
 def derive(key: SecretKey, salt: bytes, purpose: str, *context: bytes, length: int = 32) -> SecretKey:
     """Derive `length` bytes (at most 8160) from `key` for `purpose`, bound to `context`."""
     info = encode_fields(purpose.encode(), *context)
-    out = HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(key.view())
+    hkdf = HKDF(algorithm=SHA256(), length=length, salt=salt, info=info)
+    derived = SecretKey.filled(length, lambda out: hkdf.derive_into(key.view(), out))
     key.check()
-    return SecretKey(out)
+    return derived
 
 
 def derive_committed(

@@ -1,12 +1,16 @@
 """One type for key bytes: hidden from `repr`, pickles and comparisons, and wiped when done.
 
+Key bytes lie in memory that is neither swapped out nor dumped, where the system allows that (`keystore.crypto.locked`).
+
 Leaves to others: what a key is for. Python may have copied the bytes before they came here, and the libraries keep
 expanded keys of their own; docs/THREAT_MODEL.md states that limit.
 """
 
 import hmac
-import secrets
+from collections.abc import Callable
 from typing import NoReturn, Self
+
+from keystore.crypto.locked import MEMORY, fill_with_random
 
 
 class SecretKey:
@@ -20,18 +24,27 @@ class SecretKey:
 
     def __init__(self, key: bytes | bytearray | memoryview) -> None:
         """Copy `key`; the caller's copy stays the caller's to wipe."""
-        self._bytes = bytearray(key)
+        self._bytes = MEMORY.take(memoryview(key).nbytes)
+        self._bytes[:] = key
         self._wiped = False
 
     @classmethod
     def generate(cls, length: int = 32) -> Self:
         """Take `length` bytes from the operating system's generator."""
-        return cls(secrets.token_bytes(length))
+        return cls.filled(length, fill_with_random)
+
+    @classmethod
+    def filled(cls, length: int, fill: Callable[[memoryview], object]) -> Self:
+        """Let `fill` write `length` bytes where they stay, so that no copy of them is left anywhere else."""
+        key = cls.__new__(cls)
+        key._bytes, key._wiped = MEMORY.take(length), False
+        fill(key._bytes)
+        return key
 
     def view(self) -> memoryview:
         """Return the bytes, read-only and uncopied. Do not keep it longer than the call it is for."""
         self.check()
-        return memoryview(self._bytes).toreadonly()
+        return self._bytes.toreadonly()
 
     def wipe(self) -> None:
         """Overwrite the bytes with zeros. May be called twice."""

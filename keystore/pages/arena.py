@@ -3,12 +3,13 @@
 An entry names one version of one page, so a frame never goes stale; the least recently used one makes room.
 """
 
-import contextlib
 import mmap
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+
+from keystore.crypto.locked import keep_out_of_dumps
 
 
 class Arena:
@@ -18,8 +19,7 @@ class Arena:
         frames = max(1, capacity_bytes // page_size)
         self._page_size = page_size
         self._memory = mmap.mmap(-1, frames * page_size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError, AttributeError):
-            self._memory.madvise(mmap.MADV_DONTDUMP)
+        keep_out_of_dumps(self._memory)
         self._view = memoryview(self._memory)
         self._frames: OrderedDict[bytes, int] = OrderedDict()
         self._pinned: dict[int, int] = {}

@@ -49,10 +49,13 @@ def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes,
     numbers, counts = np.unique(entries["session"][entries["slot"] != 0], return_counts=True)
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         state.sessions.count(number, count)
-    state.pages.apply(replaced.cut)
-    state.pages.apply(body.changes)
-    state.sequence, state.last_tag, state.time_ns = sequence, tag, body.time_ns
-    state.page_count, state.byte_length = body.page_count, body.byte_length
+    with state.map_lock:
+        state.torn = True
+        state.pages.apply(replaced.cut)
+        state.pages.apply(body.changes)
+        state.sequence, state.last_tag, state.time_ns = sequence, tag, body.time_ns
+        state.page_count, state.byte_length = body.page_count, body.byte_length
+        state.torn = False
     state.next_place, state.later_place = body.next_place, body.later_place
     state.records += 1
     state.record_bytes += layout.BLOCK_BYTES + body.changes.nbytes

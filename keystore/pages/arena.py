@@ -3,6 +3,7 @@
 An entry names one version of one page, so a frame never goes stale; the least recently used one makes room.
 """
 
+import contextlib
 import mmap
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ class Arena:
         self._free = list(range(frames - 1, -1, -1))
         self._used = 0
         """Frames below this one may hold something; the others were never touched and take no memory."""
+        self._lent: dict[int, memoryview] = {}
+        self._wiped = False
         self._lock = Lock()
 
     def read_into(self, entry: bytes, buffer: memoryview) -> bool:
@@ -45,27 +48,46 @@ class Arena:
 
     @contextmanager
     def view(self, entry: bytes, page: bytes) -> Iterator[memoryview]:
-        """Lend a read-only view of the page, in its frame while that is pinned, else of `page` itself."""
+        """Lend a read-only view of the page, in its frame while that is pinned, else of `page` itself.
+
+        Raises:
+            ValueError: at the end of the block, if the arena was wiped meanwhile.
+        """
         with self._lock:
             frame = self._frames.get(entry)
             if frame is None:
                 frame = self._put(entry, page)
+            view = memoryview(page) if frame is None else self._frame(frame).toreadonly()
+            self._lent[id(view)] = view
+            wiped_before = self._wiped
             if frame is not None:
                 self._pinned[frame] = self._pinned.get(frame, 0) + 1
-        view = memoryview(page) if frame is None else self._frame(frame).toreadonly()
         try:
             yield view
         finally:
-            view.release()
+            self._take_back(view, frame)
+        if self._wiped and not wiped_before:
+            raise ValueError("the page was wiped while it was lent")
+
+    def _take_back(self, view: memoryview, frame: int | None) -> None:
+        with self._lock:
+            del self._lent[id(view)]
             if frame is not None:
-                with self._lock:
-                    self._pinned[frame] -= 1
-                    if not self._pinned[frame]:
-                        del self._pinned[frame]
+                self._pinned[frame] -= 1
+                if not self._pinned[frame]:
+                    del self._pinned[frame]
+        view.release()
 
     def wipe(self) -> None:
-        """Overwrite every frame with zeros; nothing is kept from now on."""
+        """Overwrite every frame with zeros; nothing is kept from now on, and views that are lent are released.
+
+        A view that something else was made of (a slice, an array) stays, and shows zeros.
+        """
         with self._lock:
+            self._wiped = True
+            for view in self._lent.values():
+                with contextlib.suppress(BufferError):
+                    view.release()
             self._frames.clear()
             self._free = []
             used = self._view[: self._used * self._page_size]

@@ -188,7 +188,8 @@ def write_checkpoint(
         state.store_anchor(sync=True)
         under_way.no_return()
         slots.accept()
-        state.pages.fold(pages)
+        with state.map_lock:
+            state.pages.fold(pages)
         state.sessions_tree, state.slots_tree, state.table_rows = sessions_tree, slots_tree, len(numbers)
         slots.dirty.clear()
         state.records = state.record_bytes = 0

@@ -8,6 +8,7 @@ Invariants:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,19 +42,30 @@ class Change:
     page_count: int
     byte_length: int
 
+    @classmethod
+    def of(cls, pages: Mapping[int, Buffer | None], page_count: int, byte_length: int) -> Self:
+        """Part pages and holes, in ascending order."""
+        ordered = sorted(pages)
+        sealed = [(page_no, data) for page_no in ordered if (data := pages[page_no]) is not None]
+        return cls(sealed, [page_no for page_no in ordered if pages[page_no] is None], page_count, byte_length)
+
 
 def check_change(
-    state: StoreState, pages: Mapping[int, Buffer | None], page_count: int | None, byte_length: int | None
-) -> Change:
-    """Check a commit before anything is touched.
+    state: StoreState,
+    ends: tuple[int, int],
+    pages: Mapping[int, Buffer | None],
+    page_count: int | None,
+    byte_length: int | None,
+) -> tuple[int, int]:
+    """Check a commit, to a store that ends at `ends`, before anything is touched; return its new ends.
 
     Raises:
         PageRangeError: a page number is negative, beyond the limit, or beyond the new `page_count`.
         InputError: a page has not exactly `page_size` bytes, or there are too many.
     """
     end = max(pages, default=-1) + 1
-    count = max(state.page_count, end) if page_count is None else page_count
-    length = state.byte_length if byte_length is None else byte_length
+    count = max(ends[0], end) if page_count is None else page_count
+    length = ends[1] if byte_length is None else byte_length
     if min(pages, default=0) < 0 or not 0 <= count <= layout.PAGES_MAX or end > count:
         low, high = min(pages, default=0), max(pages, default=0)
         raise PageRangeError(
@@ -70,9 +82,7 @@ def check_change(
                 f"store {state.name}: page {page_no} has {memoryview(data).nbytes} bytes; this store's pages have "
                 f"{state.page_size}. Nothing was changed"
             )
-    ordered = sorted(pages)
-    sealed = [(page_no, data) for page_no in ordered if (data := pages[page_no]) is not None]
-    return Change(sealed, [page_no for page_no in ordered if pages[page_no] is None], count, length)
+    return count, length
 
 
 def commit(state: StoreState, change: Change) -> int:

@@ -44,33 +44,33 @@ class GuardedFile:
             ) from error
 
     def write(self, offset: int, data: Buffer) -> None:
-        self._check()
+        self.check()
         try:
             self._file.write(offset, data)
         except OSError as error:
             raise self._refusal(error, "a write") from error
 
     def extend(self, size: int) -> None:
-        self._check()
+        self.check()
         try:
             self._file.extend(size)
         except OSError as error:
             raise self._refusal(error, "growing the file") from error
 
     def truncate(self, size: int) -> None:
-        self._check()
+        self.check()
         try:
             self._file.truncate(size)
         except OSError as error:
             raise self._refusal(error, "cutting the file") from error
 
     def sync(self) -> None:
-        self._check()
+        self.check()
         try:
             self._file.sync()
         except OSError as error:
             self.poison = f"a sync failed ({error.strerror})"
-            raise self._unknown() from error
+            raise self.unknown() from error
 
     def evict(self, offset: int, length: int) -> None:
         self._file.evict(offset, length)
@@ -94,14 +94,16 @@ class GuardedFile:
                 raise
             self.poison = self.poison or f"writing {what} was cut off ({type(error).__name__})"
             if isinstance(error, StoreError):
-                raise self._unknown() from error
+                raise self.unknown() from error
             raise
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise if the outcome of an earlier change is unknown."""
         if self.poison is not None:
-            raise self._unknown()
+            raise self.unknown()
 
-    def _unknown(self) -> CommitUnknownError:
+    def unknown(self) -> CommitUnknownError:
+        """Return the error for a change whose outcome `poison` leaves unknown."""
         return CommitUnknownError(
             f"store {self._name}: {self.poison}, so it is unknown whether the last commit is durable; all earlier ones "
             "are. Close the store and open it again to learn it"

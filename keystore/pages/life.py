@@ -1,8 +1,10 @@
-"""Whether an open store may be used: not closed, not in a forked child, not damaged. And the lock on its state."""
+"""Whether an open store may be used: not closed, not in a forked child, not damaged. And the lock of its writers."""
 
-from threading import RLock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition, RLock
 
-from keystore.errors import StoreClosedError, StoreDamagedError, StoreForkedError
+from keystore.errors import StoreClosedError, StoreDamagedError, StoreForkedError, StoreIOError
 
 
 class Life:
@@ -10,7 +12,7 @@ class Life:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.lock = RLock()
+        self._new_lock()
         self.closed = False
         self.forked = False
         self.damage: StoreDamagedError | None = None
@@ -39,4 +41,27 @@ class Life:
     def after_fork_in_child(self) -> None:
         """Another thread may have held the lock at the fork; its copy here would stay locked for ever."""
         self.forked = True
+        self._new_lock()
+
+    @contextmanager
+    def unless_closed(self) -> Iterator[None]:
+        """Let what fails inside the block, because the store is closed meanwhile, say that."""
+        try:
+            yield
+        except (ValueError, StoreIOError, StoreDamagedError):  # a key that was wiped, a file that was closed
+            self.check()
+            raise
+
+    def has_lock(self) -> bool:
+        """Tell whether the calling thread has the lock."""
+        try:
+            self._owned.notify()  # nobody waits for it: it refuses a thread that has not its lock
+        except RuntimeError:
+            return False
+        return True
+
+    def _new_lock(self) -> None:
         self.lock = RLock()
+        """Held by who changes the store, or needs it unchanged, also while the disk is waited for. Readers do not take
+        it: what they look at changes under `StoreState.map_lock`."""
+        self._owned = Condition(self.lock)

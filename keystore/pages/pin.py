@@ -9,18 +9,19 @@ import numpy as np
 from keystore.errors import StoreDamagedError
 from keystore.format.entry import EntryArray, U64Array
 from keystore.format.record import SessionRecord
+from keystore.pages.life import Life
 from keystore.pages.pagemap import PageMap
-from keystore.pages.reading import Batch, UnreadableError, read_batch
+from keystore.pages.reading import Batch, UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
 
 
 class Pin:
     """Made by `PageStore.pin`; a context manager. Slots it reaches are not used again before it is released."""
 
-    def __init__(self, state: StoreState, check: Callable[[Batch], None], release: Callable[[], None]) -> None:
-        """Pin `state`, right after a checkpoint; `check` opens a batch, `release` gives its slots back."""
-        self._file, self._pages = state.file, PageMap(state.pages.tree)
-        self._check, self._release = check, release
+    def __init__(self, state: StoreState, life: Life, release: Callable[[], None]) -> None:
+        """Pin `state`, right after a checkpoint; `release` gives its slots back."""
+        self._file, self._pages, self._keys = state.file, PageMap(state.pages.tree), state.sessions
+        self._life, self._release = life, release
         self._sessions = [record for record, _ in state.sessions.rows()]
         self.store_name, self.store_id, self.page_size = state.name, state.store_id, state.page_size
         self.page_count, self.byte_length = state.page_count, state.byte_length
@@ -35,18 +36,33 @@ class Pin:
 
         Raises:
             StoreDamagedError: a page or a node of the map is damaged; the batch that it belongs to is not yielded.
+            StoreClosedError: the store was closed meanwhile.
         """
-        for page_nos, entries in self._pages.batches(self.page_count):
+        for page_nos, entries in self._leaves():
             for at in range(0, len(page_nos), pages_per_batch):
                 yield self._read(page_nos[at : at + pages_per_batch], entries[at : at + pages_per_batch])
 
+    def _leaves(self) -> Iterator[tuple[U64Array, EntryArray]]:
+        leaves = self._pages.batches(self.page_count)
+        while True:
+            self._life.check()
+            with self._life.unless_closed():
+                leaf = next(leaves, None)
+            if leaf is None:
+                return
+            yield leaf
+
     def _read(self, page_nos: U64Array, entries: EntryArray) -> Batch:
+        self._life.check()
         try:
-            batch = read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries))
-            self._check(batch)
-            return batch
+            with self._life.unless_closed():
+                batch = read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries))
+                plain = open_batch(self._keys, self.page_size, batch)
         except UnreadableError as error:
+            self._life.check()
             raise StoreDamagedError(self.store_name, "page", int(page_nos[error.index]), str(error)) from None
+        plain[:] = bytes(len(plain))
+        return batch
 
     def release(self) -> None:
         """Let the store use the slots again; may be called twice."""

@@ -25,7 +25,7 @@ from keystore.pages.state import StoreState
 from keystore.pages.writer import Writer
 
 BATCH_BYTES = 1 << 20
-"""LIMIT: bytes of pages sealed anew under one hold of the lock; readers and writers wait so long."""
+"""LIMIT: bytes of pages sealed anew under one hold of the lock; writers wait so long."""
 LEAVES_MAX = 64
 """LIMIT: leaves of the map looked at under one hold of the lock."""
 PASSES_MAX = 3

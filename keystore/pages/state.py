@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from threading import Lock
 
 from keystore.format import layout
 from keystore.format.block import Prelude
@@ -16,7 +17,11 @@ from keystore.pages.tree import Tree
 
 @dataclass
 class StoreState:
-    """Everything that changes while a store is open; guarded by the store's lock."""
+    """Everything that changes while a store is open; guarded by the store's lock.
+
+    `pages`, both ends and `sequence` are what readers look at: they change under `map_lock` as well, in one step for
+    each record, after its sync.
+    """
 
     name: str
     store_id: bytes
@@ -46,6 +51,10 @@ class StoreState:
     records: int = 0
     record_bytes: int = 0
     pins: int = 0
+    map_lock: Lock = field(default_factory=Lock)
+    """Held to look entries up, and while a durable record or a new tree takes its place; never while one is synced."""
+    torn: bool = False
+    """A signal hit while `map_lock` was held for a change: what readers look at is of no commit."""
 
     def prelude(self, kind: int, session: Session, sequence: int) -> Prelude:
         """Return the clear part of a new block; lengths and nonce are filled in when it is sealed."""

@@ -4,7 +4,9 @@
         store.commit({0: first, 7: second})
         assert store.read(7) == second
 
-Threads may share a store: many readers, one writer at a time. One process has it open at a time.
+Threads may share a store: many readers and many writers. Readers see a commit once it is durable and never wait for
+the disk that a writer waits for; writers that come together share a record and a sync. One process has it open at a
+time.
 
 Leaves to others: where data keys come from (`keystore.keys`), and files of any length on it (`keystore.pages.file`).
 
@@ -21,6 +23,7 @@ import weakref
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 from keystore.errors import InputError, KeystoreError, StoreDamagedError
@@ -181,11 +184,17 @@ class PageStore:
         self._reader.read_into(page_no, buffer)
 
     def read_many(self, page_nos: Sequence[int]) -> list[bytes]:
-        """Return several pages, in the order asked for; adjacent ones are read together. Errors as `read`."""
+        """Return several pages of one commit, in the order asked for; adjacent ones are read together.
+
+        Errors as `read`.
+        """
         return self._reader.read_many(page_nos)
 
     def view(self, page_no: int) -> AbstractContextManager[memoryview]:
-        """Lend a read-only view of a page, valid inside the `with` block. Errors as `read`."""
+        """Lend a read-only view of a page, valid inside the `with` block. Errors as `read`.
+
+        Where the store is closed inside the block, the view is released and the block ends with StoreClosedError.
+        """
         return self._reader.view(page_no)
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -205,7 +214,8 @@ class PageStore:
             byte_length: the user's own length.
 
         Returns:
-            The sequence of this commit, or of the latest one if there was nothing to change.
+            The sequence of this commit, or of the latest one if there was nothing to change. Threads that commit
+            together may get the same one: then they are in one record, in the order in which they came.
 
         Raises:
             PageRangeError, InputError, StoreFullError, StoreIOError, StoreDamagedError: nothing changed.
@@ -240,7 +250,7 @@ class PageStore:
             self._life.check()
             self._writer.checkpoint_now()
             self._state.pins += 1
-            return Pin(self._state, self._reader.check_opens, self._unpin)
+            return Pin(self._state, self._life, self._unpin)
 
     def reseal(
         self,
@@ -304,7 +314,7 @@ class PageStore:
                 self._state.space.slots.release_pinned()
 
     def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """Read and check everything the store reaches, from the disk; writers wait meanwhile.
+        """Read and check everything the store reaches, from the disk; writers wait meanwhile, readers do not.
 
         Damage is in the report, not raised.
         """
@@ -341,12 +351,15 @@ class PageStore:
 
     def _forget(self) -> None:
         with contextlib.ExitStack() as ending:
+            ending.enter_context(self._state.map_lock)  # whoever looks something up has done so
             ending.callback(self._reader.wipe)
             ending.callback(self._state.blocks.forget_all)
             ending.callback(self._state.sessions.wipe)
 
     def _after_fork_in_child(self) -> None:
         self._life.after_fork_in_child()
+        self._state.map_lock = Lock()
+        self._writer.after_fork_in_child()
         self._reader.after_fork_in_child()
         self._state.sessions.after_fork_in_child()
         self._forget()

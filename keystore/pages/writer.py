@@ -7,8 +7,10 @@ import numpy as np
 from keystore.errors import StoreDamagedError
 from keystore.format.record import CHANGE, SessionRecord
 from keystore.pages.checkpoint import write_checkpoint
-from keystore.pages.commit import Change, adopt, check_change, commit
+from keystore.pages.commit import Change, adopt, commit
+from keystore.pages.group import Group, Request
 from keystore.pages.life import Life
+from keystore.pages.line import Line
 from keystore.pages.protocols import Buffer
 from keystore.pages.reading import Batch, UnreadableError, open_batch
 from keystore.pages.state import StoreState
@@ -24,6 +26,11 @@ class Writer:
 
     def __init__(self, state: StoreState, life: Life) -> None:
         self._state, self._life = state, life
+        self._line = Line()
+
+    def after_fork_in_child(self) -> None:
+        """The threads in line do not run here."""
+        self._line = Line()
 
     def commit(
         self,
@@ -32,16 +39,58 @@ class Writer:
         page_count: int | None = None,
         byte_length: int | None = None,
     ) -> int:
-        """Change pages, and the ends, in one atomic step; see `PageStore.commit`."""
+        """Change pages, and the ends, in one atomic step; see `PageStore.commit`.
+
+        A thread that has the lock of the store commits alone: what it read under the lock is still so.
+        """
+        request = Request(dict(pages or {}), page_count, byte_length)
+        if self._life.has_lock():
+            self._commit_alone(request)
+            return request.result()
+        try:
+            try:
+                if self._line.enter(request):
+                    self._lead()
+            finally:
+                self._line.leave(request)
+        except BaseException:
+            self._line.leave(request)  # a signal may have cut off the first
+            raise
+        return request.result()
+
+    def _lead(self) -> None:
         with self._life.lock:
-            self._life.check_writable()
-            state = self._state
-            change = check_change(state, pages or {}, page_count, byte_length)
-            same_ends = (change.page_count, change.byte_length) == (state.page_count, state.byte_length)
-            if not change.pages and not change.holes and same_ends:
-                return state.sequence
+            self._commit_group(self._line.gather(self._state, self._life))
+
+    def _commit_alone(self, request: Request) -> None:
+        group = Group(self._state, self._life)
+        group.add(request)
+        self._commit_group(group)
+
+    def _commit_group(self, group: Group) -> None:
+        """Commit, so that every request of the group is done; the caller has the lock."""
+        if not group.requests:
+            return
+        file = self._state.file
+        try:
+            file.check()
             self.checkpoint_if_due()
-            return commit(state, change)
+            sequence = commit(self._state, group.change())
+            for request in group.requests:
+                request.sequence = sequence
+        except Exception as error:
+            first, *others = group.requests
+            if others and file.poison is None:  # nothing changed: each for itself, to see whose fault it was
+                for request in group.requests:
+                    self._commit_alone(request)
+                return
+            first.error = error
+            for request in others:
+                request.error = file.unknown()
+        except BaseException:
+            if len(group.requests) > 1:
+                file.poison = file.poison or "a commit of several threads was cut off"
+            raise
 
     def adopt(self, sessions: Sequence[SessionRecord], batch: Batch) -> int:
         """Commit pages sealed in another store; see `PageStore.adopt`."""

@@ -1,18 +1,32 @@
 """A signal at any line of commit and checkpoint: the store stops, and the next opening has a whole state."""
 
+import contextlib
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from keystore.errors import KeystoreError
+from keystore.errors import CommitUnknownError, KeystoreError
 from keystore.pages.store import PageStore
 from tests.pages.stores import StaticKeys
+from tests.pages.threads import wait_until
 
-MODULES = ("commit.py", "checkpoint.py", "apply.py", "slots.py", "guarded.py", "log.py")
+MODULES = (
+    "commit.py",
+    "writer.py",
+    "group.py",
+    "line.py",
+    "checkpoint.py",
+    "apply.py",
+    "slots.py",
+    "guarded.py",
+    "log.py",
+)
 
 
 class Interrupter:
@@ -76,3 +90,49 @@ def test_a_signal_at_every_line_loses_nothing(tmp_path: Path, what: str) -> None
             assert again.verify().ok
         path.unlink()
     assert met > 20
+
+
+def test_a_signal_to_who_commits_for_others_loses_nothing(tmp_path: Path) -> None:
+    """The main thread leads a group of two and is interrupted; the other thread learns what became of its change."""
+    keys, old, new = StaticKeys(), b"a" * 4096, b"b" * 4096
+    made, unknown = 0, 0
+    with ThreadPoolExecutor(2) as pool:
+        for at in range(0, 4000, 23):
+            path = tmp_path / f"s{at}"
+            store = PageStore.create(path, name="s", keys=keys, page_size=4096)
+            store.commit(dict.fromkeys(range(9), old))
+            held, out = Event(), Event()
+            holder = pool.submit(hold, store, held, out)
+            assert held.wait(60)
+            follower = pool.submit(follow, store, out, new)
+            was_interrupted = interrupted(lambda: store.commit(dict.fromkeys(range(4), new)), at)  # noqa: B023
+            out.set()
+            holder.result(60)
+            error = follower.exception(60)
+            assert error is None or isinstance(error, CommitUnknownError)
+            made, unknown = made + (error is None), unknown + (error is not None)
+            with contextlib.suppress(CommitUnknownError):
+                store.commit({8: b"c" * 4096})
+            store.close()
+            with PageStore.open(path, name="s", keys=keys) as again:
+                pages = again.read_many(range(9))
+                assert pages[:4] in ([old] * 4, [new] * 4)
+                assert pages[4:8] == [new] * 4 if error is None else pages[4:8] in ([old] * 4, [new] * 4)
+                assert again.verify().ok
+            path.unlink()
+            if not was_interrupted:
+                break
+    assert made > 3
+    assert unknown > 10
+
+
+def hold(store: PageStore, held: Event, out: Event) -> None:
+    """Keep the lock of the store until two are in line, or the first one was interrupted before."""
+    with store._life.lock:
+        held.set()
+        wait_until(lambda: len(store._writer._line) == 2 or out.is_set())
+
+
+def follow(store: PageStore, out: Event, page: bytes) -> None:
+    wait_until(lambda: len(store._writer._line) == 1 or out.is_set())
+    store.commit(dict.fromkeys(range(4, 8), page))

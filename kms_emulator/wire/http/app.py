@@ -153,12 +153,18 @@ class App:
 async def _drop(scope: Event, receive: Receive) -> None:
     """End the connection without an answer."""
     scope[ABORT_KEY]()
-    await receive()  # returns once the connection is gone; before that uvicorn would answer in our place
+    await _gone(receive)  # before that uvicorn would answer in our place
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the connection ends; what still comes of the request, also one that came as a whole, is not it."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _until_gone(wait: Callable[[], Awaitable[None]], receive: Receive) -> None:
     """Wait as asked, but not longer than the client does."""
-    waiting, leaving = asyncio.ensure_future(wait()), asyncio.ensure_future(receive())
+    waiting, leaving = asyncio.ensure_future(wait()), asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:

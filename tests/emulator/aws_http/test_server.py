@@ -15,8 +15,10 @@ from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
 
+from kms_emulator.calls import CallFilter
 from kms_emulator.cli import serve
 from kms_emulator.cli.exits import UNUSABLE, CommandError
+from kms_emulator.model.faults import Fault, FaultKind
 from kms_emulator.model.material import Material
 from kms_emulator.wire.http import app as http_app
 from kms_emulator.wire.http.app import ABORT_KEY, App, Event
@@ -165,6 +167,17 @@ def test_a_body_that_does_not_come_is_refused(url: str, monkeypatch: pytest.Monk
         answer = received(connection)
     assert answer.count(b"HTTP/1.1 408 ") == 1
     assert b"RequestTimeoutException" in answer
+
+
+def test_a_dropped_connection_has_no_answer_and_leaves_nothing_in_the_log(
+    url: str, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.core.faults.add(Fault(FaultKind.CLOSE))
+    with socket.create_connection(address_of(url), WAIT_MAX_S) as connection:
+        connection.sendall(HALF_SENT.replace(b": 10", b": 2").replace(b"Expect", b"X-None") + b"}")
+        assert received(connection) == b""
+    assert caplog.records == []
+    assert [call.outcome for call in running.core.calls.select(CallFilter())] == ["ConnectionClosed"]
 
 
 def test_port_in_use_is_told(tmp_path: Path) -> None:

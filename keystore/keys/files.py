@@ -1,4 +1,4 @@
-"""The file operations on which the durability of the small files rests: keystore file and anchors.
+"""The file operations on which durability rests outside page stores: keystore file, anchors, snapshots.
 
 One class, so that tests can put a crash at every one of them. Errors come out as `OSError`.
 """
@@ -34,7 +34,7 @@ class Files:
         """Return a descriptor of an existing file, for reading and writing."""
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data`; not durable before `sync`."""
         done = 0
         while done < len(data):
@@ -58,9 +58,13 @@ class Files:
         """Remove a file, if it is there."""
         path.unlink(missing_ok=True)
 
-    def make_directory(self, path: Path) -> None:
-        """Make a directory for its owner only, if it is not there."""
-        path.mkdir(mode=0o700, exist_ok=True)
+    def make_directory(self, path: Path, *, exist_ok: bool = True) -> None:
+        """Make a directory for its owner only, if it is not there; durable after its parent is synced.
+
+        Raises:
+            FileExistsError: something is there, and is no directory or was not to be.
+        """
+        path.mkdir(mode=0o700, exist_ok=exist_ok)
 
     def sync_directory(self, path: Path) -> None:
         """Return once the names in a directory are durable."""

@@ -13,11 +13,9 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from keystore.durable import sync_directory
 from keystore.errors import PathMissingError, SnapshotDamagedError, SnapshotError, SnapshotMissingError
 from keystore.format.manifest import MANIFEST_BYTES_MAX, PackObject
 from keystore.keys.files import Files
@@ -80,24 +78,27 @@ class SnapshotTarget(Protocol):
 
 
 class _LocalPackWriter:
-    def __init__(self, file: FileIO) -> None:
-        self._file, self._digest, self._bytes = file, hashlib.sha256(), 0
+    def __init__(self, files: Files, fd: int) -> None:
+        self._files, self._fd = files, fd
+        self._digest, self._bytes = hashlib.sha256(), 0
 
     def write(self, data: bytes | memoryview) -> None:
-        _write_all(self._file, data)
+        self._files.write(self._fd, self._bytes, data)
         self._digest.update(data)
         self._bytes += len(data)
 
     def finish(self) -> tuple[int, bytes]:
-        os.fsync(self._file.fileno())
+        self._files.sync(self._fd)
         return self._bytes, self._digest.digest()
 
 
 class LocalTarget:
     """Snapshots in a directory of this machine."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], files: Files | None = None) -> None:
+        """`files` does what has to be durable."""
         self.path = Path(path)
+        self._files = files or Files()
 
     def __str__(self) -> str:
         return str(self.path)
@@ -115,33 +116,41 @@ class LocalTarget:
 
     def begin(self, snapshot_id: bytes) -> None:
         with self._errors("write"):
-            new = not self.path.exists()
             try:
-                self.path.mkdir(mode=0o700, exist_ok=True)
+                self._files.make_directory(self.path)
             except FileNotFoundError:
                 raise PathMissingError.parent_of(self.path) from None
-            if new:
-                sync_directory(self.path.parent)
-            self._place(snapshot_id).mkdir(mode=0o700)
+            # CRASH: also where it was there: who made it may have died before its name was durable. A parent that may
+            # not be read is none that we made it in.
+            with contextlib.suppress(PermissionError):
+                self._files.sync_directory(self.path.parent)
+            self._files.make_directory(self._place(snapshot_id), exist_ok=False)
 
     @contextlib.contextmanager
     def create_pack(self, snapshot_id: bytes, pack_id: bytes) -> Iterator[PackWriter]:
-        path = self._place(snapshot_id) / _pack_name(pack_id)
-        with self._errors("write"), _create(path) as file:
-            yield _LocalPackWriter(file)
+        with self._errors("write"), self._created(self._place(snapshot_id) / _pack_name(pack_id)) as fd:
+            yield _LocalPackWriter(self._files, fd)
 
     def publish(self, snapshot_id: bytes, manifest: bytes) -> None:
         place = self._place(snapshot_id)
         temporary = place / f"{MANIFEST}.new"
         with self._errors("write"):
-            with _create(temporary) as file:
-                _write_all(file, manifest)
-                os.fsync(file.fileno())
+            with self._created(temporary) as fd:
+                self._files.write(fd, 0, manifest)
+                self._files.sync(fd)
             # CRASH: the names of the packs and the place itself are durable before a manifest can name them.
-            sync_directory(place)
-            sync_directory(self.path)
-            temporary.rename(place / MANIFEST)
-            sync_directory(place)
+            self._files.sync_directory(place)
+            self._files.sync_directory(self.path)
+            self._files.rename(temporary, place / MANIFEST)
+            self._files.sync_directory(place)
+
+    @contextlib.contextmanager
+    def _created(self, path: Path) -> Iterator[int]:
+        fd = self._files.create(path)
+        try:
+            yield fd
+        finally:
+            self._files.close(fd)
 
     def discard(self, snapshot_id: bytes) -> None:
         place = self._place(snapshot_id)
@@ -221,18 +230,3 @@ def _is_foreign(entry: os.DirEntry[str]) -> bool:
     except OSError:
         return False  # it may be one: reading its manifest tells
     return MANIFEST not in names and not all(name.endswith(".pack") or name == f"{MANIFEST}.new" for name in names)
-
-
-def _create(path: Path) -> FileIO:
-    """Create a file for its owner only; never one that exists.
-
-    Unbuffered: a forked child that unwinds must have nothing to write into the parent's file.
-    """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    return os.fdopen(fd, "wb", buffering=0)
-
-
-def _write_all(file: FileIO, data: bytes | memoryview) -> None:
-    view, done = memoryview(data), 0
-    while done < len(view):
-        done += file.write(view[done:])

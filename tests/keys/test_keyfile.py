@@ -160,7 +160,7 @@ def test_directory_in_its_place_is_told(tmp_path: Path) -> None:
 
 
 class FullDisk(Files):
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         super().write(fd, offset, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
@@ -168,8 +168,8 @@ class FullDisk(Files):
 class ForgetfulDisk(Files):
     """Writes something else than it was given, and says nothing."""
 
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
-        super().write(fd, offset, data[:-1] + b"\0")
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
+        super().write(fd, offset, bytes(data[:-1]) + b"\0")
 
 
 @pytest.mark.parametrize(("disk", "reason"), [(FullDisk, "No space"), (ForgetfulDisk, "reads back differently")])

@@ -99,7 +99,7 @@ def test_no_two_writings_share_salt_or_nonce(tmp_path: Path, anchors: Anchors) -
 
 
 class NoSpace(Files):
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         raise OSError(28, "No space left on device")
 
 

@@ -18,7 +18,7 @@ class FullFiles(Files):
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         self.left -= 1
         if self.left < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

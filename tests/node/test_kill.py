@@ -33,7 +33,7 @@ class KillingFiles(Files):
         self._step()
         return super().create(path)
 
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         if self._left == 0 and len(data) > 512:
             super().write(fd, offset, data[: len(data) // 2])
         self._step()
@@ -51,9 +51,9 @@ class KillingFiles(Files):
         self._step()
         super().remove(path)
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path, *, exist_ok: bool = True) -> None:
         self._step()
-        super().make_directory(path)
+        super().make_directory(path, exist_ok=exist_ok)
 
     def sync_directory(self, path: Path) -> None:
         self._step()

@@ -136,7 +136,7 @@ class BrokenAnchors(Files):
 
     broken = False
 
-    def write(self, fd: int, offset: int, data: bytes | bytearray) -> None:
+    def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         if self.broken:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         super().write(fd, offset, data)

@@ -18,7 +18,7 @@ from keystore.node.custody import Custody
 from keystore.node.outside import OutsideAnchor
 from keystore.node.outside_places import DirectoryPlace
 from keystore.pages.protocols import AnchorState
-from tests.node.simulated_files import PowerCut, SimulatedFiles
+from tests.simulated_files import PowerCut, SimulatedFiles
 
 KEYSTORE, ANCHORS = Path("/node/keystore"), Path("/node/anchors")
 NODE_ID = b"n" * 16
@@ -103,7 +103,7 @@ def test_node_opens_whatever_a_power_cut_leaves(kms: Kms, change: Change) -> Non
             disks += 1
             seen.add(repr(state(opened)))
             assert repr(state(opened)) in allowed
-            assert temporary_path(KEYSTORE) not in left._names()
+            assert temporary_path(KEYSTORE) not in left.disk.names()
             assert len(opened.anchors.fingerprints) == 1
             rotate(opened, kms)
             assert open_node(left.after_kill(), kms).master.generation == opened.master.generation
@@ -178,6 +178,7 @@ def test_former_file_is_refused_once_the_next_one_is_in_force(kms: Kms) -> None:
     former = files.read(KEYSTORE, 1 << 20)
     rotate(open_node(files, kms), kms)
     fd = files.open(KEYSTORE)
-    files._contents[files._open[fd]].durable[:] = former
+    files.truncate(fd, 0)
+    files.write(fd, 0, former)
     with pytest.raises(KeyFileStaleError):
         open_node(files, kms)

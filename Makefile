@@ -37,8 +37,9 @@ test-system: $(VENV)/.dev ## Run the tests that need Debian packages or root; in
 soak: $(VENV)/.test ## Run the long forms: a 1 GiB file through the whole life of its keys
 	$(BIN)/pytest -m soak -s --timeout 3600
 
+CRASH_TESTS := tests/pages/test_crash.py tests/pages/test_faults.py tests/node/test_crash.py tests/snapshots/test_crash.py
 crash: $(VENV)/.test ## Open a million states that a crash can leave, or as many as: make crash CRASH_STATES=100000
-	CRASH_STATES=$(or $(CRASH_STATES),1000000) $(BIN)/pytest -n 2 tests/pages/test_crash.py tests/pages/test_faults.py
+	CRASH_STATES=$(or $(CRASH_STATES),1000000) $(BIN)/pytest -n 2 --timeout 7200 $(CRASH_TESTS)
 
 check: $(VENV)/.dev ## Lint, types, direction of imports, generated code
 	$(BIN)/ruff check .

@@ -111,14 +111,50 @@ class OsBlockFile:
 
 
 def lock_owner(fd: int) -> str:
-    """Say which process holds the flock on the file of `fd`, as far as the system tells."""
+    """Say which process holds the flock on the file of `fd`, and its program, as far as the system tells.
+
+    A flock belongs to the opened file, so a process that inherited the descriptor has it as long as it lives. Python's
+    own ways to fork and to start a program leave no such process: a store closes its file in a forked child
+    (`PageStore`), and a new program does not inherit it (O_CLOEXEC). Who forks by other means is named here.
+    """
     stat = os.fstat(fd)
     wanted = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
     try:
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
             if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == wanted:
-                return "this process" if int(fields[4]) == os.getpid() else f"process {fields[4]}"
+                return _describe(int(fields[4]), (stat.st_dev, stat.st_ino))
     except OSError:
         pass
     return "another process"
+
+
+def _describe(owner: int, file: tuple[int, int]) -> str:
+    if owner == os.getpid():
+        return "this process"
+    if (program := _program(owner)) is not None:
+        return f"process {owner} ({program})"
+    heirs = [pid for pid in _processes() if pid != os.getpid() and _has_open(pid, file)]
+    if not heirs:
+        return f"process {owner}" if owner > 0 else "another process"
+    return f"process {heirs[0]} ({_program(heirs[0])}), which inherited it from process {owner}"
+
+
+def _program(pid: int) -> str | None:
+    """Return the name of the program that a process runs, None where there is no such process here."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() if pid > 0 else None
+    except OSError:
+        return None
+
+
+def _processes() -> list[int]:
+    return sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+
+
+def _has_open(pid: int, file: tuple[int, int]) -> bool:
+    try:
+        stats = [path.stat() for path in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:  # another user's process, or one that ended meanwhile
+        return False
+    return any((stat.st_dev, stat.st_ino) == file for stat in stats)

@@ -19,7 +19,7 @@ from tests.pages.threads import PAGE_BYTES, TIMEOUT_S, wait_until
 
 PAGES = range(5)
 """Each commit writes the same to all of them."""
-COMMITS = 60
+COMMITS = 40
 
 
 def page(value: int) -> bytes:
@@ -84,7 +84,8 @@ class Shop:
     def _open(self, batches: object) -> int:
         state, pages = self.store._state, []
         for batch in batches:  # type: ignore[attr-defined]
-            plain = bytes(open_batch(state.sessions, PAGE_BYTES, batch))
+            with self.store._life.unless_closed():
+                plain = bytes(open_batch(state.sessions, PAGE_BYTES, batch))
             pages += [plain[at : at + PAGE_BYTES] for at in range(0, len(plain), PAGE_BYTES)]
         assert len(pages) == len(PAGES)
         return value_of(pages)
@@ -99,15 +100,16 @@ def test_every_read_is_of_a_commit_that_was_current(tmp_path: Path, writers: int
     before = store.sequence
     looks = (shop.pages, shop.pages, shop.one_page, shop.one_view, shop.pinned)
     with ThreadPoolExecutor(16) as pool:
-        others = [*(pool.submit(shop.read, look) for look in looks), pool.submit(shop.checkpoint)]
+        reading = [pool.submit(shop.read, look) for look in looks]
+        checkpoints = pool.submit(shop.checkpoint)
         writing = [pool.submit(shop.write, number) for number in range(1, writers + 1)]
         try:
             for future in writing:
                 future.result(TIMEOUT_S)
         finally:
             shop.over.set()
-        for future in others:
-            future.result(TIMEOUT_S)
+        checkpoints.result(TIMEOUT_S)
+        assert all(reader.result(TIMEOUT_S) > 1 for reader in reading)
     assert not_linear(shop.calls) is None
     assert COMMITS <= store.sequence - before <= writers * COMMITS
     assert sum(call.wrote for call in shop.calls) == writers * COMMITS + 1

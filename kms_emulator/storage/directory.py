@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +11,8 @@ from kms_emulator.storage.sqlite import SqliteStore
 
 DATABASE_NAME = "keys.sqlite"
 LOCK_NAME = "lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+"""SAFETY: the lock file is cut and written; a link in its place must not turn that against another file."""
 
 
 class DataDir:
@@ -28,19 +31,18 @@ class DataDir:
             DataDirError: it cannot be created, written or read.
         """
         self.path = path
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise DataDirError(
-                f"data directory {path} cannot be used: {error.strerror}. Name one that you may write to."
-            ) from error
-        try:
-            self._take_lock()
+        with ExitStack() as undone:
+            try:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._lock = os.open(path / LOCK_NAME, _LOCK_FLAGS, 0o600)
+                undone.callback(os.close, self._lock)
+                self._take_lock()
+            except OSError as error:
+                raise DataDirError(
+                    f"data directory {path} cannot be used: {error.strerror}. Name one that you may write to."
+                ) from error
             self.store = SqliteStore(path / DATABASE_NAME, secret)
-        except BaseException:
-            os.close(self._lock)
-            raise
+            undone.pop_all()
 
     def _take_lock(self) -> None:
         try:

@@ -310,17 +310,21 @@ class SqliteStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if _UNREADABLE in str(error):  # its text goes on with what the column holds, which may be a secret
+                raise DataDirDamagedError(f"{self._path}: a text in it is not UTF-8; nothing was changed") from None
             kind = DataDirError if isinstance(error, sqlite3.OperationalError) else DataDirDamagedError
             raise kind(f"{self._path}: {error}; the change did not happen") from error
         except OSError as error:
             raise DataDirError(f"{self._path} cannot be opened: {error.strerror}") from error
         except (KeyError, TypeError, ValueError) as error:
-            raise DataDirDamagedError(f"{self._path} holds a document that cannot be read: {error!r}") from error
+            text = f"{self._path} holds a document that cannot be read: {type(error).__name__}: {error}"
+            raise DataDirDamagedError(text) from error
 
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "recursive_triggers=ON")
 """The last one lets a row that another takes the place of be told to the digest."""
 
+_UNREADABLE = "Could not decode to UTF-8"
 _IDENTITY = ("application_id", "user_version")
 _DIGEST = ("sealing", "digest")
 _TABLES = ("aliases", "materials", "grants", "keys", "folders", "settings", "identities", "credentials")

@@ -1,6 +1,8 @@
 """The SQLite store: everything comes back, destroyed material does not, and a strange or used directory is refused."""
 
+import os
 import sqlite3
+import traceback
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from kms_emulator.model import lifecycle
 from kms_emulator.model.keys import Key, KeyKind, Schedule
 from kms_emulator.model.material import Material, RsaPadding
 from kms_emulator.model.registry import Registry
-from kms_emulator.storage.directory import DATABASE_NAME, DataDir
+from kms_emulator.storage.directory import DATABASE_NAME, LOCK_NAME, DataDir
 from kms_emulator.storage.errors import DataDirDamagedError, DataDirError, DataDirInUseError
 
 
@@ -160,3 +162,32 @@ def test_closed_store_refuses(tmp_path: Path) -> None:
     with pytest.raises(DataDirError, match="closed"):
         registry.put(lifecycle.disable(key, 9))
     assert registry.key("r", "k") == key
+
+
+def test_a_lock_file_that_is_something_else_is_refused_unchanged(tmp_path: Path) -> None:
+    other, data = tmp_path / "other", tmp_path / "data"
+    other.write_text("important")
+    data.mkdir()
+    (data / LOCK_NAME).symlink_to(other)
+    with pytest.raises(DataDirError, match="cannot be used"):
+        DataDir(data)
+    assert other.read_text() == "important"
+    (data / LOCK_NAME).unlink()
+    os.mkfifo(data / LOCK_NAME)
+    with pytest.raises(DataDirError, match="cannot be used"):
+        DataDir(data)
+    (data / LOCK_NAME).unlink()
+    DataDir(data).close()
+
+
+@pytest.mark.parametrize("document", ["CAST(x'FF' || document AS TEXT)", "x'FF' || document", "document || 'x'"])
+def test_a_damaged_document_is_not_repeated(tmp_path: Path, document: str) -> None:
+    data, registry = opened(tmp_path)
+    with data:
+        registry.put(lifecycle.describe(symmetric(registry), {"note": "canary"}, 9))
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as db:
+        db.execute(f"UPDATE keys SET document = {document}")
+    db.close()
+    with DataDir(tmp_path) as data, pytest.raises(DataDirDamagedError) as caught:
+        data.store.load()
+    assert "canary" not in "".join(traceback.format_exception(caught.value))

@@ -1,5 +1,6 @@
 """Arguments that several commands take."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,24 @@ class FileNameType(click.ParamType[tuple[str, str]]):
         return database, name
 
 
+class RateType(click.ParamType[float]):
+    """Bytes a second, with a decimal unit or without."""
+
+    name = "rate"
+    _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}  # noqa: RUF012
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([kKMG]?B?)", str(value))
+        rate = float(found[1]) * self._UNITS[found[2].upper()] if found and found[2].upper() in self._UNITS else 0.0
+        if not rate:
+            self.fail(f"{value!r} is no rate above zero, such as 500000, 800kB or 20MB", param, ctx)
+        return rate
+
+
 PATH = PathType()
+RATE = RateType()
 NODE = click.argument("node", type=PATH)
 TARGET = click.argument("target", type=PATH)
 FILE_NAME = click.argument("file_name", metavar="DATABASE/NAME", type=FileNameType())

@@ -12,6 +12,7 @@ from typing import NoReturn
 import rich_click as click
 
 from keystore.cli import exits
+from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
 from keystore.cli.machine_commands import doctor, inspect
@@ -56,20 +57,9 @@ def cli(**_: object) -> None:
 
 
 for command in (
-    demo,
-    init,
-    import_,
-    export_,
-    ls,
-    verify,
-    rotate_master,
-    change_cmk,
-    rewrap_volume,
-    outside_anchor,
-    snapshot,
-    keys,
-    inspect,
-    doctor,
+    *(demo, init, import_, export_, ls, verify),
+    *(rotate_master, change_cmk, rewrap_volume, outside_anchor, data_key, reseal, shred),
+    *(snapshot, keys, inspect, doctor),
 ):
     cli.add_command(command)
 

@@ -98,10 +98,15 @@ class Custody:
                 self._replace(keystore, self.master)
             return keystore
 
-    def change_master(self, make_next: Callable[[MasterKey], MasterKey]) -> None:
+    def change_master(
+        self,
+        make_next: Callable[[MasterKey], MasterKey],
+        contents: Callable[[Keystore], Keystore] = lambda keystore: keystore,
+    ) -> None:
         """Put what `make_next` makes of the master key in force, and wipe the former; errors as `change`.
 
-        One after the other: who comes second is given what the first one made. `make_next` may ask the KMS.
+        One after the other: who comes second is given what the first one made. `make_next` may ask the KMS. What
+        `contents` makes of the contents comes in force with the new key, in the same file.
         """
         with self._changing_master:
             with self.held():
@@ -109,7 +114,7 @@ class Custody:
             new = make_next(former)
             try:
                 with self.held():
-                    self._replace(self.keystore, new)
+                    self._replace(contents(self.keystore), new)
             finally:
                 (former if self.master is new else new).wipe()
 

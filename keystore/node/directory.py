@@ -19,7 +19,7 @@ Invariants:
 import os
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from keystore.keys.volume import VolumeKey, generate_volume
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.custody import Custody
+from keystore.node.key_life import KeyLife
 from keystore.node.layout import Layout
 from keystore.node.leftovers import unknown_files
 from keystore.node.lock import DirectoryLock
@@ -43,6 +44,7 @@ from keystore.node.outside_attaching import attach, detach, outside_info
 from keystore.node.outside_choice import OutsideChoice, as_place
 from keystore.node.outside_places import Place
 from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
+from keystore.node.shredding import Shredder, ShredReceipt
 from keystore.node.stores import Stores
 from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
 from keystore.node.volume import VolumeInfo, rewrap_volume, volume_info
@@ -60,6 +62,7 @@ class Node:
     Attributes:
         directory: where it lies.
         node_id: 16 random bytes, the same for ever; part of what the KMS binds.
+        key_life: what needs its data keys, and how they end.
     """
 
     def __init__(
@@ -74,6 +77,9 @@ class Node:
         self._layout, self._files, self._lock = layout, files, lock
         self._custody, self._connector = custody, connector
         self._stores = Stores(layout, files, custody, lock, now_ns)
+        self._now_ns = now_ns
+        self.key_life = KeyLife(custody, self._stores, now_ns)
+        self._shredder = Shredder(layout, files, custody, self._stores, connector, now_ns)
         self._closed = False
         _OPEN.add(self)
         self.directory, self.node_id = layout.root, custody.master.node_id
@@ -395,7 +401,7 @@ class Node:
         A store that is open takes it with its next session.
         """
         self._open()
-        changed = self._stores.change_database(database, lambda former: former.with_new_generation(time.time_ns()))
+        changed = self._stores.change_database(database, lambda former: former.with_new_generation(self._now_ns()))
         with self.held():
             return _database_info(changed)
 
@@ -414,6 +420,11 @@ class Node:
         return rewrap_volume(
             self._layout, self._files, self._open(), key_uri, self._connector, connector or self._connector
         )
+
+    def shred(self, database: str, snapshots: Sequence[str | os.PathLike[str]] = ()) -> ShredReceipt:
+        """Destroy all data keys of a database for good, and remove its files; see `Shredder.shred`."""
+        self._open()
+        return self._shredder.shred(database, snapshots)
 
     def _change_master(self, key_uri: str | None, connector: KmsConnector) -> Rotation:
         """Rotate to a key under `key_uri`, by default the one that the master key is under when its turn has come."""

@@ -2,7 +2,8 @@
 
 A store is filled as `HEX.incoming`, enters the catalogue, and is then renamed to `HEX.store`; a store that is dropped
 goes the same way back. So for each incoming file the catalogue says which way to go: known, the rename is finished;
-unknown, the file is removed. Anything else that nobody knows is reported and never touched.
+unknown, the file is removed. Stores of a database that was shredded are removed: nothing opens them. Anything else that
+nobody knows is reported and never touched.
 """
 
 import re
@@ -11,14 +12,17 @@ from pathlib import Path
 
 from keystore.errors import NodeIOError
 from keystore.keys.files import Files
-from keystore.keys.hierarchy import Keystore
-from keystore.node.layout import INCOMING_SUFFIX, Layout
+from keystore.keys.hierarchy import Database, Keystore
+from keystore.node.layout import INCOMING_SUFFIX, STORE_SUFFIX, Layout
 
 _INCOMING = re.compile("[0-9a-f]{32}" + re.escape(INCOMING_SUFFIX))
+_STORE = re.compile(f"[0-9a-f]{{32}}({re.escape(STORE_SUFFIX)}|{re.escape(INCOMING_SUFFIX)})")
 
 
 def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
     """Finish or undo what a crash interrupted. May crash itself, and be started again."""
+    for database in keystore.databases.values():
+        remove_shredded(files, layout, database)
     known = {
         layout.incoming(database.database_id, record.store_id): layout.store(database.database_id, record.store_id)
         for database in keystore.databases.values()
@@ -35,6 +39,29 @@ def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
         raise NodeIOError(
             f"{layout.databases}: what a crash left cannot be cleared: {error.strerror}. Nothing else was changed; "
             "make the directory writable and open the node again."
+        ) from error
+
+
+def remove_shredded(files: Files, layout: Layout, database: Database) -> None:
+    """Remove the stores' files of a database that was shredded; may be called again after a crash.
+
+    Raises:
+        NodeIOError: the system refuses.
+    """
+    if database.shredded is None:
+        return
+    directory = layout.database(database.database_id)
+    try:
+        found = sorted(directory.iterdir()) if directory.is_dir() else []
+        stores = [path for path in found if _STORE.fullmatch(path.name)]
+        for path in stores:
+            files.remove(path)
+        if stores:
+            files.sync_directory(directory)
+    except OSError as error:
+        raise NodeIOError(
+            f"{directory}: the files of the shredded database {database.name!r} cannot be removed: {error.strerror}. "
+            "Its data keys are destroyed; make the directory writable, and shred it once more."
         ) from error
 
 

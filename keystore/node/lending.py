@@ -12,7 +12,7 @@ Leaves to others: how a store is opened, and what may be done with it.
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,6 +117,12 @@ class Lending:
                 yield
         finally:
             self._leave(place)
+
+    def opened(self, store_ids: Iterable[bytes]) -> list[LentStore]:
+        """Return those of the stores that are open just now; they stay their users'."""
+        with self._lock:
+            places = [self._places[store_id] for store_id in store_ids if store_id in self._places]
+        return [place.store for place in places if place.store is not None]
 
     def close(self) -> None:
         """Close every store, also if closing one of them fails; the error comes out when all are closed."""

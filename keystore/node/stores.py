@@ -13,12 +13,15 @@ Leaves to others: who uses an open store, and when it is closed (`keystore.node.
 import contextlib
 import os
 import stat
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
 from keystore.errors import (
+    DatabaseShreddedError,
     KeystoreError,
     NameTakenError,
     NameUnknownError,
@@ -29,7 +32,6 @@ from keystore.errors import (
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import (
     Database,
-    DatabaseKeys,
     Keystore,
     StoreRecord,
     generate_database,
@@ -40,6 +42,7 @@ from keystore.node.custody import Custody
 from keystore.node.layout import Layout
 from keystore.node.lending import Lending, LentStore
 from keystore.node.lock import DirectoryLock
+from keystore.node.metering import MeteredKeys, SealMeter
 from keystore.node.reports import FileInfo, StoreCheck
 from keystore.node.volume import with_volume
 from keystore.pages.blockfile import OsBlockFile
@@ -57,6 +60,9 @@ class Stores:
     ) -> None:
         self._layout, self._files, self._custody, self._now_ns = layout, files, custody, now_ns
         self._lending = Lending(lock)
+        self._meter = SealMeter(custody, now_ns)
+        self._filling: Counter[str] = Counter()
+        self._filling_lock = threading.Lock()
 
     def database(self, name: str) -> Database:
         """Return a database, made with a data key of its own where there is none; durable on return.
@@ -84,9 +90,36 @@ class Stores:
 
         return self._custody.change(change).database(name)
 
-    def keys(self, database_name: str) -> DatabaseKeys:
+    def keys(self, database_name: str) -> MeteredKeys:
         """Return the data keys of a database as page stores ask for them, new generations as they come."""
-        return DatabaseKeys(lambda: self._custody.keystore.database(database_name))
+        return self._meter.keys(database_name)
+
+    def filling(self, database_name: str) -> int:
+        """Return how many stores of a database are being made, and are in no catalogue yet."""
+        with self._filling_lock:
+            return self._filling[database_name]
+
+    def opened(self, database: Database) -> list[LentStore]:
+        """Return the stores of a database that are open just now; each stays its user's."""
+        return self._lending.opened([record.store_id for record in database.stores.values()])
+
+    @contextmanager
+    def reserved(self, database: Database) -> Iterator[None]:
+        """Let nobody use any store of a database inside the block.
+
+        Raises:
+            StoreLockedError: somebody uses one, or makes one.
+        """
+        with contextlib.ExitStack() as stack:
+            for record in database.stores.values():
+                stack.enter_context(self._lending.reserved(record.store_id))
+                _require_not_locked(self._layout.store(database.database_id, record.store_id))
+            if self.filling(database.name):
+                raise StoreLockedError(
+                    f"a file of database {database.name!r} is being made in this process; nothing was changed. Wait "
+                    "until that ends"
+                )
+            yield
 
     @contextmanager
     def new(self, database_name: str, name: str, page_size: int) -> Iterator[PageStore]:
@@ -96,6 +129,20 @@ class Stores:
             NameTakenError: the database has a file of that name; nothing was changed.
         """
         require_name(name, "file", path=True)
+        with self._counted(database_name):
+            yield from self._new(database_name, name, page_size)
+
+    @contextmanager
+    def _counted(self, database_name: str) -> Iterator[None]:
+        with self._filling_lock:
+            self._filling[database_name] += 1
+        try:
+            yield
+        finally:
+            with self._filling_lock:
+                self._filling[database_name] -= 1
+
+    def _new(self, database_name: str, name: str, page_size: int) -> Iterator[PageStore]:
         database = self.database(database_name)
         if name in database.stores:
             raise NameTakenError(f"database {database_name!r} has a file {name!r} already. Nothing was changed.")
@@ -107,7 +154,7 @@ class Stores:
                 yield store
             with self._lending.reserved(record.store_id):  # who sees it in the catalogue waits until it has its name
                 self._sync_directory(path.parent)
-                self.change_database(database_name, lambda database: database.with_store(record))
+                self.change_database(database_name, partial(_enter, record, database.current.generation))
                 self._rename(path, self._layout.store(database.database_id, record.store_id))
         except BaseException:
             if os.getpid() == process:
@@ -219,7 +266,10 @@ class Stores:
 
     def close(self) -> None:
         """Close every store that is still open, whoever uses it."""
-        self._lending.close()
+        try:
+            self._lending.close()
+        finally:
+            self._meter.close()
 
     def _create(self, database: Database, record: StoreRecord, path: Path) -> LentStore:
         try:
@@ -269,6 +319,15 @@ class Stores:
             self._files.sync_directory(path)
         except OSError as error:
             raise NodeIOError(f"{path} could not be synced: {error.strerror}. Nothing was imported.") from error
+
+
+def _enter(record: StoreRecord, oldest: int, database: Database) -> Database:
+    """Enter a store that was begun under data key generation `oldest`, which nobody may have destroyed meanwhile."""
+    if all(data_key.generation != oldest for data_key in database.data_keys):
+        raise DatabaseShreddedError(
+            f"database {database.name!r} was shredded while its file {record.name!r} was made. Nothing was kept of it."
+        )
+    return database.with_store(record)
 
 
 def _require_not_locked(path: Path) -> None:

@@ -53,6 +53,9 @@ class DataKeys(Protocol):
             KeyError: the generation is not known here.
         """
 
+    def note_seals(self, generation: int, seals: int) -> None:
+        """Take note of `seals` more seals under a generation, at the end of a session; raises nothing."""
+
 
 @dataclass(frozen=True)
 class AnchorState:

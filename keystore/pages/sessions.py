@@ -39,6 +39,7 @@ class Session:
     metadata_key: SecretKey
     references: int = 0
     seals: int = 0
+    reported: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
     def nonces(self, count: int) -> U8Array:
@@ -78,6 +79,7 @@ class SessionTable:
 
     def begin(self) -> Session:
         """Begin a session under the current data key, with a fresh salt, and make it the current one."""
+        self.report_seals()
         generation, data_key = self._keys.current()
         salt = secrets.token_bytes(32)
         number = self.next_number
@@ -201,6 +203,13 @@ class SessionTable:
     def all_rows(self) -> list[tuple[SessionRecord, int]]:
         """Return every session with its count, also those that lost their last entry in this checkpoint; ascending."""
         return [(self._rows[number], self._references[number]) for number in sorted(self._rows)]
+
+    def report_seals(self) -> None:
+        """Tell the data keys what the current session has sealed; a new generation may come of it."""
+        now = self.current
+        if now is not None and now.seals > now.reported:
+            seals, now.reported = now.seals - now.reported, now.seals
+            self._keys.note_seals(now.record.generation, seals)
 
     def forget(self, generation: int) -> None:
         """Wipe the keys of all sessions under a data key that was destroyed."""

@@ -344,6 +344,7 @@ class PageStore:
                 ending.callback(_OPEN.discard, self)
                 ending.callback(self._state.file.close)
                 ending.callback(self._forget)
+                ending.callback(self._state.sessions.report_seals)
                 ending.callback(setattr, self._life, "closed", True)
                 if self._state.file.poison is None and self._life.damage is None:
                     with contextlib.suppress(StoreDamagedError):  # the records have every commit, for the next opening

@@ -91,7 +91,8 @@ def create_snapshot(
     snapshot_id = new_id(created_ns)
     with ExitStack() as stack:
         with node.held() as keys:
-            master, databases, volume = keys.master, list(keys.databases.values()), keys.volume
+            master, volume = keys.master, keys.volume
+            databases = [database for database in keys.databases.values() if database.shredded is None]
             key = stack.enter_context(master.snapshot_key(snapshot_id))
         pinned = [
             _Pinned(place, record, stack.enter_context(node.pin(database, record)))

@@ -15,7 +15,8 @@ from tests.cli.conftest import Made
 from tests.cli.running import keystore, process
 
 COMMANDS = [
-    "demo", "init", "import", "export", "ls", "verify", "rotate-master", "change-cmk", "rewrap-volume", "snapshot",
+    "demo", "init", "import", "export", "ls", "verify", "rotate-master", "change-cmk", "rewrap-volume", "data-key",
+    "reseal", "shred", "snapshot",
     "keys", "inspect", "doctor",
 ]  # fmt: skip
 
@@ -30,12 +31,14 @@ def test_help_names_every_command_and_exit_code() -> None:
         assert len(line) <= 80
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "snapshot create", "snapshot list", "snapshot restore", "keys usage"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "snapshot create", "snapshot list", "snapshot restore", "keys usage", "data-key list"]
+)
 def test_every_command_has_help(command: str) -> None:
     run = keystore(*command.split(), "--help")
     assert run.code == 0
     assert "Usage: keystore" in run.out
-    if command not in ("snapshot", "keys"):
+    if command not in ("snapshot", "keys", "data-key"):
         assert "--json" in run.out
 
 

@@ -12,6 +12,7 @@ class StaticKeys:
     def __init__(self) -> None:
         self.keys: dict[int, SecretKey] = {}
         self.generation = 0
+        self.seals: Counter[int] = Counter()
         self.rotate()
 
     def rotate(self) -> None:
@@ -23,6 +24,9 @@ class StaticKeys:
 
     def by_generation(self, generation: int) -> SecretKey:
         return self.keys[generation]
+
+    def note_seals(self, generation: int, seals: int) -> None:
+        self.seals[generation] += seals
 
 
 class MemoryAnchor:

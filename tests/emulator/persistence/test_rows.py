@@ -14,11 +14,19 @@ from kms_emulator.core import Core
 from kms_emulator.model import lifecycle
 from kms_emulator.model.grants import Grant
 from kms_emulator.model.keys import Key, KeyKind
+from kms_emulator.storage import sealing
 from kms_emulator.storage.directory import DATABASE_NAME, DataDir
 from kms_emulator.storage.errors import DataDirDamagedError, DataDirError
 
 SECRET = b"correct horse battery staple"
 NOTICED = "rows were removed, added or put back from outside; nothing was changed"
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive keys at the least cost there is: these tests open a directory some sixty times."""
+    monkeypatch.setattr(sealing, "OPERATIONS", 1)
+    monkeypatch.setattr(sealing, "MEMORY_BYTES", 8192)
 
 
 def make_key(core: Core, name: str = "us-east-1/k") -> Key:

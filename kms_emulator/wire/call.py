@@ -79,7 +79,7 @@ class Caller:
 ANONYMOUS = Caller()
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """What an operation works with, and what it notes for the call log: names and lengths, never contents.
 

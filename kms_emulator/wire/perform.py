@@ -1,7 +1,6 @@
 """Runs one operation, for every wire: notes it in the call log, and turns what goes wrong into the cloud's error."""
 
 import asyncio
-import inspect
 import logging
 import traceback
 
@@ -77,7 +76,7 @@ async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
         if operation.check is not None:
             operation.check(request)
         answer = operation.run(call, request)
-        if inspect.isawaitable(answer):
+        if not isinstance(answer, Message):
             answer = await answer
         if adapter.completed is not None:
             adapter.completed(call)

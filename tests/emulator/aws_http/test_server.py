@@ -110,6 +110,32 @@ async def _statuses_of(count: int) -> list[int]:
     return statuses
 
 
+def test_a_header_sent_twice_is_one_with_both_values() -> None:
+    seen: list[HttpRequest] = []
+
+    async def handle(request: HttpRequest) -> HttpResponse:
+        seen.append(request)
+        return HttpResponse(200)
+
+    async def receive() -> Event:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(event: Event) -> None:
+        pass
+
+    headers = [(b"x-a", b"1"), (b"host", b"h"), (b"x-a", b"2")]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "raw_path": b"/",
+        "query_string": b"",
+        "headers": headers,
+        ABORT_KEY: bool,
+    }
+    asyncio.run(App(handle, {}, {})(scope, receive, send))
+    assert [request.headers for request in seen] == [{"x-a": "1,2", "host": "h"}]
+
+
 HALF_SENT = (
     b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: TrentService.ListKeys\r\nExpect: 100-continue\r\n"
     b"Content-Length: 10\r\n\r\n{"

@@ -81,12 +81,14 @@ class Registry:
         """Return the key and version that a ciphertext names; of a family, the one whose name begins with `prefix`.
 
         Raises:
-            CiphertextError: it is not one of ours, or names a version that never was.
-            KeyMissingError: its key is gone, or belongs to another realm or place.
+            CiphertextError: it is not one of ours, was made by another realm, or names a version that never was.
+            KeyMissingError: its key is gone, or belongs to another place.
         """
         named = envelope.read_names(ciphertext)
-        keys = (self._keys[uid] for uid in self._lineages.get(named.uid, ()))
-        key = next((key for key in keys if key.realm == realm and key.name.startswith(prefix)), None)
+        family = [self._keys[uid] for uid in self._lineages.get(named.uid, ())]
+        if any(key.realm != realm for key in family):
+            raise CiphertextError("the ciphertext was made by another cloud")
+        key = next((key for key in family if key.name.startswith(prefix)), None)
         if key is None:
             raise KeyMissingError("the ciphertext names a key that does not exist")
         version = key.version(named.number)

@@ -1,4 +1,7 @@
-"""Fixtures: a fresh emulator in this process for each test, and a client for each surface."""
+"""Fixtures: a fresh emulator in this process for each test, and a client for each surface.
+
+Folders whose tests speak HTTP share one emulator for a module, and reset it before each test.
+"""
 
 from collections.abc import Iterator
 
@@ -16,6 +19,21 @@ def running() -> Iterator[Running]:
     emulator = Running(Core())
     yield emulator
     emulator.stop()
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Running]:
+    """An emulator with HTTP, for all tests of a module."""
+    found = Running(Core(), http=True)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def url(running: Running) -> str:
+    """Where it speaks AWS's own wire, if it was started with HTTP."""
+    assert running.server.url is not None
+    return running.server.url
 
 
 @pytest.fixture

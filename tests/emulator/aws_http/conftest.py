@@ -1,11 +1,9 @@
-"""Fixtures: one emulator with HTTP for a module, emptied before each test, and boto3 clients of it."""
+"""Fixtures: the emulator with HTTP, emptied before each test, and boto3 clients of it."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from kms_emulator.core import Core
 from tests.emulator.aws_http.clients import client
 from tests.emulator.running import Running
 
@@ -13,24 +11,10 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Running]:
-    found = Running(Core(), http=True)
-    yield found
-    found.stop()
-
-
 @pytest.fixture
 def running(emulator: Running) -> Running:
     emulator.core.reset()
     return emulator
-
-
-@pytest.fixture
-def url(running: Running) -> str:
-    found = running.server.url
-    assert found is not None
-    return found
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kms_emulator.calls import CallFilter
+from kms_emulator.model.keys import KeyKind
 from tests.emulator.aws_http.clients import TIMEOUT_S, post, refused
 from tests.emulator.running import Running
 
@@ -154,6 +155,15 @@ def test_ciphertexts_that_are_none_of_ours(kms: "KMSClient", running: Running) -
         "InvalidCiphertextException",
         "IncorrectKeyException",
     ]
+
+
+def test_ciphertexts_of_other_providers_are_none_of_ours(kms: "KMSClient", running: Running) -> None:
+    core, now_ns = running.core, running.core.now_ns()
+    for realm in ("azure", "gcp"):
+        registry = core.registry
+        key = registry.add_version(registry.create(realm, "name", KeyKind.AES_256, now_ns), registry.new_aes(), now_ns)
+        with refused("InvalidCiphertextException", ""):
+            kms.decrypt(CiphertextBlob=registry.seal(key, 1, b"secret", b""))
 
 
 def test_what_is_refused_is_in_the_log(url: str, running: Running) -> None:

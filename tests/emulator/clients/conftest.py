@@ -4,36 +4,16 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 from mypy_boto3_kms import KMSClient
 
-from kms_emulator.core import Core
 from tests.emulator.clients.environment import REGION, environment
 from tests.emulator.running import Running
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Running]:
-    found = Running(Core(), http=True)
-    yield found
-    found.stop()
 
 
 @pytest.fixture
 def running(emulator: Running) -> Running:
     emulator.core.reset()
     return emulator
-
-
-@pytest.fixture
-def url(running: Running) -> str:
-    assert running.server.url is not None
-    return running.server.url
-
-
-@pytest.fixture
-def admin(running: Running) -> AdminStub:
-    return AdminStub(running.channel)
 
 
 @pytest.fixture

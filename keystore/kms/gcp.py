@@ -4,9 +4,11 @@ Encrypt goes to the key version when one is configured, otherwise to the key, wh
 Decrypt goes to the key, as Google asks: the ciphertext names its version. The associated data is the encoded context.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from keystore_api.google_kms.v1 import resources_pb2, service_pb2
 
 from keystore.crypto.context import encode_context
@@ -25,6 +27,7 @@ from keystore.kms.channel import CallRefusedError, call, classify, describe_refu
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
 from keystore.kms.uri import KeyUri
 
+Reply = TypeVar("Reply", bound=Message)
 _Version = resources_pb2.CryptoKeyVersion
 
 STATES: Mapping[int, type[KmsError]] = {
@@ -51,26 +54,10 @@ class GcpKms:
     def __init__(self, uri: KeyUri, channel: grpc.Channel) -> None:
         self._uri, self._channel = uri, channel
         self._version = f"{uri.key}/cryptoKeyVersions/{uri.version}" if uri.version else ""
-        self._encrypt = channel.unary_unary(
-            _SERVICE + "Encrypt",
-            request_serializer=service_pb2.EncryptRequest.SerializeToString,
-            response_deserializer=service_pb2.EncryptResponse.FromString,
-        )
-        self._decrypt = channel.unary_unary(
-            _SERVICE + "Decrypt",
-            request_serializer=service_pb2.DecryptRequest.SerializeToString,
-            response_deserializer=service_pb2.DecryptResponse.FromString,
-        )
-        self._get_key = channel.unary_unary(
-            _SERVICE + "GetCryptoKey",
-            request_serializer=service_pb2.GetCryptoKeyRequest.SerializeToString,
-            response_deserializer=resources_pb2.CryptoKey.FromString,
-        )
-        self._get_version = channel.unary_unary(
-            _SERVICE + "GetCryptoKeyVersion",
-            request_serializer=service_pb2.GetCryptoKeyVersionRequest.SerializeToString,
-            response_deserializer=resources_pb2.CryptoKeyVersion.FromString,
-        )
+        self._encrypt = _method(channel, "Encrypt", service_pb2.EncryptResponse)
+        self._decrypt = _method(channel, "Decrypt", service_pb2.DecryptResponse)
+        self._get_key = _method(channel, "GetCryptoKey", resources_pb2.CryptoKey)
+        self._get_version = _method(channel, "GetCryptoKeyVersion", resources_pb2.CryptoKeyVersion)
 
     def describe(self) -> KeyDescription:
         try:
@@ -132,3 +119,12 @@ class GcpKms:
         except CallRefusedError:
             return KeyUnusableError
         return STATES.get(state, KeyUnusableError)
+
+
+def _method(channel: grpc.Channel, name: str, reply: type[Reply]) -> Callable[..., Reply]:
+    """Return what calls one method of the service."""
+    return channel.unary_unary(
+        _SERVICE + name,
+        request_serializer=lambda request: request.SerializeToString(),
+        response_deserializer=reply.FromString,
+    )

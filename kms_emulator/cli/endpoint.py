@@ -1,6 +1,5 @@
 """Where the server is: --endpoint, else the environment, else the default port on this machine."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,11 +39,6 @@ endpoint_option = click.option(
     show_envvar=True,
     help="Where the emulator serves.",
 )
-
-
-def endpoint_from_environment() -> str:
-    """Return the endpoint that commands use when none is given."""
-    return os.environ.get(ENVIRONMENT_NAME) or ENDPOINT_DEFAULT
 
 
 @contextmanager

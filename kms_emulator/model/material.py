@@ -39,13 +39,6 @@ class Material:
         self.kind, self._secret = kind, secret
 
     @classmethod
-    def from_random(cls, random: bytes) -> Self:
-        """Make an AES-256 key of 32 random bytes."""
-        if len(random) != SYMMETRIC_BYTES[KeyKind.AES_256]:
-            raise ValueError(f"an AES-256 key has 32 bytes, not {len(random)}")
-        return cls(KeyKind.AES_256, random)
-
-    @classmethod
     def generate(cls, kind: KeyKind, entropy: Callable[[int], bytes]) -> Self:
         """Make material of any kind. RSA takes tens of milliseconds to seconds: keep it off an event loop."""
         length = SYMMETRIC_BYTES.get(kind)

@@ -14,11 +14,6 @@ VERSION_PATTERN = re.compile(f"(?P<key>{KEY_PATTERN.pattern})/cryptoKeyVersions/
 ID_PATTERN = re.compile(_ID)
 
 
-def ring_of(key_name: str) -> str:
-    """Return the key ring's name of a key's name."""
-    return key_name.rpartition("/cryptoKeys/")[0]
-
-
 def version_name(key: Key, version: Version) -> str:
     """Return the full name of a version."""
     return f"{key.name}/cryptoKeyVersions/{version.number}"

@@ -22,7 +22,7 @@ TEXT = "canary-in-a-document"
 
 def fill(core: Core) -> Key:
     key = core.registry.create("aws", "us-east-1/k", KeyKind.AES_256, 5, attributes={"description": TEXT})
-    return core.registry.add_version(key, Material.from_random(CANARY), 6)
+    return core.registry.add_version(key, Material(KeyKind.AES_256, CANARY), 6)
 
 
 def all_bytes(folder: Path) -> bytes:

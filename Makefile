@@ -34,8 +34,8 @@ test-system: $(VENV)/.dev ## Run the tests that need Debian packages or root; in
 	.ci/system-packages
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m system
 
-soak: $(VENV)/.test ## Run the long forms: a 1 GiB file through the whole life of its keys
-	$(BIN)/pytest -m soak -s --timeout 3600
+soak: $(VENV)/.test ## Run the long forms: large files, many kills, and a crowd of threads for: make soak SOAK_MINUTES=20
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),20) $(BIN)/pytest -m soak -s --timeout 3600
 
 CRASH_TESTS := tests/pages/test_crash.py tests/pages/test_faults.py tests/node/test_crash.py tests/snapshots/test_crash.py
 crash: $(VENV)/.test ## Open a million states that a crash can leave, or as many as: make crash CRASH_STATES=100000

@@ -20,6 +20,11 @@ def peak_bytes() -> int:
     return _status("/proc/self/status", "VmHWM:") * 1024
 
 
+def resident_bytes(pid: int) -> int:
+    """Return the present resident memory of a process."""
+    return _status(f"/proc/{pid}/status", "VmRSS:") * 1024
+
+
 def io_counts() -> dict[str, int]:
     """Return bytes that this process asked to read and to write so far."""
     return {"read": _status("/proc/self/io", "rchar:"), "written": _status("/proc/self/io", "wchar:")}

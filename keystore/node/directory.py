@@ -235,10 +235,20 @@ class Node:
         return self._stores.new(database, name, page_size)
 
     def create_store(self, database: str, name: str, page_size: int = PAGE_SIZE) -> PageStore:
-        """Make an empty store and open it; errors as `new_store`."""
+        """Make an empty store and open it; errors as `new_store`.
+
+        Raises:
+            StoreFullError: it was made, or not, as the text says; there is no space to open it.
+        """
         with self.new_store(database, name, page_size):
             pass
-        return self.open_store(database, name)
+        try:
+            return self.open_store(database, name)
+        except StoreFullError as error:
+            raise StoreFullError(
+                f"store {database}/{name} was made and is empty, but its device has no space to open it. Make space, "
+                "then open it"
+            ) from error
 
     def open_store(self, database: str, name: str) -> PageStore:
         """Open a store; the caller closes it, or the node does at its end.

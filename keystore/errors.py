@@ -210,11 +210,14 @@ class StoreDamagedError(StoreError):
         part: what is damaged: ``page``, ``map node``, ``header``, ``commit record``, ``watermark``, ``file``, …
         number: number of the page, node or sequence, or None.
         found: what the check saw; for the message only.
+        pages: of a map node: the pages that cannot be read without it, where that is known.
     """
 
-    def __init__(self, store: str, part: str, number: int | None, found: str) -> None:
-        self.store, self.part, self.number, self.found = store, part, number, found
+    def __init__(self, store: str, part: str, number: int | None, found: str, pages: range | None = None) -> None:
+        self.store, self.part, self.number, self.found, self.pages = store, part, number, found, pages
         where = part if number is None else f"{part} {number}"
+        if pages:
+            where += f", above pages {pages.start} to {pages.stop - 1},"
         left = "Other parts stay readable" if part in ("page", "map node") else "The store cannot be used as it is"
         seen = cause_of(found).removeprefix(f"store {store}: ")
         super().__init__(
@@ -222,8 +225,8 @@ class StoreDamagedError(StoreError):
             "Restore this store from a snapshot."
         )
 
-    def __reduce__(self) -> tuple[type["StoreDamagedError"], tuple[str, str, int | None, str]]:
-        return type(self), (self.store, self.part, self.number, self.found)
+    def __reduce__(self) -> tuple[type["StoreDamagedError"], tuple[str, str, int | None, str, range | None]]:
+        return type(self), (self.store, self.part, self.number, self.found, self.pages)
 
 
 class StoreRolledBackError(StoreError):

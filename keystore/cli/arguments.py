@@ -54,6 +54,8 @@ PATH = PathType()
 RATE = RateType()
 NODE = click.argument("node", type=PATH)
 TARGET = click.argument("target", type=PATH)
+DATABASE = click.option("--database", metavar="NAME", help="Only the files of this database.  [default: all]")
+AT_RATE = click.option("--rate", type=RATE, metavar="RATE", help="Bytes a second at most, such as 20MB.")
 FILE_NAME = click.argument("file_name", metavar="DATABASE/NAME", type=FileNameType())
 
 STANDARD_STREAM = Path("-")

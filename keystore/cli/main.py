@@ -16,11 +16,12 @@ from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
 from keystore.cli.machine_commands import doctor, inspect
-from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rotate_master, verify
+from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rotate_master
 from keystore.cli.opening import OUTSIDE_ANCHOR
 from keystore.cli.output import print_error
 from keystore.cli.outside_commands import outside_anchor
 from keystore.cli.snapshot_commands import snapshot
+from keystore.cli.upkeep_commands import compact, repair, stats, verify
 from keystore.errors import KeystoreError
 
 # gRPC writes lines of its own to standard error, with addresses and source files, where our errors say what to do.
@@ -57,7 +58,7 @@ def cli(**_: object) -> None:
 
 
 for command in (
-    *(demo, init, import_, export_, ls, verify),
+    *(demo, init, import_, export_, ls, verify, repair, compact, stats),
     *(rotate_master, change_cmk, rewrap_volume, outside_anchor, data_key, reseal, shred),
     *(snapshot, keys, inspect, doctor),
 ):

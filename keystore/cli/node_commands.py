@@ -19,10 +19,10 @@ from keystore.cli.output import (
     with_output,
 )
 from keystore.cli.outside_commands import outside_pairs, outside_values
-from keystore.units import format_bytes, plural
+from keystore.units import format_bytes
 
 if TYPE_CHECKING:  # at run time they would load numpy and gRPC at every start
-    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
+    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, Rotation, Transfer
     from keystore.node.volume import VolumeInfo
 
 PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
@@ -146,55 +146,6 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
 
     out.emit(values, text)
     context.exit(exits.code_of_all(problems))
-
-
-@click.command()
-@NODE
-@with_kms
-@with_output
-@click.pass_context
-def verify(context: click.Context, out: Output, node: Path, kms_endpoint: str | None) -> None:
-    """Read everything in a node from the disk and check it."""
-    with open_node(node, kms_endpoint) as opened, out.progress("Verifying") as progress:
-        report = opened.verify(progress)
-    out.emit({"ok": report.ok, "node": str(node), **_check_values(report)}, lambda: _print_check(report))
-    if not report.ok:
-        context.exit(exits.DAMAGED)
-
-
-def _check_values(report: "NodeCheck") -> dict[str, Any]:
-    return {
-        "files": len(report.stores),
-        "pages": sum(check.pages for check in report.stores),
-        "problems": [
-            {
-                "file": f"{check.database}/{check.name}",
-                "type": type(problem).__name__,
-                "part": getattr(problem, "part", None),
-                "number": getattr(problem, "number", None),
-                "message": str(problem),
-            }
-            for check in report.stores
-            for problem in check.problems
-        ],
-        "notes": [
-            {"file": f"{check.database}/{check.name}", "note": note} for check in report.stores for note in check.notes
-        ],
-        "unknown_files": [str(path) for path in report.unknown_files],
-    }
-
-
-def _print_check(report: "NodeCheck") -> None:
-    for check in report.stores:
-        for problem in check.problems:
-            print_problem("damaged:", "red", str(problem), err=False)
-        for note in check.notes:
-            click.echo(f"{click.style('note:', fg='yellow')} {check.database}/{check.name}: {note}; it was mended")
-    for path in report.unknown_files:
-        click.echo(f"{click.style('unknown:', fg='yellow')} {path} belongs to no file of this node; nothing reads it")
-    verdict = click.style("all good", fg="green") if report.ok else click.style("problems found", fg="red")
-    pages = plural(sum(check.pages for check in report.stores), "page")
-    click.echo(f"{verdict}: {plural(len(report.stores), 'file')}, {pages} read and verified")
 
 
 @click.command("rotate-master")

@@ -44,10 +44,12 @@ from keystore.node.outside_attaching import attach, detach, outside_info
 from keystore.node.outside_choice import OutsideChoice, as_place
 from keystore.node.outside_places import Place
 from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
+from keystore.node.scrub_state import ScrubState
 from keystore.node.shredding import Shredder, ShredReceipt
 from keystore.node.stores import Stores
 from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
 from keystore.node.volume import VolumeInfo, rewrap_volume, volume_info
+from keystore.pages.pace import Pace
 from keystore.pages.store import PageStore
 
 PAGE_SIZE = 16384
@@ -338,21 +340,32 @@ class Node:
         self._open()
         self._stores.drop(database, name)
 
-    def verify(self, progress: Progress | None = None) -> NodeCheck:
+    def verify(
+        self, progress: Progress | None = None, *, pace: Pace | None = None, resume: Path | None = None
+    ) -> NodeCheck:
         """Read and check everything in every store, and look for files that do not belong there.
 
         Args:
             progress: is told bytes done and bytes in all, as the stores take them on disk.
+            pace: holds it back.
+            resume: a file that keeps how far it came: one that is there already says where to go on. It is removed
+                when everything was read.
+
+        Raises:
+            InputError: `resume` is something else, or of another node.
+            NodeIOError: it cannot be written.
         """
+        scrub = ScrubState.load(resume, self.node_id)
         chosen = [(entry, entry.stores[name]) for entry in self.databases.values() for name in sorted(entry.stores)]
         sizes = [self._stores.stored_bytes(database, record) for database, record in chosen]
         checks, done, total = [], 0, sum(sizes)
         for (database, record), size in zip(chosen, sizes, strict=True):
             part = partial(_report_part, progress, done, size, total) if progress else None
-            checks.append(self._stores.check(database, record, part))
+            checks.append(self._stores.check(database, record, part, pace, scrub))
             done += size
         if progress is not None:
             progress(total, total)
+        scrub.remove()
         return NodeCheck(tuple(checks), tuple(unknown_files(self._layout, self._open().keystore)))
 
     # -- outside anchor -----------------------------------------------------------------------------------------------

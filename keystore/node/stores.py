@@ -44,8 +44,10 @@ from keystore.node.lending import Lending, LentStore
 from keystore.node.lock import DirectoryLock
 from keystore.node.metering import MeteredKeys, SealMeter
 from keystore.node.reports import FileInfo, StoreCheck
+from keystore.node.scrub_state import ScrubState
 from keystore.node.volume import with_volume
 from keystore.pages.blockfile import OsBlockFile
+from keystore.pages.pace import Pace
 from keystore.pages.protocols import BlockFile
 from keystore.pages.store import PageStore
 
@@ -255,11 +257,23 @@ class Stores:
             return None
         return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else None
 
-    def check(self, database: Database, record: StoreRecord, progress: Progress | None) -> StoreCheck:
-        """Read and verify everything in a store."""
+    def check(
+        self, database: Database, record: StoreRecord, progress: Progress | None, pace: Pace | None, scrub: ScrubState
+    ) -> StoreCheck:
+        """Read and verify everything in a store, or what `scrub` says is left of it."""
+        position = scrub.of(record.store_id)
+        if position.done and not position.damaged:
+            return StoreCheck(database.name, record.name, 0, ())
         try:
             with self.using(database.name, record.name) as store:
-                report = store.verify(progress)
+                report = store.verify(
+                    progress,
+                    pace=pace,
+                    start=position.next_page,
+                    suspects=position.damaged,
+                    save=partial(scrub.advance, record.store_id),
+                )
+                scrub.finish(record.store_id, report.damaged_pages)
                 return StoreCheck(database.name, record.name, report.pages, tuple(report.damaged), tuple(report.notes))
         except KeystoreError as error:
             return StoreCheck(database.name, record.name, 0, (error,))

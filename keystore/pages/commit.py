@@ -166,6 +166,7 @@ def _commit(
         under_way.no_return()
         log.write_record(state, state.next_place, record, runs)
         state.file.sync()
+        state.committed_pages += int(np.count_nonzero(changes["entry"]["slot"]))
         apply_record(state, state.sequence + 1, body, tag_of(record), replaced)
         slots.accept()
         log.write_watermark(state, session)

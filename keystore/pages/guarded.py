@@ -28,6 +28,8 @@ class GuardedFile:
     def __init__(self, name: str, file: BlockFile) -> None:
         self._name, self._file = name, file
         self.poison: str | None = None
+        self.written_bytes = 0
+        """Bytes given to `write` since the opening."""
 
     def size(self) -> int:
         return self._file.size()
@@ -47,6 +49,7 @@ class GuardedFile:
         self.check()
         try:
             self._file.write(offset, data)
+            self.written_bytes += memoryview(data).nbytes
         except OSError as error:
             raise self._refusal(error, "a write") from error
 

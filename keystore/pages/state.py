@@ -55,6 +55,8 @@ class StoreState:
     """Held to look entries up, and while a durable record or a new tree takes its place; never while one is synced."""
     torn: bool = False
     """A signal hit while `map_lock` was held for a change: what readers look at is of no commit."""
+    committed_pages: int = 0
+    """Pages written by commits since the opening."""
 
     def prelude(self, kind: int, session: Session, sequence: int) -> Prelude:
         """Return the clear part of a new block; lengths and nonce are filled in when it is sealed."""

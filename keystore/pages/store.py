@@ -20,8 +20,8 @@ import contextlib
 import os
 import secrets
 import weakref
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -42,9 +42,12 @@ from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
 from keystore.pages.reader import Reader
 from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
+from keystore.pages.repair import Mender, PageVersion
 from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.state import StoreState
-from keystore.pages.verify import Progress, Verifier, VerifyReport
+from keystore.pages.stats import StoreStats, store_stats
+from keystore.pages.verify import Progress, Save, Verifier, VerifyReport
+from keystore.pages.verify_map import Moment
 from keystore.pages.writer import Writer
 
 CACHE_BYTES = 16 << 20
@@ -62,6 +65,7 @@ class PageStore:
         self._life = Life(state.name)
         self._reader = Reader(state, self._life, cache_bytes)
         self._writer = Writer(state, self._life)
+        self._mender = Mender(state, self._life, self._writer)
         _OPEN.add(self)
 
     # -- making -------------------------------------------------------------------------------------------------------
@@ -293,6 +297,12 @@ class PageStore:
         """Wipe what was derived of a data key that was destroyed."""
         self._state.sessions.forget(generation)
 
+    def stats(self) -> StoreStats:
+        """Tell what the store takes on the disk, and what was written since it was opened; nothing is read."""
+        with self._life.lock:
+            self._life.check()
+            return store_stats(self._state)
+
     def compact(self, *, progress: Progress | None = None, pace: Pace | None = None) -> CompactReport:
         """Give space at the end of the file back. Readers go on; writers wait for one batch at a time.
 
@@ -313,20 +323,82 @@ class PageStore:
             if not self._state.pins:
                 self._state.space.slots.release_pinned()
 
-    def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """Read and check everything the store reaches, from the disk; writers wait meanwhile, readers do not.
+    def verify(
+        self,
+        progress: Progress | None = None,
+        *,
+        pace: Pace | None = None,
+        start: int = 0,
+        suspects: Collection[int] = (),
+        save: Save | None = None,
+    ) -> VerifyReport:
+        """Read and check everything the store reaches, from the disk; readers and writers go on meanwhile.
 
-        Damage is in the report, not raised.
+        Damage is in the report, not raised, and stops all writing; a whole pass that finds none lets writers go on.
+
+        Args:
+            pace: holds it back.
+            start: check the pages from here on; headers and map are always checked.
+            suspects: pages below `start` to check as well.
+            save: is told, after every batch, where to go on and which pages are damaged.
         """
+        verifier = Verifier(self._state, self._life, progress=progress, pace=pace, save=save)
+        report = verifier.run(self._moment, start, suspects)
+        report.notes = self.notes
+        with self._life.lock:
+            if report.damaged:
+                self._life.latch(report.damaged[0])
+            elif start == 0:
+                self._life.damage = None
+        return report
+
+    def versions(self, page_nos: Collection[int]) -> dict[int, PageVersion]:
+        """Return which versions of pages the map names, damaged ones too; holes are left out.
+
+        Raises:
+            StoreDamagedError: a node of the map is damaged.
+        """
+        return self._mender.versions(page_nos)
+
+    def put_back(self, sessions: Sequence[SessionRecord], batch: Batch) -> list[int]:
+        """Put sealed pages in the place of damaged ones, in one commit; pages that open are left as they are.
+
+        Each page is opened first. A store that damage stopped stays so until `verify` finds none.
+
+        Args:
+            sessions: those that the entries of `batch` name.
+
+        Returns:
+            The numbers of the pages that were put back.
+
+        Raises:
+            StoreDamagedError, WrongKeyError: a page of `batch` does not open, or a node of the map is damaged; nothing
+            changed.
+        """
+        return self._mender.put_back(sessions, batch)
+
+    @contextmanager
+    def _moment(self) -> Iterator[Moment]:
+        """Hold the trees of the present moment, also of a store that takes no more commits."""
+        state = self._state
         with self._life.lock:
             self._life.check()
             with contextlib.suppress(StoreDamagedError):
                 self._writer.checkpoint_now()
-            report = Verifier(self._state, progress).run()
-            report.notes = self.notes
-            if report.damaged:
-                self._life.latch(report.damaged[0])
-            return report
+            state.pins += 1
+            moment = Moment(
+                state.pages.tree,
+                state.sessions_tree,
+                state.slots_tree,
+                state.page_count,
+                state.space.slots.slot_count,
+                frozenset(state.log_slots),
+                whole=not state.records,
+            )
+        try:
+            yield moment
+        finally:
+            self._unpin()
 
     # -- ending -------------------------------------------------------------------------------------------------------
 

@@ -1,23 +1,33 @@
-"""Reads everything that a store reaches, from the disk, and says what is damaged."""
+"""Reads everything that a store reaches, from the disk, and says what is damaged, while readers and writers go on.
 
-from collections.abc import Callable
-from contextlib import closing
+First the three trees, of one moment, under a pin: every node, and that the slot map says what the trees name
+(`verify_map`). Then the pages, a batch at a time, as of the latest commit. The page part can begin at any page, so a
+pass over a large store can be cut off and taken up again.
+"""
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from keystore.errors import StoreDamagedError, WrongKeyError
-from keystore.format import block, layout
-from keystore.format.block import NotABlockError
-from keystore.format.entry import HOLE, EntryArray, U64Array, entries_from_bytes, entry_slot, rows_from_bytes
+from keystore.errors import StoreDamagedError, StoreIOError
+from keystore.format.entry import ENTRY, HOLE, EntryArray, U64Array, entries_from_bytes
+from keystore.pages.life import Life
+from keystore.pages.pace import Pace
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
-from keystore.pages.sealed import read_raw
 from keystore.pages.state import StoreState
-from keystore.pages.tree import Tree
+from keystore.pages.verify_map import MapVerifier, Moment
+
+LEAVES_MAX = 64
+"""LIMIT: leaves of the map looked at under one hold of the lock."""
+TRIES = 8
+"""LIMIT: how often a page is looked up again that a writer moves while it is read."""
 
 Progress = Callable[[int, int], None]
-"""``(pages done, pages in all)``."""
+"""``(pages passed, pages in all)``."""
+Save = Callable[[int, list[int]], None]
+"""``(page to go on from, damaged pages so far)``: told after every batch."""
 
 
 @dataclass
@@ -34,116 +44,138 @@ class VerifyReport:
     def ok(self) -> bool:
         return not self.damaged
 
+    @property
+    def damaged_pages(self) -> list[int]:
+        """Numbers of the pages that do not open themselves; those below a damaged node are not among them."""
+        return sorted(error.number for error in self.damaged if error.part == "page" and error.number is not None)
+
 
 class Verifier:
-    """One pass over one state of a store."""
+    """One pass over one open store."""
 
-    def __init__(self, state: StoreState, progress: Progress | None) -> None:
-        self._state, self._progress = state, progress
+    def __init__(
+        self, state: StoreState, life: Life, *, progress: Progress | None, pace: Pace | None, save: Save | None
+    ) -> None:
+        self._state, self._life = state, life
+        self._progress = progress or (lambda done, total: None)
+        self._pace, self._save = pace or Pace(), save or (lambda following, damaged: None)
         self._report = VerifyReport()
-        self._reached: dict[int, npt.NDArray[np.bool_]] = {}
-        self._twice = 0
+        self._lost: list[range] = []
 
-    def run(self) -> VerifyReport:
-        state = self._state
-        self._headers()
-        for tree in (state.sessions_tree, state.slots_tree, state.pages.tree):
-            self._descend(tree, tree.height, 0, tree.root)
-        self._report.holes = state.page_count - self._report.pages
-        self._slot_map()
+    def run(
+        self, moment: Callable[[], AbstractContextManager[Moment]], start: int, suspects: Collection[int]
+    ) -> VerifyReport:
+        """Check `suspects`, and all pages from `start` on; see `PageStore.verify`."""
+        with moment() as pinned:
+            trees = MapVerifier(self._state, pinned, self._pace)
+            trees.run()
+        self._report.nodes, self._report.damaged = trees.nodes, trees.damaged
+        self._lost = sorted((error.pages for error in trees.damaged if error.pages), key=lambda pages: pages.start)
+        lost = sum(len(pages) for pages in self._lost)
+        self._report.holes = max(0, pinned.page_count - trees.pages - lost)
+        self._check_some(sorted(number for number in suspects if number < start))
+        at = start
+        while at < self._state.page_count:
+            page_nos, entries, at = self._next(at)
+            self._check(page_nos, entries)
+            self._progress(min(at, self._state.page_count), self._state.page_count)
+            self._save(at, self._report.damaged_pages)
+            self._pace.passed(len(page_nos) * self._state.page_size)
+        with self._life.lock:
+            recent = sorted(number for number in self._state.pages.recent if number >= start)
+        self._check_some(recent)
         return self._report
 
-    def _headers(self) -> None:
-        state = self._state
-        for kind, offset in ((block.HEADER, 0), (block.HEADER, 4096), (block.WATERMARK, layout.WATERMARK_OFFSET)):
+    def _check_some(self, numbers: list[int]) -> None:
+        """Check single pages, those that are holes or gone left out."""
+        step = max(1, READ_BYTES // self._state.page_size)
+        for at in range(0, len(numbers), step):
+            with self._life.lock:
+                self._life.check()
+                found = {number: self._entry(number) for number in numbers[at : at + step]}
+            there = {number: entry for number, entry in found.items() if entry != HOLE}
+            self._check(np.array(list(there), dtype=np.uint64), entries_from_bytes(b"".join(there.values())))
+
+    def _entry(self, page_no: int) -> bytes:
+        if page_no >= self._state.page_count or any(page_no in pages for pages in self._lost):
+            return HOLE
+        return self._state.pages.entry(page_no)
+
+    def _next(self, start: int) -> tuple[U64Array, EntryArray, int]:
+        """Return the next pages of the map from `start` on, at most a batch, and where to go on.
+
+        Pages below a node that is known to be damaged are passed over, and those changed since the last checkpoint are
+        left for later.
+        """
+        for pages in self._lost:
+            if start in pages:
+                return np.empty(0, dtype=np.uint64), np.empty(0, dtype=ENTRY), pages.stop
+        limit = min((pages.start for pages in self._lost if pages.start > start), default=1 << 63)
+        with self._life.lock:
+            self._life.check()
             try:
-                raw = read_raw(state.file, offset, kind, state.page_size)
-                if raw.prelude.store_id != state.store_id:
-                    raise NotABlockError("it belongs to another store")
-                with closing(state.sessions.derive(state.sessions.record_of(raw.prelude))) as session:
-                    raw.open(session)
-            except (NotABlockError, WrongKeyError) as error:
-                number = offset // layout.BLOCK_BYTES if kind == block.HEADER else None
-                self._damaged(StoreDamagedError(state.name, block.NAMES[kind], number, str(error)))
+                return self._gather(start, limit)
+            except StoreDamagedError as error:  # since the trees were read
+                fanout = self._state.pages.tree.fanout
+                self._report.damaged.append(error)
+                return np.empty(0, dtype=np.uint64), np.empty(0, dtype=ENTRY), (start // fanout + 1) * fanout
 
-    def _descend(self, tree: Tree, level: int, number: int, entry: bytes) -> None:
-        if entry == HOLE:
-            return
-        if level == 0 and tree.tree == layout.TREE_PAGES:
-            self._pages(np.array([number], dtype=np.uint64), entries_from_bytes(entry))
-            return
-        self._reach(np.array([entry_slot(entry)], dtype=np.uint64))
-        try:
-            content = tree.blocks.read_from_disk(tree.tree, level, number, entry)
-        except StoreDamagedError as error:
-            self._damaged(error)
-            return
-        self._report.nodes += 1
-        if level == 0:
-            return
-        children = rows_from_bytes(content, tree.tree)
-        present = np.flatnonzero(children["slot"])
-        if level == 1 and tree.tree == layout.TREE_PAGES:
-            self._pages((present + number * tree.fanout).astype(np.uint64), children[present])
-            return
-        for child in present.tolist():
-            self._descend(tree, level - 1, number * tree.fanout + child, children[child].tobytes())
+    def _gather(self, start: int, limit: int) -> tuple[U64Array, EntryArray, int]:
+        state, wanted = self._state, max(1, READ_BYTES // self._state.page_size)
+        numbers, rows, following = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=ENTRY)], state.page_count
+        for leaf, (first, entries) in enumerate(state.pages.tree.leaves(start)):
+            if leaf == LEAVES_MAX or wanted <= 0:
+                following = first
+                break
+            there = np.flatnonzero(entries["slot"])
+            if len(there) > wanted:
+                following = first + int(there[wanted])
+            chosen = [at for at in there[:wanted].tolist() if first + at not in state.pages.recent]
+            numbers.append((np.array(chosen, dtype=np.int64) + first).astype(np.uint64))
+            rows.append(entries[chosen])
+            if len(there) > wanted:
+                break
+            wanted -= len(there)
+            if first + len(entries) >= limit:
+                following = limit
+                break
+        return np.concatenate(numbers), np.concatenate(rows), following
 
-    def _pages(self, page_nos: U64Array, entries: EntryArray) -> None:
+    def _check(self, page_nos: U64Array, entries: EntryArray) -> None:
+        """Open pages; one that fails is looked up again, and reported if it is still the same."""
+        self._report.pages += len(page_nos)
+        if self._opens(page_nos, entries) is None:
+            return
+        for index, number in enumerate(page_nos.tolist()):
+            found = self._opens(page_nos[index : index + 1], entries[index : index + 1])
+            if found is not None:
+                self._look_again(number, entries[index].tobytes(), found)
+
+    def _look_again(self, number: int, entry: bytes, found: str) -> None:
+        for _ in range(TRIES):
+            with self._life.lock:
+                before, entry = entry, self._entry(number)
+            if entry == HOLE:
+                return
+            if entry == before:
+                self._report.damaged.append(StoreDamagedError(self._state.name, "page", number, found))
+                return
+            again = self._opens(np.array([number], dtype=np.uint64), entries_from_bytes(entry))
+            if again is None:
+                return
+            found = again
+
+    def _opens(self, page_nos: U64Array, entries: EntryArray) -> str | None:
+        """Open these pages; return why one does not open, or None."""
         state = self._state
-        self._reach(entries["slot"])
-        step = max(1, READ_BYTES // state.page_size)
-        for at in range(0, len(page_nos), step):
-            numbers, part = page_nos[at : at + step], entries[at : at + step]
-            if not self._opens(numbers, part) and len(numbers) > 1:
-                for index in range(len(numbers)):
-                    self._opens(numbers[index : index + 1], part[index : index + 1])
-            self._report.pages += len(numbers)
-            if self._progress is not None:
-                self._progress(self._report.pages, state.page_count)
-
-    def _opens(self, page_nos: U64Array, entries: EntryArray) -> bool:
-        """Open these pages; report one that fails if it is alone."""
-        state = self._state
         try:
-            batch = read_batch(state.file, state.page_size, page_nos, entries)
-            plaintext = open_batch(state.sessions, state.page_size, batch)
-            plaintext[:] = bytes(len(plaintext))
+            plaintext = open_batch(
+                state.sessions, state.page_size, read_batch(state.file, state.page_size, page_nos, entries)
+            )
         except UnreadableError as error:
-            if len(page_nos) == 1:
-                self._damaged(StoreDamagedError(state.name, "page", int(page_nos[0]), str(error)))
-            return False
-        return True
-
-    # -- slot map -----------------------------------------------------------------------------------------------------
-
-    def _reach(self, slots: U64Array) -> None:
-        """Note that a tree names `slots`; one that is named twice is damage of the slot map."""
-        per_block = layout.slots_per_block(self._state.page_size)
-        numbers = slots // per_block
-        for number in np.unique(numbers).tolist():
-            reached = self._reached.setdefault(number, np.zeros(per_block, dtype=np.bool_))
-            within = (slots[numbers == number] % per_block).astype(np.intp)
-            self._twice += int(np.count_nonzero(reached[within])) + len(within) - len(np.unique(within))
-            reached[within] = True
-
-    def _slot_map(self) -> None:
-        """Compare the slots that were reached with the slots that the map says are used."""
-        if self._report.damaged:
-            return
-        state = self._state
-        self._reach(np.array(sorted(state.log_slots), dtype=np.uint64))
-        per_block = layout.slots_per_block(state.page_size)
-        for number in range(-(-state.space.slots.slot_count // per_block)):
-            mapped = np.frombuffer(state.space.slots.block_bytes(number), dtype=np.uint8)
-            reached = self._reached.get(number, np.zeros(per_block, dtype=np.bool_))
-            differing = int(np.count_nonzero(np.unpackbits(mapped, bitorder="little") != reached))
-            if differing:
-                text = f"{differing} slots are not what the trees name"
-                self._damaged(StoreDamagedError(state.name, "slot map", number, text))
-        if self._twice:
-            text = f"{self._twice} slots are named twice"
-            self._damaged(StoreDamagedError(state.name, "slot map", None, text))
-
-    def _damaged(self, error: StoreDamagedError) -> None:
-        self._report.damaged.append(error)
+            return str(error)
+        except (ValueError, StoreIOError):
+            self._life.check()  # closed meanwhile
+            raise
+        plaintext[:] = bytes(len(plaintext))
+        return None

@@ -15,9 +15,8 @@ from tests.cli.conftest import Made
 from tests.cli.running import keystore, process
 
 COMMANDS = [
-    "demo", "init", "import", "export", "ls", "verify", "rotate-master", "change-cmk", "rewrap-volume", "data-key",
-    "reseal", "shred", "snapshot",
-    "keys", "inspect", "doctor",
+    "demo", "init", "import", "export", "ls", "verify", "repair", "compact", "stats", "rotate-master", "change-cmk",
+    "rewrap-volume", "data-key", "reseal", "shred", "snapshot", "keys", "inspect", "doctor",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ are not repaired: which versions they had is lost with it.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from keystore.errors import KeystoreError, StoreDamagedError
+from keystore.errors import KeystoreError, StoreDamagedError, WrongKeyError
 from keystore.format.manifest import StoreEntry
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
@@ -117,9 +117,14 @@ def repair(
                 finder.search.copies += found.copies
                 chosen = [at for at, copy in enumerate(found.copies) if copy.same or accept_older]
                 refused += [copy for copy in found.copies if not copy.same and not accept_older]
-                if chosen:
+                if not chosen:
+                    continue
+                try:
                     numbers = store.put_back(found.entry.sessions, choose(found.batch, chosen, store.page_size))
-                    done += [copy for copy in found.copies if copy.page_no in numbers]
+                except (StoreDamagedError, WrongKeyError) as error:  # of the copy: its data key was destroyed, say
+                    finder.search.problems.append(error)
+                    continue
+                done += [copy for copy in found.copies if copy.page_no in numbers]
     return Repair(tuple(done), tuple(refused), finder.search, node.verify() if done else before)
 
 

@@ -39,9 +39,7 @@ def test_slots_add_up_and_bytes_are_those_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pages", "commits", "low", "high"),
     [
-        pytest.param(
-            1, 300, 2.12, 2.5, id="one random page: its record, the watermark, its part of the map"
-        ),
+        pytest.param(1, 300, 2.12, 2.5, id="one random page: its record, the watermark, its part of the map"),
         pytest.param(64, 40, 1.01, 1.1, id="64 random pages share one record"),
     ],
 )

@@ -26,6 +26,9 @@ from keystore.pages.writer import Writer
 
 BATCH_BYTES = 1 << 20
 """LIMIT: bytes of pages sealed anew under one hold of the lock; writers wait so long."""
+CHECKPOINT_BYTES = 64 << 20
+"""LIMIT: bytes of pages between two checkpoints. The former slots are free again two checkpoints later, so the file
+grows by about three times as much, however much is sealed anew."""
 LEAVES_MAX = 64
 """LIMIT: leaves of the map looked at under one hold of the lock."""
 PASSES_MAX = 3
@@ -84,11 +87,15 @@ class Resealer:
         return sum(count for record, count in self._state.sessions.all_rows() if record.generation in self._former)
 
     def _walk(self, total: int, progress: Progress, pace: Pace) -> None:
-        page_size, start = self._state.page_size, 0
+        page_size, start, unfolded = self._state.page_size, 0, 0
         while start < self._state.page_count:
             with self._life.lock:
                 self._life.check_writable()
+                if unfolded >= CHECKPOINT_BYTES:
+                    self._writer.checkpoint_now()
+                    unfolded = 0
                 count, start = self._step(start)
+                unfolded += count * page_size
                 done = max(0, total - self._left())
             self._pages += count
             progress(done * page_size, total * page_size)

@@ -9,7 +9,7 @@ import pytest
 from keystore.errors import InputError, StoreDamagedError, StoreFullError, WrongKeyError
 from keystore.format import layout
 from keystore.format.entry import entry_slot
-from keystore.pages import reseal
+from keystore.pages import reseal, space
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pace import Pace
 from keystore.pages.store import PageStore
@@ -185,6 +185,22 @@ def test_a_full_disk_keeps_everything_and_it_goes_on_with_space(tmp_path: Path, 
         assert store.reseal().left == 0
         assert needed(store) == [2]
         assert {number: store.read(number) for number in before} == before
+
+
+def test_the_file_grows_by_a_part_of_what_is_resealed(
+    tmp_path: Path, keys: StaticKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former slots are used again on the way: at most those of three checkpoints are held."""
+    monkeypatch.setattr(reseal, "CHECKPOINT_BYTES", 4 * BATCH_PAGES * 4096)
+    monkeypatch.setattr(space, "GROW_BYTES_MIN", 4096)
+    file = CountedFile(OsBlockFile.create(tmp_path / "g"))
+    with PageStore.create(file, name="g", keys=keys, page_size=4096) as store:
+        store.commit({number: bytes([number % 251]) * 4096 for number in range(1000)})
+        keys.rotate()
+        before = file.size()
+        assert store.reseal().pages == 1000
+        assert file.size() - before < 300 * 4096
+        assert store.verify().damaged == []
 
 
 def test_a_pin_needs_every_key_that_was_met(store: PageStore) -> None:

@@ -34,7 +34,7 @@ class Crashes:
         """Count what an exploration finds; a failure says in which state."""
         try:
             yield
-        except AssertionError as error:
+        except Exception as error:
             lost = isinstance(error, LostError)
             self.lost, self.wrong = self.lost + lost, self.wrong + (not lost)
             error.add_note(f"found in {state}")

@@ -5,9 +5,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from keystore.errors import InputError
 from keystore.format import layout
 from keystore.format.entry import HOLE, EntryArray, entry_session, entry_slot
 from keystore.format.record import CHANGE, RecordBody
@@ -24,14 +26,21 @@ class Replaced:
     """Changes to holes for the pages that lie beyond the new end."""
 
 
-def find_replaced(state: StoreState, page_nos: list[int], page_count: int) -> Replaced:
+def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cut_max: int | None = None) -> Replaced:
     """Look up what pages `page_nos`, and all pages from `page_count` on, are now.
 
     Raises:
         StoreDamagedError: a node of the map cannot be read; nothing changed.
+        InputError: more than `cut_max` pages lie beyond the new end.
     """
     old = [state.pages.entry(page_no) for page_no in page_nos]
-    beyond = dict(state.pages.existing(page_count)) if page_count < state.page_count else {}
+    stop = None if cut_max is None else cut_max + 1
+    beyond = dict(islice(state.pages.existing(page_count), stop)) if page_count < state.page_count else {}
+    if cut_max is not None and len(beyond) > cut_max:
+        raise InputError(
+            f"store {state.name}: more than {cut_max} pages beyond the new end of {page_count}, too many for one "
+            "commit. Nothing was changed; `cut` does it in steps"
+        )
     cut = np.zeros(len(beyond), dtype=CHANGE)
     cut["page"] = np.fromiter(beyond, dtype=np.uint64, count=len(beyond))
     gone = [entry for entry in (*old, *beyond.values()) if entry != HOLE]

@@ -27,6 +27,8 @@ from keystore.pages.state import StoreState
 
 COMMIT_PAGES_MAX = 1 << 18
 """LIMIT: pages of one commit; a quarter of what one session may seal, and a record of 12.6 MB."""
+CUT_PAGES_MAX = 1 << 18
+"""LIMIT: pages that one commit may leave beyond a new end; bounds the memory of a commit and of its replay."""
 SYNC_FIRST_BYTES = 8 << 20
 """LIMIT: bytes of pages that share a sync with their record; recovery opens at most these again."""
 BATCH_BYTES = 1 << 20
@@ -142,7 +144,7 @@ def _commit(
 
     with state.file.changing("a commit record", undo) as under_way:
         slots.begin()
-        replaced: Replaced = find_replaced(state, page_nos, change.page_count)
+        replaced: Replaced = find_replaced(state, page_nos, change.page_count, cut_max=CUT_PAGES_MAX)
         state.reserve_for_checkpoint(page_nos)
         changes = write_pages(session)
         grows = bool(np.any(changes["entry"]["slot"]))

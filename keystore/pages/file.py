@@ -134,7 +134,11 @@ class EncryptedFile(io.RawIOBase):
         if size < self._length and size % page_size:
             page = self._store.read(size // page_size)
             tail = {size // page_size: page[: size % page_size].ljust(page_size, b"\0")}
-        self._store.commit(tail, page_count=-(-size // page_size), byte_length=size)
+        count = -(-size // page_size)
+        if count < self._store.page_count:
+            self._store.cut(count, byte_length=size, last=tail)
+        else:
+            self._store.commit(tail, page_count=count, byte_length=size)
         self._length = size
         return size
 

@@ -35,6 +35,21 @@ class PageMap:
                 if page_no not in self.recent:
                     yield page_no, entries[at].tobytes()
 
+    def cut_point(self, start: int, pages_max: int) -> int:
+        """Return the lowest number from `start` on, from which on there are at most `pages_max` pages.
+
+        Only right after a checkpoint, when nothing is recent.
+        """
+        assert not self.recent
+        left = pages_max
+        for number, _ in self.tree.nodes(1, start // self.tree.fanout, downwards=True):
+            first, entries = next(self.tree.leaves(max(start, number * self.tree.fanout)))
+            there = np.flatnonzero(entries["slot"])
+            if len(there) > left:
+                return first + int(there[len(there) - left - 1]) + 1
+            left -= len(there)
+        return start
+
     def batches(self, page_count: int) -> Iterator[tuple[npt.NDArray[np.uint64], EntryArray]]:
         """Yield page numbers and entries of all pages that are not holes, ascending, a leaf at a time.
 

@@ -214,7 +214,8 @@ class PageStore:
 
         Args:
             pages: new content by page number, each of `page_size` bytes; None makes a hole.
-            page_count: new number of pages; those beyond are gone. By default it only grows.
+            page_count: new number of pages; those beyond are gone. By default it only grows. Where more than 2^18 are
+                to go, see `cut`.
             byte_length: the user's own length.
 
         Returns:
@@ -226,6 +227,17 @@ class PageStore:
             CommitUnknownError: whether it is durable is unknown; close the store and open it again.
         """
         return self._writer.commit(pages, page_count=page_count, byte_length=byte_length)
+
+    def cut(self, page_count: int, *, byte_length: int, last: Mapping[int, Buffer | None] | None = None) -> int:
+        """Make a store of any size shorter, in bounded memory; durable on return. Errors as `commit`.
+
+        A cut of more pages than one commit takes is done in several, from the end on. Cut off in between, the store
+        ends at one of them, with the former `byte_length`; pages below the new end are as they were.
+
+        Args:
+            last: pages to change with the last of these commits.
+        """
+        return self._writer.cut(page_count, byte_length, last or {})
 
     def adopt(self, sessions: Sequence[SessionRecord], batch: Batch) -> int:
         """Commit pages sealed in another store under data keys that this one has; their ciphertext stays as it is.

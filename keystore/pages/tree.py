@@ -76,13 +76,15 @@ class Tree:
             skip = max(0, start - first)
             yield first + skip, entries[skip:]
 
-    def nodes(self, level: int, start: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yield ``(number, entry)`` of every block of `level` that exists, from number `start` on."""
+    def nodes(self, level: int, start: int = 0, *, downwards: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield ``(number, entry)`` of every block of `level` that exists, from number `start` on, or down to it."""
         if level > self.height or self.root == HOLE:
             return
-        yield from self._descend(self.height, 0, self.root, level, start)
+        yield from self._descend(self.height, 0, self.root, level, start, -1 if downwards else 1)
 
-    def _descend(self, at: int, number: int, entry: bytes, level: int, start: int) -> Iterator[tuple[int, bytes]]:
+    def _descend(
+        self, at: int, number: int, entry: bytes, level: int, start: int, step: int
+    ) -> Iterator[tuple[int, bytes]]:
         if at == level:
             if number >= start:
                 yield number, entry
@@ -90,10 +92,10 @@ class Tree:
         reach = self.fanout ** (at - 1 - level)
         content = self.blocks.read(self.tree, at, number, entry)
         entries = rows_from_bytes(content, self.tree)
-        for child in np.flatnonzero(entries["slot"]).tolist():
+        for child in np.flatnonzero(entries["slot"])[::step].tolist():
             below = number * self.fanout + child
             if (below + 1) * reach > start:
-                yield from self._descend(at - 1, below, entries[child].tobytes(), level, start)
+                yield from self._descend(at - 1, below, entries[child].tobytes(), level, start, step)
 
     def fold(
         self, changes: dict[int, bytes], blocks: int, write: NodeWriter, replaced: Callable[[bytes], None]

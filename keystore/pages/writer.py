@@ -7,7 +7,7 @@ import numpy as np
 from keystore.errors import StoreDamagedError
 from keystore.format.record import CHANGE, SessionRecord
 from keystore.pages.checkpoint import write_checkpoint
-from keystore.pages.commit import Change, adopt, commit
+from keystore.pages.commit import CUT_PAGES_MAX, Change, adopt, commit
 from keystore.pages.group import Group, Request
 from keystore.pages.life import Life
 from keystore.pages.line import Line
@@ -91,6 +91,17 @@ class Writer:
             if len(group.requests) > 1:
                 file.poison = file.poison or "a commit of several threads was cut off"
             raise
+
+    def cut(self, page_count: int, byte_length: int, last: Mapping[int, Buffer | None]) -> int:
+        """Make the store shorter in as many commits as it takes; see `PageStore.cut`."""
+        while True:
+            with self._life.lock:
+                self._life.check_writable()
+                self.checkpoint_now()
+                point = self._state.pages.cut_point(page_count, CUT_PAGES_MAX)
+                if point <= page_count:
+                    return self.commit(last, page_count=page_count, byte_length=byte_length)
+                self.commit(page_count=point)
 
     def adopt(self, sessions: Sequence[SessionRecord], batch: Batch) -> int:
         """Commit pages sealed in another store; see `PageStore.adopt`."""

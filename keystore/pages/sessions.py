@@ -47,6 +47,8 @@ class Session:
 
         SAFETY: 8 bytes from the operating system at every call, then the counter, which is never taken back.
         """
+        if self.seals + count > 1 << 32:
+            raise AssertionError("the seal counter of a session would wrap")  # numpy would wrap it without a word
         rows = np.empty((count, 12), dtype=np.uint8)
         rows[:, :8] = np.frombuffer(secrets.token_bytes(8), dtype=np.uint8)
         counters = np.arange(self.seals, self.seals + count, dtype="<u4")

@@ -49,7 +49,8 @@ def test_snapshot(cell: Cell, snapshot_scene: SnapshotScene) -> None:
 
 def test_the_threat_model_has_what_the_tests_find() -> None:
     """Run `python -m tests.attacks.document` to write it again."""
-    assert document.written() == document.render()
+    assert document.written(document.BEGIN, document.END) == document.render()
+    assert document.written(document.BEGIN_PEERS, document.END_PEERS) == document.render_peers()
 
 
 def test_no_cell_is_silent_but_the_limits_that_are_listed() -> None:

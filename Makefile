@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q install
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system soak crash check bench proto clean
+.PHONY: help demo test test-system soak crash fuzz check bench proto clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ CRASH_TESTS := $(addprefix tests/,pages/test_crash.py pages/test_faults.py node/
 	emulator/persistence/test_crash.py)
 crash: $(VENV)/.test ## Open a million states that a crash can leave, or as many as: make crash CRASH_STATES=100000
 	CRASH_STATES=$(or $(CRASH_STATES),1000000) $(BIN)/pytest -n 2 --timeout 7200 $(CRASH_TESTS)
+
+fuzz: $(VENV)/.test ## Fuzz every decoder: make fuzz FUZZ_SECONDS=3600
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) --only-binary atheris -e '.[fuzz]' || true
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),300) $(BIN)/python -m tests.fuzz.run
 
 check: $(VENV)/.dev ## Lint, types, direction of imports, generated code
 	$(BIN)/ruff check .

@@ -228,41 +228,42 @@ def split(data: bytes) -> KeyFileParts:
 
 def encode_body(body: Body) -> bytearray:
     """Return the body in clear (K-5, K-7); the caller wipes it."""
-    out = bytearray()
-    out += encode_field(body.node_name.encode())
-    out += body.created_ns.to_bytes(8, "little")
-    out += body.anchor_key
-    out += body.volume_id
-    out += encode_field(body.outside_anchor.encode())
-    out.append(body.outside_each_commit)
-    out += _U32.pack(len(body.databases))
+    # Joined at once: a buffer that grew would leave copies of keys where it had been.
+    out: list[bytes | memoryview] = []
+    out.append(encode_field(body.node_name.encode()))
+    out.append(body.created_ns.to_bytes(8, "little"))
+    out.append(body.anchor_key)
+    out.append(body.volume_id)
+    out.append(encode_field(body.outside_anchor.encode()))
+    out.append(bytes([body.outside_each_commit]))
+    out.append(_U32.pack(len(body.databases)))
     for database in sorted(body.databases, key=lambda row: row.name):
         _encode_database(out, database)
-    return out
+    return bytearray().join(out)
 
 
-def _encode_database(out: bytearray, database: DatabaseRow) -> None:
-    out += database.database_id
-    out += encode_field(database.name.encode())
-    out += database.created_ns.to_bytes(8, "little")
-    out += _U32.pack(len(database.data_keys))
+def _encode_database(out: list[bytes | memoryview], database: DatabaseRow) -> None:
+    out.append(database.database_id)
+    out.append(encode_field(database.name.encode()))
+    out.append(database.created_ns.to_bytes(8, "little"))
+    out.append(_U32.pack(len(database.data_keys)))
     for row in database.data_keys:
-        out += _DATA_KEY.pack(row.generation, row.decrypt_only, row.created_ns, row.seals)
-        out += row.key
-    out += _U32.pack(len(database.destroyed))
+        out.append(_DATA_KEY.pack(row.generation, row.decrypt_only, row.created_ns, row.seals))
+        out.append(row.key)
+    out.append(_U32.pack(len(database.destroyed)))
     for key in database.destroyed:
-        out += _DESTROYED.pack(key.generation, key.created_ns, key.destroyed_ns, key.name)
-    out += bytes([database.shredded is not None])
+        out.append(_DESTROYED.pack(key.generation, key.created_ns, key.destroyed_ns, key.name))
+    out.append(bytes([database.shredded is not None]))
     if database.shredded is not None:
         shredded = database.shredded
-        out += _SHREDDED.pack(
-            shredded.shredded_ns, shredded.former_fingerprint, shredded.former_master, shredded.stores
+        out.append(
+            _SHREDDED.pack(shredded.shredded_ns, shredded.former_fingerprint, shredded.former_master, shredded.stores)
         )
-    out += _U32.pack(len(database.stores))
+    out.append(_U32.pack(len(database.stores)))
     for store in sorted(database.stores, key=lambda record: record.name):
-        out += store.store_id
-        out += encode_field(store.name.encode())
-        out += _STORE.pack(store.page_size, store.created_ns)
+        out.append(store.store_id)
+        out.append(encode_field(store.name.encode()))
+        out.append(_STORE.pack(store.page_size, store.created_ns))
 
 
 def decode_body(data: bytearray, version: int = VERSION) -> Body:

@@ -73,9 +73,10 @@ def read_authorization(request: HttpRequest) -> Authorization | None:
     header = request.headers.get("authorization", "")
     if header:
         return _from_header(request, header)
-    if f"{SIGNED_QUERY}=" in request.query:
-        return _from_query(dict(parse_qsl(request.query, keep_blank_values=True)))
-    return None
+    if f"{SIGNED_QUERY}=" not in request.query:
+        return None
+    query = dict(parse_qsl(request.query, keep_blank_values=True))
+    return _from_query(query) if SIGNED_QUERY in query else None
 
 
 def _from_header(request: HttpRequest, header: str) -> Authorization:

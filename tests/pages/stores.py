@@ -16,8 +16,8 @@ class StaticKeys:
         self.rotate()
 
     def rotate(self) -> None:
+        self.keys[self.generation + 1] = SecretKey.generate()
         self.generation += 1
-        self.keys[self.generation] = SecretKey.generate()
 
     def current(self) -> tuple[int, SecretKey]:
         return self.generation, self.keys[self.generation]

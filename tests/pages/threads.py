@@ -15,7 +15,7 @@ from keystore.pages.store import PageStore
 from tests.pages.stores import CountedFile, StaticKeys
 
 PAGE_BYTES: Final = 4096
-TIMEOUT_S: Final = 60
+TIMEOUT_S: Final = 240
 
 
 def wait_until(reached: Callable[[], bool]) -> None:

@@ -424,7 +424,9 @@ class Node:
         A store that is open takes it with its next session.
         """
         self._open()
-        changed = self._stores.change_database(database, lambda former: former.with_new_generation(self._now_ns()))
+        changed = self._stores.change_database(
+            database, lambda former: former.unshredded().with_new_generation(self._now_ns())
+        )
         with self.held():
             return _database_info(changed)
 

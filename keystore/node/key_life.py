@@ -109,6 +109,8 @@ class KeyLife:
             if database is None:
                 raise InputError("a generation belongs to a database; name that too. Nothing was changed.")
             self._custody.keystore.database(database).decrypt_only(generation)
+        if database is not None:
+            self._custody.keystore.database(database).unshredded()
         chosen = self._chosen(database)
         sizes = [self._stores.stored_bytes(entry, record) for entry, record in chosen]
         found, done, total = [], 0, sum(sizes)
@@ -152,7 +154,7 @@ class KeyLife:
 
     def _chosen(self, database: str | None) -> list[tuple[Database, StoreRecord]]:
         keystore = self._custody.keystore
-        entries = keystore.databases.values() if database is None else [keystore.database(database).unshredded()]
+        entries = keystore.databases.values() if database is None else [keystore.database(database)]
         return [(entry, entry.stores[name]) for entry in entries for name in sorted(entry.stores)]
 
     def _references(self, entry: Database, record: StoreRecord, *, settle: bool) -> StoreReferences:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from keystore.errors import NodeIOError
+from keystore.errors import KeystoreError, StoreLockedError
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, DestroyedKey, Keystore, ShredRecord
 from keystore.keys.master import MasterKey, generate_master
@@ -91,13 +91,13 @@ class Shredder:
         is_new = entry.shredded is None
         if is_new:
             with self._stores.reserved(entry):
-                self._destroy(database)
+                self._destroy(entry)
                 self._forget_anchors(entry)
         gone = self._custody.keystore.database(database)
         remove_shredded(self._files, self._layout, gone)
         return self._receipt(gone, copies, is_new=is_new)
 
-    def _destroy(self, database: str) -> None:
+    def _destroy(self, entry: Database) -> None:
         former: list[Database] = []
 
         def next_master(master: MasterKey) -> MasterKey:
@@ -105,21 +105,26 @@ class Shredder:
                 return generate_master(kms, master.node_id, master.generation + 1)
 
         def without_keys(keystore: Keystore) -> Keystore:
-            former.append(keystore.database(database).unshredded())
-            gone = former[0].shred(self._now_ns(), self._custody.fingerprint, self._custody.master.generation)
+            now = keystore.database(entry.name).unshredded()
+            if now.stores.keys() != entry.stores.keys():
+                raise StoreLockedError(
+                    f"the files of database {entry.name!r} changed meanwhile; nothing was changed. Shred it once more"
+                )
+            former.append(now)
+            gone = now.shred(self._now_ns(), self._custody.fingerprint, self._custody.master.generation)
             return keystore.with_database(gone)
 
         try:
             self._custody.change_master(next_master, without_keys)
         finally:
-            if former and self._custody.keystore.database(database).shredded is not None:
+            if former and self._custody.keystore.database(entry.name).shredded is not None:
                 for data_key in former[0].data_keys:
                     data_key.key.wipe()
 
     def _forget_anchors(self, entry: Database) -> None:
         """Free the records of the stores; one that stays is used again after the next opening."""
         for record in entry.stores.values():
-            with contextlib.suppress(NodeIOError, KeyError):
+            with contextlib.suppress(KeystoreError, KeyError):
                 self._custody.anchors.remove(record.store_id)
 
     def _receipt(self, gone: Database, copies: list[SnapshotCopy], *, is_new: bool) -> ShredReceipt:

@@ -3,7 +3,8 @@
 import hashlib
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from keystore.errors import (
 from keystore.keys import keyfile
 from keystore.keys.files import Files
 from keystore.keys.fingerprint import key_name
+from keystore.keys.hierarchy import Database
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
@@ -206,6 +208,28 @@ def test_what_is_in_use_is_not_shredded(filled: Node, use: str) -> None:
     assert use == "filling" or sha256(filled.directory / "keystore") == before
     assert filled.verify().ok
     assert filled.shred("d").is_new
+
+
+def test_a_file_that_was_finished_meanwhile_is_not_shredded_unseen(
+    filled: Node, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It entered the catalogue after the stores were reserved; somebody may have it open."""
+    reserved = filled._stores.reserved
+
+    @contextmanager
+    def slowly(database: Database) -> Iterator[None]:
+        with reserved(database):
+            filled.import_file("d", "new", source)
+            yield
+
+    monkeypatch.setattr(filled._stores, "reserved", slowly)
+    master = filled.master_info
+    with pytest.raises(StoreLockedError, match="changed meanwhile"):
+        filled.shred("d")
+    assert filled.master_info == master
+    assert filled.verify().ok
+    monkeypatch.undo()
+    assert filled.shred("d").shredded.stores == 3
 
 
 def test_bad_input_changes_nothing(filled: Node, tmp_path: Path) -> None:

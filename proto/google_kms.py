@@ -31,6 +31,13 @@ METHODS = {
     "RestoreCryptoKeyVersion": "CryptoKeyVersion",
     "Encrypt": "EncryptResponse",
     "Decrypt": "DecryptResponse",
+    "GetPublicKey": "PublicKey",
+    "AsymmetricSign": "AsymmetricSignResponse",
+    "AsymmetricDecrypt": "AsymmetricDecryptResponse",
+    "MacSign": "MacSignResponse",
+    "MacVerify": "MacVerifyResponse",
+    "RawEncrypt": "RawEncryptResponse",
+    "RawDecrypt": "RawDecryptResponse",
     "GenerateRandomBytes": "GenerateRandomBytesResponse",
 }
 """Method to answer; the request is the method's name with "Request" behind it."""

@@ -6,6 +6,7 @@ ModelError
   VersionStateError     the version's state does not allow it
   CiphertextError       changed, cut, foreign, or bound to another context
   LengthError           too many bytes for this key
+  BlockError            not whole blocks, for a mode that does not pad
   SignatureError        the signature or the code is not the message's
   MaterialError         imported material is of the wrong form, or not the one expected
   PeerKeyError          another party's public key is of the wrong form or kind
@@ -60,6 +61,10 @@ class LengthError(ModelError):
     def __init__(self, length_max: int) -> None:
         self.length_max = length_max
         super().__init__(f"at most {length_max} bytes can be encrypted with this key")
+
+
+class BlockError(ModelError):
+    """The bytes are not whole blocks, and the mode does not pad."""
 
 
 class SignatureError(ModelError):

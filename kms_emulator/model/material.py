@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from kms_emulator.model import envelope, keypairs, paddings, signatures
+from kms_emulator.model import blocks, envelope, keypairs, paddings, signatures
 from kms_emulator.model.errors import CiphertextError, MaterialError, PeerKeyError, SignatureError
 from kms_emulator.model.keys import KeyKind
 from kms_emulator.model.paddings import RsaPadding as RsaPadding
 
 SYMMETRIC_BYTES: Mapping[KeyKind, int] = {
+    KeyKind.AES_128: 16,
     KeyKind.AES_256: 32,
     KeyKind.HMAC_224: 28,
     KeyKind.HMAC_256: 32,
@@ -83,6 +84,14 @@ class Material:
         """Open what `seal` made."""
         return envelope.open_sealed(self._aead, ciphertext, context)
 
+    def encrypt_blocks(self, mode: blocks.Mode, vector: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """Encrypt in a mode of AES, into a ciphertext that names nothing; see `blocks`."""
+        return blocks.encrypt(self._secret, mode, vector, plaintext, aad)
+
+    def decrypt_blocks(self, mode: blocks.Mode, vector: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+        """Decrypt what was encrypted here or elsewhere; see `blocks`."""
+        return blocks.decrypt(self._secret, mode, vector, ciphertext, aad)
+
     def mac(self, message: bytes) -> bytes:
         """Return the HMAC of the message, with the hash of the key's kind (RFC 2104)."""
         return self._hmac(message).finalize()
@@ -104,6 +113,11 @@ class Material:
     def public_der(self) -> bytes:
         """Return the public half as SubjectPublicKeyInfo DER."""
         return keypairs.to_spki(self._private.public_key())
+
+    def public_raw(self) -> bytes:
+        """Return the public half as the bare bytes of its standard (FIPS 203, 204), for kinds that have them."""
+        raw: bytes = self._private.public_key().public_bytes_raw()
+        return raw
 
     def public_numbers(self) -> rsa.RSAPublicNumbers:
         """Return modulus and exponent of an RSA key."""

@@ -1,5 +1,6 @@
 """RSA encryption with OAEP: which hashes, and how many bytes fit."""
 
+from collections.abc import Mapping
 from enum import Enum
 
 from cryptography.hazmat.primitives import hashes
@@ -13,11 +14,20 @@ class RsaPadding(Enum):
 
     OAEP_SHA1 = "oaep-sha1"
     OAEP_SHA256 = "oaep-sha256"
+    OAEP_SHA512 = "oaep-sha512"
+
+
+_DIGESTS: Mapping[RsaPadding, hashes.HashAlgorithm] = {
+    # Clouds offer OAEP over SHA-1, so it must be here; OAEP does not rest on collisions.
+    RsaPadding.OAEP_SHA1: hashes.SHA1(),
+    RsaPadding.OAEP_SHA256: hashes.SHA256(),
+    RsaPadding.OAEP_SHA512: hashes.SHA512(),
+}
 
 
 def oaep(pad: RsaPadding) -> padding.OAEP:
     """Return the padding as `cryptography` takes it."""
-    digest = _digest(pad)
+    digest = _DIGESTS[pad]
     return padding.OAEP(mgf=padding.MGF1(digest), algorithm=digest, label=None)
 
 
@@ -27,7 +37,7 @@ def encrypt(public: rsa.RSAPublicKey, plaintext: bytes, pad: RsaPadding) -> byte
     Raises:
         LengthError: more bytes than the modulus less the padding can hold (RFC 8017, 7.1.1).
     """
-    length_max = public.key_size // 8 - 2 - 2 * _digest(pad).digest_size
+    length_max = public.key_size // 8 - 2 - 2 * _DIGESTS[pad].digest_size
     if len(plaintext) > length_max:
         raise LengthError(length_max)
     return public.encrypt(plaintext, oaep(pad))
@@ -43,8 +53,3 @@ def decrypt(private: rsa.RSAPrivateKey, ciphertext: bytes, pad: RsaPadding) -> b
         return private.decrypt(ciphertext, oaep(pad))
     except ValueError:
         raise CiphertextError("the ciphertext was changed or made under another key") from None
-
-
-def _digest(pad: RsaPadding) -> hashes.HashAlgorithm:
-    # Clouds offer OAEP over SHA-1, so it must be here; OAEP does not rest on collisions.
-    return hashes.SHA256() if pad is RsaPadding.OAEP_SHA256 else hashes.SHA1()

@@ -250,7 +250,7 @@ def test_what_cannot_be_created(client: Client) -> None:
     with pytest.raises(exceptions.InvalidArgument, match="purpose"):
         create_key(client, purpose=0)
     with pytest.raises(exceptions.MethodNotImplemented):
-        create_key(client, purpose=kms.CryptoKey.CryptoKeyPurpose.MAC)
+        create_key(client, purpose=kms.CryptoKey.CryptoKeyPurpose.KEY_ENCAPSULATION)
     with pytest.raises(exceptions.InvalidArgument, match="24 hours"):
         create_key(client, destroy_scheduled_duration=Duration(seconds=60))
     with pytest.raises(exceptions.InvalidArgument, match="together"):

@@ -3,7 +3,7 @@
 from keystore_api.google_kms.v1 import service_pb2 as pb
 
 from kms_emulator.wire.call import Adapter, Operation
-from kms_emulator.wire.gcp import crypto, keys, names, versions
+from kms_emulator.wire.gcp import asymmetric, crypto, keys, mac, names, raw, versions
 from kms_emulator.wire.gcp.errors import translate
 from kms_emulator.wire.gcp.faults import fault_error, key_names
 
@@ -29,6 +29,13 @@ GCP = Adapter(
         "RestoreCryptoKeyVersion": Operation(pb.RestoreCryptoKeyVersionRequest, versions.restore_version),
         "Encrypt": Operation(pb.EncryptRequest, crypto.encrypt),
         "Decrypt": Operation(pb.DecryptRequest, crypto.decrypt),
+        "GetPublicKey": Operation(pb.GetPublicKeyRequest, asymmetric.get_public_key),
+        "AsymmetricSign": Operation(pb.AsymmetricSignRequest, asymmetric.asymmetric_sign),
+        "AsymmetricDecrypt": Operation(pb.AsymmetricDecryptRequest, asymmetric.asymmetric_decrypt),
+        "MacSign": Operation(pb.MacSignRequest, mac.mac_sign),
+        "MacVerify": Operation(pb.MacVerifyRequest, mac.mac_verify),
+        "RawEncrypt": Operation(pb.RawEncryptRequest, raw.raw_encrypt),
+        "RawDecrypt": Operation(pb.RawDecryptRequest, raw.raw_decrypt),
         "GenerateRandomBytes": Operation(pb.GenerateRandomBytesRequest, crypto.generate_random_bytes),
     },
     translate=translate,

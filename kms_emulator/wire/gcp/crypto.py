@@ -1,22 +1,20 @@
 """Google operations that encrypt and decrypt, with the checksums of their fields; and random bytes."""
 
-from google.protobuf.message import Message
-from google.protobuf.wrappers_pb2 import Int64Value
 from keystore_api.google_kms.v1 import resources_pb2
 from keystore_api.google_kms.v1 import service_pb2 as pb
 
 from kms_emulator.model.errors import KeyMissingError
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.gcp import names, resources
-from kms_emulator.wire.gcp.crc32c import crc32c
+from kms_emulator.wire.gcp.checksums import AAD, FIELD_BYTES_MAX, check_length, checksum, verify
 from kms_emulator.wire.gcp.errors import invalid
 from kms_emulator.wire.gcp.keys import primary_of
 from kms_emulator.wire.gcp.lookup import check_location, find_key, find_version
+from kms_emulator.wire.gcp.usable import check_purpose
 
-FIELD_BYTES_MAX = 64 << 10
 CIPHERTEXT_BYTES_MAX = FIELD_BYTES_MAX + 1024
+_PURPOSE = resources_pb2.CryptoKey.ENCRYPT_DECRYPT
 RANDOM_BYTES_MIN, RANDOM_BYTES_MAX = 8, 1024
-_AAD = "additional_authenticated_data"
 
 
 def encrypt(call: Call, request: pb.EncryptRequest) -> pb.EncryptResponse:
@@ -24,19 +22,21 @@ def encrypt(call: Call, request: pb.EncryptRequest) -> pb.EncryptResponse:
     call.plaintext_bytes = len(request.plaintext)
     if names.VERSION_PATTERN.fullmatch(request.name):
         key, version = find_version(call, request.name)
+        check_purpose(key, _PURPOSE)
     else:
         key = find_key(call, request.name)
+        check_purpose(key, _PURPOSE)
         version = key.versions[primary_of(key) - 1]
-    _check_length("plaintext", request.plaintext, FIELD_BYTES_MAX)
-    _check_length(_AAD, request.additional_authenticated_data, FIELD_BYTES_MAX)
-    verified_plaintext, verified_aad = _verify(request, "plaintext"), _verify(request, _AAD)
+    check_length("plaintext", request.plaintext)
+    check_length(AAD, request.additional_authenticated_data)
+    verified_plaintext, verified_aad = verify(request, "plaintext"), verify(request, AAD)
     call.key, call.key_version = key.name, str(version.number)
     ciphertext = call.registry.seal(key, version.number, request.plaintext, request.additional_authenticated_data)
     call.ciphertext_bytes = len(ciphertext)
     return pb.EncryptResponse(
         name=names.version_name(key, version),
         ciphertext=ciphertext,
-        ciphertext_crc32c=Int64Value(value=crc32c(ciphertext)),
+        ciphertext_crc32c=checksum(ciphertext),
         verified_plaintext_crc32c=verified_plaintext,
         verified_additional_authenticated_data_crc32c=verified_aad,
         protection_level=resources.template_of(key, version).level,
@@ -47,10 +47,11 @@ def decrypt(call: Call, request: pb.DecryptRequest) -> pb.DecryptResponse:
     """Decrypt with the version that the ciphertext names; the request names its key."""
     call.ciphertext_bytes = len(request.ciphertext)
     key = find_key(call, request.name)
-    _check_length("ciphertext", request.ciphertext, CIPHERTEXT_BYTES_MAX)
-    _check_length(_AAD, request.additional_authenticated_data, FIELD_BYTES_MAX)
-    _verify(request, "ciphertext")
-    _verify(request, _AAD)
+    check_purpose(key, _PURPOSE)
+    check_length("ciphertext", request.ciphertext, CIPHERTEXT_BYTES_MAX)
+    check_length(AAD, request.additional_authenticated_data)
+    verify(request, "ciphertext")
+    verify(request, AAD)
     try:
         named, version = call.registry.named_in(names.REALM, request.ciphertext)
     except KeyMissingError:
@@ -62,7 +63,7 @@ def decrypt(call: Call, request: pb.DecryptRequest) -> pb.DecryptResponse:
     call.plaintext_bytes = len(plaintext)
     return pb.DecryptResponse(
         plaintext=plaintext,
-        plaintext_crc32c=Int64Value(value=crc32c(plaintext)),
+        plaintext_crc32c=checksum(plaintext),
         used_primary=version.number == key.primary,
         protection_level=resources.template_of(key, version).level,
     )
@@ -76,21 +77,7 @@ def generate_random_bytes(call: Call, request: pb.GenerateRandomBytesRequest) ->
     if not RANDOM_BYTES_MIN <= request.length_bytes <= RANDOM_BYTES_MAX:
         raise invalid(f"length_bytes must be between {RANDOM_BYTES_MIN} and {RANDOM_BYTES_MAX}.")
     data = call.registry.new_bytes(request.length_bytes)
-    return pb.GenerateRandomBytesResponse(data=data, data_crc32c=Int64Value(value=crc32c(data)))
-
-
-def _verify(request: Message, field: str) -> bool:
-    """Check a field against its checksum, if one was sent; return whether one was."""
-    if not request.HasField(f"{field}_crc32c"):
-        return False
-    if getattr(request, f"{field}_crc32c").value != crc32c(getattr(request, field)):
-        raise invalid(f"The checksum in field {field}_crc32c did not match the data in field {field}.")
-    return True
-
-
-def _check_length(field: str, value: bytes, length_max: int) -> None:
-    if len(value) > length_max:
-        raise invalid(f"The field {field} has {len(value)} bytes; at most {length_max} are allowed.")
+    return pb.GenerateRandomBytesResponse(data=data, data_crc32c=checksum(data))
 
 
 def _wrong_key() -> Exception:

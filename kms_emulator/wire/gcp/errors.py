@@ -50,6 +50,11 @@ def not_emulated(what: str) -> CloudError:
     return google_error(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not emulated.")
 
 
+def failed_precondition(message: str) -> CloudError:
+    """Return FAILED_PRECONDITION."""
+    return google_error(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
 def wrong_state(key: Key, version: Version, expected: str = "enabled") -> CloudError:
     """Return FAILED_PRECONDITION with a violation whose type names the state, such as KEY_DISABLED."""
     name, state = version_name(key, version), STATE_NAMES[version.state]

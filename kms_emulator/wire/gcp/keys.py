@@ -1,16 +1,17 @@
 """Google operations on key rings and keys."""
 
-import grpc
 from keystore_api.google_kms.v1 import resources_pb2
 from keystore_api.google_kms.v1 import service_pb2 as pb
 
 from kms_emulator.model import lifecycle
 from kms_emulator.model.errors import NameTakenError
-from kms_emulator.model.keys import Key, KeyKind
+from kms_emulator.model.keys import Key
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.gcp import names, resources
-from kms_emulator.wire.gcp.errors import already_exists, google_error, invalid, not_emulated, not_found
+from kms_emulator.wire.gcp.algorithms import PURPOSE_USAGES
+from kms_emulator.wire.gcp.errors import already_exists, failed_precondition, invalid, not_emulated, not_found
 from kms_emulator.wire.gcp.lookup import check_id, check_location, find_key, find_ring
+from kms_emulator.wire.gcp.usable import check_purpose, fresh_material
 from kms_emulator.wire.paging import page
 
 PAGE_DEFAULT, PAGE_MAX = 100, 1000
@@ -50,26 +51,31 @@ def list_key_rings(call: Call, request: pb.ListKeyRingsRequest) -> pb.ListKeyRin
     )
 
 
-def create_crypto_key(call: Call, request: pb.CreateCryptoKeyRequest) -> resources_pb2.CryptoKey:
-    """Create a key with its first version, which is primary."""
+async def create_crypto_key(call: Call, request: pb.CreateCryptoKeyRequest) -> resources_pb2.CryptoKey:
+    """Create a key with its first version, which is primary if the key is for symmetric encryption."""
     ring = find_ring(call, request.parent)
     name = f"{ring.name}/cryptoKeys/{check_id(request.crypto_key_id)}"
     call.key = name
     if request.crypto_key.import_only:
         raise not_emulated("The import of key material")
     settings = resources.complete(request.crypto_key)
+    kind = resources.check_template(settings).kind
+    schedule = resources.schedule_of(settings, call.now_ns)
+    material = None if request.skip_initial_version_creation else await fresh_material(call, kind)
     key = call.registry.create(
         names.REALM,
         name,
-        KeyKind.AES_256,
+        kind,
         call.now_ns,
-        schedule=resources.schedule_of(settings, call.now_ns),
+        schedule=schedule,
         attributes=resources.store_settings(settings),
+        usage=PURPOSE_USAGES[settings.purpose],
     )
-    if request.skip_initial_version_creation:
+    if material is None:
         return resources.crypto_key(call.registry.put(key))
     made_as = resources.template_attributes(settings)
-    changed = call.registry.add_version(key, call.registry.new_aes(), call.now_ns, attributes=made_as)
+    primary = settings.purpose == resources_pb2.CryptoKey.ENCRYPT_DECRYPT
+    changed = call.registry.add_version(key, material, call.now_ns, primary=primary, attributes=made_as)
     call.key_version = "1"
     return resources.crypto_key(changed)
 
@@ -98,7 +104,8 @@ def update_crypto_key(call: Call, request: pb.UpdateCryptoKeyRequest) -> resourc
         raise invalid(f"update_mask must name updatable fields only; it names {', '.join(unknown) or 'nothing'}.")
     merged = resources.crypto_key(key)
     request.update_mask.MergeMessage(request.crypto_key, merged, True, True)
-    resources.check_template(merged)
+    if resources.check_template(merged).kind is not key.kind:
+        raise not_emulated("An algorithm that needs key material of another kind than the key has")
     changed = lifecycle.describe(key, resources.store_settings(merged), call.now_ns)
     if {"rotation_period", "next_rotation_time"} & set(paths):
         changed = lifecycle.set_schedule(changed, resources.schedule_of(merged, call.now_ns), call.now_ns)
@@ -108,6 +115,7 @@ def update_crypto_key(call: Call, request: pb.UpdateCryptoKeyRequest) -> resourc
 def update_primary_version(call: Call, request: pb.UpdateCryptoKeyPrimaryVersionRequest) -> resources_pb2.CryptoKey:
     """Make an enabled version the one that encrypts."""
     key = find_key(call, request.name)
+    check_purpose(key, resources_pb2.CryptoKey.ENCRYPT_DECRYPT)
     name = f"{key.name}/cryptoKeyVersions/{request.crypto_key_version_id}"
     if not names.VERSION_PATTERN.fullmatch(name):
         raise invalid(f"The key version id '{request.crypto_key_version_id}' is invalid.")
@@ -121,7 +129,7 @@ def update_primary_version(call: Call, request: pb.UpdateCryptoKeyPrimaryVersion
 def primary_of(key: Key) -> int:
     """Return the number of the primary version; FAILED_PRECONDITION if there is none."""
     if key.primary is None:
-        raise google_error(grpc.StatusCode.FAILED_PRECONDITION, f"CryptoKey {key.name} has no primary version.")
+        raise failed_precondition(f"CryptoKey {key.name} has no primary version.")
     return key.primary
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 from keystore_api.google_kms.v1 import resources_pb2 as pb
 
 from kms_emulator.model.keys import Folder, Key, Schedule, Version, VersionState
+from kms_emulator.wire.gcp.algorithms import PURPOSE_USAGES, Recipe, name_of, recipe_of
 from kms_emulator.wire.gcp.errors import invalid, not_emulated
 from kms_emulator.wire.gcp.names import version_name
 from kms_emulator.wire.times import DAY_NS, SECOND_NS, duration, duration_ns, timestamp, timestamp_ns
@@ -94,11 +95,12 @@ def complete(settings: pb.CryptoKey) -> pb.CryptoKey:
     found.CopyFrom(settings)
     if found.purpose == Purpose.CRYPTO_KEY_PURPOSE_UNSPECIFIED:
         raise invalid("The purpose of the CryptoKey must be specified.")
-    if found.purpose != Purpose.ENCRYPT_DECRYPT:
-        raise not_emulated(f"The purpose {Purpose.Name(found.purpose)}")
+    if found.purpose not in PURPOSE_USAGES:
+        raise not_emulated(f"The purpose {name_of(Purpose, found.purpose)}")
     template = found.version_template
     template.protection_level = template.protection_level or Level.SOFTWARE
-    template.algorithm = template.algorithm or Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION
+    if found.purpose == Purpose.ENCRYPT_DECRYPT:
+        template.algorithm = template.algorithm or Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION
     check_template(found)
     if not found.HasField("destroy_scheduled_duration"):
         found.destroy_scheduled_duration.CopyFrom(duration(DESTROY_WINDOW_DEFAULT_NS))
@@ -107,14 +109,17 @@ def complete(settings: pb.CryptoKey) -> pb.CryptoKey:
     return found
 
 
-def check_template(settings: pb.CryptoKey) -> None:
-    """Refuse what new versions cannot be made as."""
+def check_template(settings: pb.CryptoKey) -> Recipe:
+    """Return the recipe of new versions; refuse what they cannot be made as."""
     template = settings.version_template
     if template.protection_level not in (Level.SOFTWARE, Level.HSM):
-        raise not_emulated(f"The protection level {Level.Name(template.protection_level)}")
-    if template.algorithm != Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION:
-        name = Algorithm.Name(template.algorithm)
-        raise invalid(f"The algorithm {name} is not supported for the purpose ENCRYPT_DECRYPT.")
+        raise not_emulated(f"The protection level {name_of(Level, template.protection_level)}")
+    return recipe_of(template.algorithm, settings.purpose)
+
+
+def recipe_of_version(key: Key, version: Version) -> Recipe:
+    """Return the recipe that a version was made by."""
+    return recipe_of(template_of(key, version).algorithm, settings_of(key).purpose)
 
 
 def schedule_of(settings: pb.CryptoKey, now_ns: int) -> Schedule | None:
@@ -122,6 +127,8 @@ def schedule_of(settings: pb.CryptoKey, now_ns: int) -> Schedule | None:
     has_period, has_next = settings.HasField("rotation_period"), settings.HasField("next_rotation_time")
     if not has_period and not has_next:
         return None
+    if settings.purpose != Purpose.ENCRYPT_DECRYPT:
+        raise invalid("Automatic rotation is for keys with purpose ENCRYPT_DECRYPT only.")
     if not (has_period and has_next):
         raise invalid("rotation_period and next_rotation_time must be set together.")
     period_ns, next_ns = duration_ns(settings.rotation_period), timestamp_ns(settings.next_rotation_time)

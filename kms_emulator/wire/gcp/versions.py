@@ -11,6 +11,7 @@ from kms_emulator.wire.gcp import resources
 from kms_emulator.wire.gcp.errors import invalid, wrong_state
 from kms_emulator.wire.gcp.keys import check_list, page_length
 from kms_emulator.wire.gcp.lookup import find_key, find_version
+from kms_emulator.wire.gcp.usable import fresh_material
 from kms_emulator.wire.paging import page
 
 _REQUESTED = {
@@ -19,11 +20,12 @@ _REQUESTED = {
 }
 
 
-def create_version(call: Call, request: pb.CreateCryptoKeyVersionRequest) -> resources_pb2.CryptoKeyVersion:
-    """Add an enabled version; the primary stays what it was, unless there was none."""
+async def create_version(call: Call, request: pb.CreateCryptoKeyVersionRequest) -> resources_pb2.CryptoKeyVersion:
+    """Add an enabled version; the primary stays what it was."""
     key = find_key(call, request.parent)
+    material = await fresh_material(call, key.kind)
+    key = find_key(call, request.parent)  # others may have added versions meanwhile
     made_as = resources.template_attributes(resources.settings_of(key))
-    material = call.registry.new_aes()
     changed = call.registry.add_version(key, material, call.now_ns, primary=False, attributes=made_as)
     return _answer(call, changed, len(changed.versions))
 

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf import wrappers_pb2 as _wrappers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -316,6 +317,44 @@ class CryptoKeyVersion(_message.Message):
     trusted_wrapping_enabled: bool
     hsm_trusted: bool
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[CryptoKeyVersion.CryptoKeyVersionState, str]] = ..., protection_level: _Optional[_Union[ProtectionLevel, str]] = ..., algorithm: _Optional[_Union[CryptoKeyVersion.CryptoKeyVersionAlgorithm, str]] = ..., attestation: _Optional[_Union[KeyOperationAttestation, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., generate_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., destroy_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., destroy_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., import_job: _Optional[str] = ..., import_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., import_failure_reason: _Optional[str] = ..., generation_failure_reason: _Optional[str] = ..., external_destruction_failure_reason: _Optional[str] = ..., external_protection_level_options: _Optional[_Union[ExternalProtectionLevelOptions, _Mapping]] = ..., reimport_eligible: _Optional[bool] = ..., trusted_wrapping_enabled: _Optional[bool] = ..., hsm_trusted: _Optional[bool] = ...) -> None: ...
+
+class ChecksummedData(_message.Message):
+    __slots__ = ("data", "crc32c_checksum")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CRC32C_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    crc32c_checksum: _wrappers_pb2.Int64Value
+    def __init__(self, data: _Optional[bytes] = ..., crc32c_checksum: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class PublicKey(_message.Message):
+    __slots__ = ("pem", "algorithm", "pem_crc32c", "name", "protection_level", "public_key_format", "public_key")
+    class PublicKeyFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        PUBLIC_KEY_FORMAT_UNSPECIFIED: _ClassVar[PublicKey.PublicKeyFormat]
+        PEM: _ClassVar[PublicKey.PublicKeyFormat]
+        DER: _ClassVar[PublicKey.PublicKeyFormat]
+        NIST_PQC: _ClassVar[PublicKey.PublicKeyFormat]
+        XWING_RAW_BYTES: _ClassVar[PublicKey.PublicKeyFormat]
+    PUBLIC_KEY_FORMAT_UNSPECIFIED: PublicKey.PublicKeyFormat
+    PEM: PublicKey.PublicKeyFormat
+    DER: PublicKey.PublicKeyFormat
+    NIST_PQC: PublicKey.PublicKeyFormat
+    XWING_RAW_BYTES: PublicKey.PublicKeyFormat
+    PEM_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    PEM_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    pem: str
+    algorithm: CryptoKeyVersion.CryptoKeyVersionAlgorithm
+    pem_crc32c: _wrappers_pb2.Int64Value
+    name: str
+    protection_level: ProtectionLevel
+    public_key_format: PublicKey.PublicKeyFormat
+    public_key: ChecksummedData
+    def __init__(self, pem: _Optional[str] = ..., algorithm: _Optional[_Union[CryptoKeyVersion.CryptoKeyVersionAlgorithm, str]] = ..., pem_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., name: _Optional[str] = ..., protection_level: _Optional[_Union[ProtectionLevel, str]] = ..., public_key_format: _Optional[_Union[PublicKey.PublicKeyFormat, str]] = ..., public_key: _Optional[_Union[ChecksummedData, _Mapping]] = ...) -> None: ...
 
 class ExternalProtectionLevelOptions(_message.Message):
     __slots__ = ("external_key_uri", "ekm_connection_key_path", "ekm_connection_backend_override")

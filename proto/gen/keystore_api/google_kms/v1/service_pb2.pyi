@@ -103,6 +103,14 @@ class GetCryptoKeyVersionRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class GetPublicKeyRequest(_message.Message):
+    __slots__ = ("name", "public_key_format")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    public_key_format: _resources_pb2.PublicKey.PublicKeyFormat
+    def __init__(self, name: _Optional[str] = ..., public_key_format: _Optional[_Union[_resources_pb2.PublicKey.PublicKeyFormat, str]] = ...) -> None: ...
+
 class CreateKeyRingRequest(_message.Message):
     __slots__ = ("parent", "key_ring_id", "key_ring")
     PARENT_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +207,92 @@ class DecryptRequest(_message.Message):
     additional_authenticated_data_crc32c: _wrappers_pb2.Int64Value
     def __init__(self, name: _Optional[str] = ..., ciphertext: _Optional[bytes] = ..., additional_authenticated_data: _Optional[bytes] = ..., ciphertext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., additional_authenticated_data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
 
+class RawEncryptRequest(_message.Message):
+    __slots__ = ("name", "plaintext", "additional_authenticated_data", "plaintext_crc32c", "additional_authenticated_data_crc32c", "initialization_vector", "initialization_vector_crc32c")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLAINTEXT_FIELD_NUMBER: _ClassVar[int]
+    ADDITIONAL_AUTHENTICATED_DATA_FIELD_NUMBER: _ClassVar[int]
+    PLAINTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    ADDITIONAL_AUTHENTICATED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATION_VECTOR_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATION_VECTOR_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    plaintext: bytes
+    additional_authenticated_data: bytes
+    plaintext_crc32c: _wrappers_pb2.Int64Value
+    additional_authenticated_data_crc32c: _wrappers_pb2.Int64Value
+    initialization_vector: bytes
+    initialization_vector_crc32c: _wrappers_pb2.Int64Value
+    def __init__(self, name: _Optional[str] = ..., plaintext: _Optional[bytes] = ..., additional_authenticated_data: _Optional[bytes] = ..., plaintext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., additional_authenticated_data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., initialization_vector: _Optional[bytes] = ..., initialization_vector_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class RawDecryptRequest(_message.Message):
+    __slots__ = ("name", "ciphertext", "additional_authenticated_data", "initialization_vector", "tag_length", "ciphertext_crc32c", "additional_authenticated_data_crc32c", "initialization_vector_crc32c")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    ADDITIONAL_AUTHENTICATED_DATA_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATION_VECTOR_FIELD_NUMBER: _ClassVar[int]
+    TAG_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    ADDITIONAL_AUTHENTICATED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATION_VECTOR_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ciphertext: bytes
+    additional_authenticated_data: bytes
+    initialization_vector: bytes
+    tag_length: int
+    ciphertext_crc32c: _wrappers_pb2.Int64Value
+    additional_authenticated_data_crc32c: _wrappers_pb2.Int64Value
+    initialization_vector_crc32c: _wrappers_pb2.Int64Value
+    def __init__(self, name: _Optional[str] = ..., ciphertext: _Optional[bytes] = ..., additional_authenticated_data: _Optional[bytes] = ..., initialization_vector: _Optional[bytes] = ..., tag_length: _Optional[int] = ..., ciphertext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., additional_authenticated_data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., initialization_vector_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class AsymmetricSignRequest(_message.Message):
+    __slots__ = ("name", "digest", "digest_crc32c", "data", "data_crc32c")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: Digest
+    digest_crc32c: _wrappers_pb2.Int64Value
+    data: bytes
+    data_crc32c: _wrappers_pb2.Int64Value
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[_Union[Digest, _Mapping]] = ..., digest_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., data: _Optional[bytes] = ..., data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class AsymmetricDecryptRequest(_message.Message):
+    __slots__ = ("name", "ciphertext", "ciphertext_crc32c")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ciphertext: bytes
+    ciphertext_crc32c: _wrappers_pb2.Int64Value
+    def __init__(self, name: _Optional[str] = ..., ciphertext: _Optional[bytes] = ..., ciphertext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class MacSignRequest(_message.Message):
+    __slots__ = ("name", "data", "data_crc32c")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    data: bytes
+    data_crc32c: _wrappers_pb2.Int64Value
+    def __init__(self, name: _Optional[str] = ..., data: _Optional[bytes] = ..., data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class MacVerifyRequest(_message.Message):
+    __slots__ = ("name", "data", "data_crc32c", "mac", "mac_crc32c")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    MAC_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    data: bytes
+    data_crc32c: _wrappers_pb2.Int64Value
+    mac: bytes
+    mac_crc32c: _wrappers_pb2.Int64Value
+    def __init__(self, name: _Optional[str] = ..., data: _Optional[bytes] = ..., data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., mac: _Optional[bytes] = ..., mac_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
 class GenerateRandomBytesRequest(_message.Message):
     __slots__ = ("location", "length_bytes", "protection_level")
     LOCATION_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +331,104 @@ class DecryptResponse(_message.Message):
     protection_level: _resources_pb2.ProtectionLevel
     def __init__(self, plaintext: _Optional[bytes] = ..., plaintext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., used_primary: _Optional[bool] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ...) -> None: ...
 
+class RawEncryptResponse(_message.Message):
+    __slots__ = ("ciphertext", "initialization_vector", "tag_length", "ciphertext_crc32c", "initialization_vector_crc32c", "verified_plaintext_crc32c", "verified_additional_authenticated_data_crc32c", "verified_initialization_vector_crc32c", "name", "protection_level")
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATION_VECTOR_FIELD_NUMBER: _ClassVar[int]
+    TAG_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZATION_VECTOR_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_PLAINTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_ADDITIONAL_AUTHENTICATED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_INITIALIZATION_VECTOR_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    ciphertext: bytes
+    initialization_vector: bytes
+    tag_length: int
+    ciphertext_crc32c: _wrappers_pb2.Int64Value
+    initialization_vector_crc32c: _wrappers_pb2.Int64Value
+    verified_plaintext_crc32c: bool
+    verified_additional_authenticated_data_crc32c: bool
+    verified_initialization_vector_crc32c: bool
+    name: str
+    protection_level: _resources_pb2.ProtectionLevel
+    def __init__(self, ciphertext: _Optional[bytes] = ..., initialization_vector: _Optional[bytes] = ..., tag_length: _Optional[int] = ..., ciphertext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., initialization_vector_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., verified_plaintext_crc32c: _Optional[bool] = ..., verified_additional_authenticated_data_crc32c: _Optional[bool] = ..., verified_initialization_vector_crc32c: _Optional[bool] = ..., name: _Optional[str] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ...) -> None: ...
+
+class RawDecryptResponse(_message.Message):
+    __slots__ = ("plaintext", "plaintext_crc32c", "protection_level", "verified_ciphertext_crc32c", "verified_additional_authenticated_data_crc32c", "verified_initialization_vector_crc32c")
+    PLAINTEXT_FIELD_NUMBER: _ClassVar[int]
+    PLAINTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_CIPHERTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_ADDITIONAL_AUTHENTICATED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_INITIALIZATION_VECTOR_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    plaintext: bytes
+    plaintext_crc32c: _wrappers_pb2.Int64Value
+    protection_level: _resources_pb2.ProtectionLevel
+    verified_ciphertext_crc32c: bool
+    verified_additional_authenticated_data_crc32c: bool
+    verified_initialization_vector_crc32c: bool
+    def __init__(self, plaintext: _Optional[bytes] = ..., plaintext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ..., verified_ciphertext_crc32c: _Optional[bool] = ..., verified_additional_authenticated_data_crc32c: _Optional[bool] = ..., verified_initialization_vector_crc32c: _Optional[bool] = ...) -> None: ...
+
+class AsymmetricSignResponse(_message.Message):
+    __slots__ = ("signature", "signature_crc32c", "verified_digest_crc32c", "name", "verified_data_crc32c", "protection_level")
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_DIGEST_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    signature: bytes
+    signature_crc32c: _wrappers_pb2.Int64Value
+    verified_digest_crc32c: bool
+    name: str
+    verified_data_crc32c: bool
+    protection_level: _resources_pb2.ProtectionLevel
+    def __init__(self, signature: _Optional[bytes] = ..., signature_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., verified_digest_crc32c: _Optional[bool] = ..., name: _Optional[str] = ..., verified_data_crc32c: _Optional[bool] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ...) -> None: ...
+
+class AsymmetricDecryptResponse(_message.Message):
+    __slots__ = ("plaintext", "plaintext_crc32c", "verified_ciphertext_crc32c", "protection_level")
+    PLAINTEXT_FIELD_NUMBER: _ClassVar[int]
+    PLAINTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_CIPHERTEXT_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    plaintext: bytes
+    plaintext_crc32c: _wrappers_pb2.Int64Value
+    verified_ciphertext_crc32c: bool
+    protection_level: _resources_pb2.ProtectionLevel
+    def __init__(self, plaintext: _Optional[bytes] = ..., plaintext_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., verified_ciphertext_crc32c: _Optional[bool] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ...) -> None: ...
+
+class MacSignResponse(_message.Message):
+    __slots__ = ("name", "mac", "mac_crc32c", "verified_data_crc32c", "protection_level")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    MAC_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    mac: bytes
+    mac_crc32c: _wrappers_pb2.Int64Value
+    verified_data_crc32c: bool
+    protection_level: _resources_pb2.ProtectionLevel
+    def __init__(self, name: _Optional[str] = ..., mac: _Optional[bytes] = ..., mac_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., verified_data_crc32c: _Optional[bool] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ...) -> None: ...
+
+class MacVerifyResponse(_message.Message):
+    __slots__ = ("name", "success", "verified_data_crc32c", "verified_mac_crc32c", "verified_success_integrity", "protection_level")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_DATA_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_MAC_CRC32C_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_SUCCESS_INTEGRITY_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    success: bool
+    verified_data_crc32c: bool
+    verified_mac_crc32c: bool
+    verified_success_integrity: bool
+    protection_level: _resources_pb2.ProtectionLevel
+    def __init__(self, name: _Optional[str] = ..., success: _Optional[bool] = ..., verified_data_crc32c: _Optional[bool] = ..., verified_mac_crc32c: _Optional[bool] = ..., verified_success_integrity: _Optional[bool] = ..., protection_level: _Optional[_Union[_resources_pb2.ProtectionLevel, str]] = ...) -> None: ...
+
 class GenerateRandomBytesResponse(_message.Message):
     __slots__ = ("data", "data_crc32c")
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -244,3 +436,15 @@ class GenerateRandomBytesResponse(_message.Message):
     data: bytes
     data_crc32c: _wrappers_pb2.Int64Value
     def __init__(self, data: _Optional[bytes] = ..., data_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...
+
+class Digest(_message.Message):
+    __slots__ = ("sha256", "sha384", "sha512", "external_mu")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SHA384_FIELD_NUMBER: _ClassVar[int]
+    SHA512_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_MU_FIELD_NUMBER: _ClassVar[int]
+    sha256: bytes
+    sha384: bytes
+    sha512: bytes
+    external_mu: bytes
+    def __init__(self, sha256: _Optional[bytes] = ..., sha384: _Optional[bytes] = ..., sha512: _Optional[bytes] = ..., external_mu: _Optional[bytes] = ...) -> None: ...

@@ -116,6 +116,41 @@ class KeyManagementServiceStub:
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.DecryptRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.DecryptResponse.FromString,
                 _registered_method=True)
+        self.GetPublicKey = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/GetPublicKey',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetPublicKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.PublicKey.FromString,
+                _registered_method=True)
+        self.AsymmetricSign = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/AsymmetricSign',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricSignRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricSignResponse.FromString,
+                _registered_method=True)
+        self.AsymmetricDecrypt = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/AsymmetricDecrypt',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricDecryptRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricDecryptResponse.FromString,
+                _registered_method=True)
+        self.MacSign = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/MacSign',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacSignRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacSignResponse.FromString,
+                _registered_method=True)
+        self.MacVerify = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/MacVerify',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacVerifyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacVerifyResponse.FromString,
+                _registered_method=True)
+        self.RawEncrypt = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/RawEncrypt',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawEncryptRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawEncryptResponse.FromString,
+                _registered_method=True)
+        self.RawDecrypt = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/RawDecrypt',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawDecryptRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawDecryptResponse.FromString,
+                _registered_method=True)
         self.GenerateRandomBytes = channel.unary_unary(
                 '/keystore_api.google_kms.v1.KeyManagementService/GenerateRandomBytes',
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GenerateRandomBytesRequest.SerializeToString,
@@ -223,6 +258,48 @@ class KeyManagementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPublicKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AsymmetricSign(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AsymmetricDecrypt(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MacSign(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MacVerify(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RawEncrypt(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RawDecrypt(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GenerateRandomBytes(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -311,6 +388,41 @@ def add_KeyManagementServiceServicer_to_server(servicer, server):
                     servicer.Decrypt,
                     request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.DecryptRequest.FromString,
                     response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.DecryptResponse.SerializeToString,
+            ),
+            'GetPublicKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPublicKey,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetPublicKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.PublicKey.SerializeToString,
+            ),
+            'AsymmetricSign': grpc.unary_unary_rpc_method_handler(
+                    servicer.AsymmetricSign,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricSignRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricSignResponse.SerializeToString,
+            ),
+            'AsymmetricDecrypt': grpc.unary_unary_rpc_method_handler(
+                    servicer.AsymmetricDecrypt,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricDecryptRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricDecryptResponse.SerializeToString,
+            ),
+            'MacSign': grpc.unary_unary_rpc_method_handler(
+                    servicer.MacSign,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacSignRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacSignResponse.SerializeToString,
+            ),
+            'MacVerify': grpc.unary_unary_rpc_method_handler(
+                    servicer.MacVerify,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacVerifyRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacVerifyResponse.SerializeToString,
+            ),
+            'RawEncrypt': grpc.unary_unary_rpc_method_handler(
+                    servicer.RawEncrypt,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawEncryptRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawEncryptResponse.SerializeToString,
+            ),
+            'RawDecrypt': grpc.unary_unary_rpc_method_handler(
+                    servicer.RawDecrypt,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawDecryptRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawDecryptResponse.SerializeToString,
             ),
             'GenerateRandomBytes': grpc.unary_unary_rpc_method_handler(
                     servicer.GenerateRandomBytes,
@@ -751,6 +863,195 @@ class KeyManagementService:
             '/keystore_api.google_kms.v1.KeyManagementService/Decrypt',
             keystore__api_dot_google__kms_dot_v1_dot_service__pb2.DecryptRequest.SerializeToString,
             keystore__api_dot_google__kms_dot_v1_dot_service__pb2.DecryptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPublicKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/GetPublicKey',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetPublicKeyRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.PublicKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AsymmetricSign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/AsymmetricSign',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricSignRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricSignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AsymmetricDecrypt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/AsymmetricDecrypt',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricDecryptRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.AsymmetricDecryptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MacSign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/MacSign',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacSignRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacSignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MacVerify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/MacVerify',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacVerifyRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.MacVerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RawEncrypt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/RawEncrypt',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawEncryptRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawEncryptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RawDecrypt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/RawDecrypt',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawDecryptRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.RawDecryptResponse.FromString,
             options,
             channel_credentials,
             insecure,

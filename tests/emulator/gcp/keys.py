@@ -1,0 +1,28 @@
+"""Keys of the tests at Google's surface: names, and one line to make a key of any algorithm."""
+
+from typing import Any
+
+from google.cloud import kms
+from google.protobuf.field_mask_pb2 import FieldMask
+
+LOCATION = "projects/p/locations/global"
+RING = f"{LOCATION}/keyRings/r"
+Client = Any  # its own types say protobuf where proto-plus gives datetime and int
+Purpose: Any = kms.CryptoKey.CryptoKeyPurpose
+Algorithm: Any = kms.CryptoKeyVersion.CryptoKeyVersionAlgorithm
+State: Any = kms.CryptoKeyVersion.CryptoKeyVersionState
+
+
+def make(client: Client, purpose: str, algorithm: str, key_id: str = "k", **settings: Any) -> str:
+    """Create a key and return the name of its first version."""
+    described = {"purpose": Purpose[purpose], "version_template": {"algorithm": Algorithm[algorithm]}, **settings}
+    key = client.create_crypto_key(parent=RING, crypto_key_id=key_id, crypto_key=described)
+    return f"{key.name}/cryptoKeyVersions/1"
+
+
+def switch(client: Client, version: str, state: str) -> None:
+    """Enable or disable a version."""
+    client.update_crypto_key_version(
+        crypto_key_version=kms.CryptoKeyVersion(name=version, state=State[state]),
+        update_mask=FieldMask(paths=["state"]),
+    )

@@ -89,7 +89,7 @@ def _opened(copy: Victim) -> str:
     try:
         store = copy.open()
     except KeystoreError as error:
-        return f"refused: {named(error)}"
+        return f"refused: {_record_numbered(error, copy)}"
     damaged = _read_all(store, copy)
     report = store.verify()
     assert damaged == {named(error) for error in report.damaged}
@@ -98,6 +98,13 @@ def _opened(copy: Victim) -> str:
     if damaged:
         return f"found: {', '.join(sorted(damaged))}"
     return "mended" if report.notes else "unchanged"
+
+
+def _record_numbered(error: KeystoreError, victim: Victim) -> str:
+    """As `named`; a damaged record must have the number of one that stands in records only."""
+    if isinstance(error, StoreDamagedError) and error.part == "commit record":
+        assert error.number in range(victim.sequence - 2, victim.sequence + 1)
+    return named(error)
 
 
 def named(error: KeystoreError) -> str:

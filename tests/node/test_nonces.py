@@ -1,0 +1,71 @@
+"""No pair of key and nonce seals twice in the life of a node, its copies, and the nodes out of its snapshots."""
+
+import hashlib
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from keystore.crypto import kernel, wrap
+from keystore.kms.protocol import KmsConnector
+from keystore.node.directory import Node
+from keystore.node.snapshotting import restore, snapshot
+from keystore.snapshots.target import LocalTarget
+
+PAGE_BYTES = 4096
+
+
+@pytest.fixture
+def pairs(monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]) -> Iterator[list[bytes]]:
+    """Everything that this process seals: SHA-256 of the key, then the nonce."""
+    found: list[bytes] = []
+
+    class Recorder:
+        def __init__(self, key: Any) -> None:
+            self._real, self._key = AESGCM(key), hashlib.sha256(key).digest()
+
+        def encrypt(self, nonce: Any, *rest: Any) -> bytes:
+            found.append(self._key + bytes(nonce))
+            return self._real.encrypt(nonce, *rest)
+
+        def encrypt_into(self, nonce: Any, *rest: Any) -> int:
+            found.append(self._key + bytes(nonce))
+            return self._real.encrypt_into(nonce, *rest)
+
+        def decrypt_into(self, *args: Any) -> int:
+            return self._real.decrypt_into(*args)
+
+    for module in (kernel, wrap):
+        monkeypatch.setattr(module, "AESGCM", Recorder)
+    yield found
+    tell(f"{len(found)} seals of a node, its copies and restores, no pair of key and nonce twice")
+
+
+def use(directory: Path, connect: KmsConnector) -> None:
+    with Node.open(directory, connect, ignore_outside_anchor=True) as node:
+        for _ in range(3):
+            with node.using_store("d", "f") as store:
+                store.commit(dict.fromkeys(range(3), b"x" * PAGE_BYTES))
+            node.rotate_master()
+            node.new_data_key("d")
+
+
+def test_copies_of_a_node_and_nodes_out_of_its_snapshots(
+    directory: Path, cmk: str, connect: KmsConnector, tmp_path: Path, pairs: list[bytes]
+) -> None:
+    (tmp_path / "outside").mkdir()
+    with Node.init(directory, cmk, connect, outside_anchor=str(tmp_path / "outside")) as node:
+        node.import_file("d", "f", io.BytesIO(bytes(5 * PAGE_BYTES)), page_size=PAGE_BYTES)
+        made = snapshot(node, LocalTarget(tmp_path / "snapshots"))
+        shutil.copytree(directory, tmp_path / "running")  # as a snapshot of the volume has it
+    shutil.copytree(directory, tmp_path / "closed")
+    for name in ("one", "two"):
+        restore(LocalTarget(tmp_path / "snapshots"), made.snapshot_id, tmp_path / name, connect)
+    for _ in range(2):
+        for place in (directory, *(tmp_path / name for name in ("running", "closed", "one", "two"))):
+            use(place, connect)
+    assert len(pairs) == len(set(pairs)) > 500

@@ -50,7 +50,7 @@ class StatementBody:
 
 
 def encode_head(head: StatementHead, sealed_bytes: int) -> bytes:
-    """Return the head for a sealed body of `sealed_bytes` bytes (section 17)."""
+    """Return the head for a sealed body of `sealed_bytes` bytes (section 18)."""
     return _HEAD.pack(MAGIC, VERSION, SUITE, sealed_bytes, head.node_id, head.number, head.written_ns)
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import wrap
-from keystore.format import anchors, block, entry, header, keyfile, manifest, pack, record, session_table
+from keystore.format import anchors, block, entry, header, keyfile, manifest, outside, pack, record, session_table
 from keystore.format.volume import VolumeRecord
 from keystore.format.wrapped import WrappedKey
 from keystore.pages.reading import Batch
@@ -168,6 +168,12 @@ def made() -> Mapping[str, list[bytes]]:
         ],
         "anchor-fingerprints": [anchors.encode_fingerprints((b"f" * 32,) * count) for count in (1, 2)],
         "anchor-state": [anchors.encode_state(state) for state in (None, anchors.StoreState(1, 2, A))],
+        "outside": [outside.encode_head(outside.StatementHead(A, 4, 5), 100) + b"s" * 100],
+        "outside-body": [
+            outside.encode_body(
+                outside.StatementBody(3, b"f" * 32, {key: anchors.StoreState(1, 2, A) for key in (A, B)})
+            )
+        ],
         "manifest": [
             manifest.encode_manifest(_manifest_head(volume=volume).encode(), b"s" * 100) for volume in (False, True)
         ],

@@ -7,7 +7,19 @@ from typing import Any
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap
 from keystore.errors import InputError, SnapshotDamagedError, WrongKeyError
-from keystore.format import anchors, block, entry, header, keyfile, layout, manifest, pack, record, session_table
+from keystore.format import (
+    anchors,
+    block,
+    entry,
+    header,
+    keyfile,
+    layout,
+    manifest,
+    outside,
+    pack,
+    record,
+    session_table,
+)
 from keystore.format.cursor import NotDecodableError
 from keystore.format.volume import VolumeRecord
 from keystore.kms import uri
@@ -117,6 +129,8 @@ TARGETS = (
     Target("anchor", _anchor, DECODE, _encode_anchor),
     Target("anchor-fingerprints", anchors.decode_fingerprints, DECODE, anchors.encode_fingerprints),
     Target("anchor-state", anchors.decode_state, DECODE, anchors.encode_state),
+    Target("outside", outside.split, DECODE, lambda found: found[1] + found[2]),
+    Target("outside-body", outside.decode_body, DECODE, outside.encode_body),
     Target("manifest", _manifest, DECODE, _encode_manifest, _with_sha256),
     Target("manifest-body", lambda data: manifest.ManifestBody.decode(data, 2), DECODE, manifest.ManifestBody.encode),
     Target("pack-header", pack.PackHeader.decode, DECODE, pack.PackHeader.encode),

@@ -33,7 +33,7 @@ def opened(file: CountedFile, keys: StaticKeys, name: str) -> PageStore:
 def test_a_tib_of_pages_opens_and_changes_with_little_reading(page_size: int) -> None:
     """Every slot but a few in the middle is used, so free ones are found by the counts alone."""
     keys = StaticKeys()
-    free = range(TIB // page_size // 2, TIB // page_size // 2 + 20_000)
+    free = range(TIB // page_size // 2, TIB // page_size // 2 + 60_000)
     sealed = full_store(page_size, keys, free)
     file, page = CountedFile(sealed), bytes(range(256)) * (page_size // 256)
     with opened(file, keys, "full") as store:

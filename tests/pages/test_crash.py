@@ -19,7 +19,7 @@ from tests.pages.simdisk import LyingDisk, Machine
 from tests.pages.stores import StaticKeys
 from tests.pages.workload import STEPS, Life, page_of
 
-PARTS = max(4, STATES // 10_000)
+PARTS = max(8, STATES // 10_000)
 LIVES_MAX = 1000
 """LIMIT: lives of one part; one has about 3,000 states."""
 

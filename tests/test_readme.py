@@ -28,7 +28,7 @@ def expect_failures(script: str) -> str:
 def test_the_quick_start(tmp_path: Path) -> None:
     shell = [text for language, text in BLOCKS if language == "sh"]
     script = "".join(text for text in shell if "keystore snapshot" in text)
-    assert script.count("keystore init") == 1
+    assert script.count("keystore init") == 2
     assert FAILS in script
     assert any(text.strip() == "kms-emulator serve" for text in shell)
     with EmulatorProcess(tmp_path / "log") as emulator:

@@ -89,7 +89,8 @@ class KmsEmulator:
             self._core.strict_auth = self._strict_auth
             self._begin_loop()
             http_port = 0 if find_spec("uvicorn") and find_spec("httptools") else None
-            self._server = self._await(start(self._core, HOST, 0, str(self._data_dir or ""), http_port))
+            starting = start(self._core, HOST, 0, str(self._data_dir or ""), http_port, http_port)
+            self._server = self._await(starting)
             self._closing.callback(lambda: self._await(self.server.stop()))
         except BaseException:
             self._closing.close()
@@ -155,15 +156,32 @@ class KmsEmulator:
         return url
 
     @property
+    def azure_vault_url(self) -> str:
+        """Return the URL of the first vault; RuntimeError if HTTP is not installed."""
+        url = self.server.https_url
+        if url is None:
+            raise RuntimeError("HTTPS needs more packages: pip install 'cmk-keystore[emulator]'")
+        return url
+
+    @property
+    def ca_file(self) -> str:
+        """Return the path of the certificate that clients of vaults trust; RuntimeError if HTTP is not installed."""
+        ca = self.server.ca
+        if ca is None:
+            raise RuntimeError("HTTPS needs more packages: pip install 'cmk-keystore[emulator]'")
+        return ca
+
+    @property
     def grpc_endpoint(self) -> str:
         """Return ``host:port`` of gRPC: the three clouds' operations, admin, health."""
         return self.server.endpoint
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point clients of other processes here, as `kms-emulator env` prints them."""
-        from kms_emulator.cli.env import variables
+        from kms_emulator.cli.env import Places, variables
 
-        return variables(self.grpc_endpoint, self.server.url)
+        server = self.server
+        return variables(Places(server.endpoint, server.url, server.https_url, server.ca))
 
     def boto3_client(
         self,

@@ -1,8 +1,13 @@
-"""The servers over one core: gRPC with the three shapes, admin, health and reflection; HTTP with AWS's own wire."""
+"""The servers over one core: gRPC with the three shapes, admin, health and reflection; HTTP with AWS's own wire; HTTPS
+with Azure's.
+"""
 
 import asyncio
+import contextlib
+import errno
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -18,10 +23,11 @@ from kms_emulator.wire.aws.adapter import AWS
 from kms_emulator.wire.azure.adapter import AZURE
 from kms_emulator.wire.gcp.adapter import GCP
 from kms_emulator.wire.handlers import generic_handler
-from kms_emulator.wire.http.message import HttpRequest, HttpResponse, json_response
+from kms_emulator.wire.http.message import Handler, HttpRequest, HttpResponse, json_response
 from kms_emulator.wire.reflection import reflection_pool
 
 if TYPE_CHECKING:
+    from kms_emulator.tls import Tls
     from kms_emulator.wire.http.server import HttpServer
 
 ADAPTERS = (AWS, AZURE, GCP)
@@ -37,6 +43,12 @@ STOP_GRACE_S = 0.3
 HTTP_BACKLOG = 1024
 """LIMIT: connections that wait to be accepted."""
 
+VAULT_ADDRESSES = 8
+"""LIMIT: addresses from 127.0.0.1 on that HTTPS is served on; each is a vault."""
+
+BIND_TRIES_MAX = 20
+"""LIMIT: ports that are tried until one is free on all these addresses."""
+
 _OPTIONS = (
     # Without this a second server on a used port binds silently, and each gets half of the calls.
     ("grpc.so_reuseport", 0),
@@ -50,13 +62,17 @@ class PortError(Exception):
 
 @dataclass
 class Server:
-    """A started server. `http_port` is None if HTTP is not served."""
+    """A started server. `http_port` and `https_port` are None if HTTP and HTTPS are not served."""
 
     grpc_server: Any
     host: str
     port: int
     http_server: "HttpServer | None" = None
     http_port: int | None = None
+    https_server: "HttpServer | None" = None
+    https_port: int | None = None
+    tls: "Tls | None" = None
+    tls_is_temporary: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -68,19 +84,43 @@ class Server:
         """Return the URL of AWS's endpoint, or None if HTTP is not served."""
         return None if self.http_port is None else f"http://{_bracketed(self.host)}:{self.http_port}"
 
+    @property
+    def https_url(self) -> str | None:
+        """Return the URL of the first vault, or None if HTTPS is not served."""
+        return None if self.https_port is None else f"https://{_bracketed(self.host)}:{self.https_port}"
+
+    @property
+    def ca(self) -> str | None:
+        """Return the path of the certificate that clients of HTTPS trust, or None."""
+        return None if self.tls is None else str(self.tls.ca_path)
+
     async def stop(self) -> None:
         """Stop listening at once, and let running calls end."""
         stopping = [self.grpc_server.stop(STOP_GRACE_S)]
-        if self.http_server is not None:
-            stopping.append(self.http_server.stop())
+        stopping += [server.stop() for server in (self.http_server, self.https_server) if server is not None]
         await asyncio.gather(*stopping)
+        if self.tls is not None and self.tls_is_temporary:
+            from kms_emulator.tls import remove_temporary
+
+            remove_temporary(self.tls)
 
 
-async def start(core: Core, host: str, port: int, data_dir: str = "", http_port: int | None = None) -> Server:
-    """Bind and start; port 0 takes any free one. HTTP is served if `http_port` is given; it needs uvicorn.
+async def start(
+    core: Core,
+    host: str,
+    port: int,
+    data_dir: str = "",
+    http_port: int | None = None,
+    https_port: int | None = None,
+    tls_dir: Path | None = None,
+) -> Server:
+    """Bind and start; port 0 takes any free one. HTTP and HTTPS are served if their ports are given: by uvicorn.
+
+    The certificate of HTTPS is made under the authority in `tls_dir`, or under one in a temporary directory.
 
     Raises:
-        PortError: the address is in use or not ours.
+        PortError: an address is in use or not ours.
+        TlsError: the directory cannot be used.
     """
     controls = Controls(core, data_dir)
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX)
@@ -98,16 +138,73 @@ async def start(core: Core, host: str, port: int, data_dir: str = "", http_port:
             f"cannot listen on {host} port {port}: in use, or not an address of this machine. "
             "Name another with --port; --port 0 takes any that is free."
         ) from error
-    if http_port is None:
-        await server.start()
-        return Server(server, host, bound)
-    bound_socket = _bind(host, http_port)
-    http_server = _http_server(core, controls, bound_socket)
-    await asyncio.gather(server.start(), http_server.start())
-    return Server(server, host, bound, http_server, bound_socket.getsockname()[1])
+    found = Server(server, host, bound)
+    with contextlib.ExitStack() as opened:
+        if http_port is not None:
+            plain = _bind(host, http_port, "--http-port")
+            opened.callback(plain.close)
+            found.http_port = plain.getsockname()[1]
+            found.http_server = _http_server(core, controls, [plain])
+        if https_port is not None:
+            _add_https(found, core, controls, https_port, tls_dir, opened)
+        opened.pop_all()
+    await asyncio.gather(
+        server.start(), *(each.start() for each in (found.http_server, found.https_server) if each is not None)
+    )
+    return found
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _add_https(
+    found: Server, core: Core, controls: Controls, port: int, tls_dir: Path | None, opened: contextlib.ExitStack
+) -> None:
+    from kms_emulator.tls import make_tls
+
+    sockets = _bind_vaults(found.host, port)
+    for each in sockets:
+        opened.callback(each.close)
+    hosts = tuple(dict.fromkeys((found.host, "127.0.0.1", "::1", *(str(each.getsockname()[0]) for each in sockets))))
+    found.tls, found.tls_is_temporary = make_tls(tls_dir, hosts), tls_dir is None
+    found.https_port = sockets[0].getsockname()[1]
+    found.https_server = _https_server(core, controls, sockets, found.tls)
+
+
+def _bind_vaults(host: str, port: int) -> list[socket.socket]:
+    """Return sockets of one port: on 127.0.0.1 also on the addresses after it, as far as the machine has them."""
+    if host != "127.0.0.1":
+        return [_bind(host, port, "--https-port")]
+    for _ in range(BIND_TRIES_MAX):
+        first = _bind(host, port, "--https-port")
+        others = [_bind_also(f"127.0.0.{last}", first.getsockname()[1]) for last in range(2, VAULT_ADDRESSES + 1)]
+        if _TAKEN not in others:
+            return [first, *(each for each in others if isinstance(each, socket.socket))]
+        for each in (first, *others):
+            if isinstance(each, socket.socket):
+                each.close()
+        if port:
+            break
+    raise PortError(
+        f"cannot listen on 127.0.0.1 to 127.0.0.{VAULT_ADDRESSES} port {port}: in use. "
+        "Name another with --https-port; --https-port 0 takes any that is free."
+    )
+
+
+_TAKEN = "taken"
+
+
+def _bind_also(host: str, port: int) -> socket.socket | str | None:
+    """Return a socket bound to the address, or why not; None if the machine has no such address."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(HTTP_BACKLOG)
+    except OSError as error:
+        bound.close()
+        return _TAKEN if error.errno == errno.EADDRINUSE else None
+    return bound
+
+
+def _bind(host: str, port: int, option: str) -> socket.socket:
     """Return a socket bound to the address; other sockets cannot be, as long as it lives."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -122,24 +219,45 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise PortError(
             f"cannot listen on {host} port {port}: in use, or not an address of this machine. "
-            "Name another with --http-port; --http-port 0 takes any that is free."
+            f"Name another with {option}; {option} 0 takes any that is free."
         ) from error
     return bound
 
 
-def _http_server(core: Core, controls: Controls, bound: socket.socket) -> "HttpServer":
+def _http_server(core: Core, controls: Controls, bound: list[socket.socket]) -> "HttpServer":
+    from kms_emulator.wire.aws.front import AwsFront
+    from kms_emulator.wire.azure.managed_identity import PATHS, ManagedIdentityFront
+
+    identity = ManagedIdentityFront(core).handle
+    return _serving(AwsFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound)
+
+
+def _https_server(core: Core, controls: Controls, bound: list[socket.socket], tls: "Tls") -> "HttpServer":
+    from kms_emulator.wire.azure.front import AzureFront
+    from kms_emulator.wire.azure.managed_identity import PATHS, ManagedIdentityFront
+
+    identity = ManagedIdentityFront(core).handle
+    return _serving(AzureFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound, tls)
+
+
+def _serving(
+    default: Handler,
+    exact: dict[str, Handler],
+    controls: Controls,
+    bound: list[socket.socket],
+    tls: "Tls | None" = None,
+) -> "HttpServer":
+    """Return a server of one cloud's wire, with health and admin beside it."""
     from kms_emulator.admin.front import PREFIX as ADMIN_PREFIX
     from kms_emulator.admin.front import AdminFront
-    from kms_emulator.wire.aws.front import AwsFront
     from kms_emulator.wire.http.app import App
     from kms_emulator.wire.http.server import HttpServer
 
     async def answer_health(_: HttpRequest) -> HttpResponse:
         return json_response({"status": "ok", "version": __version__})
 
-    return HttpServer(
-        App(AwsFront(core).handle, {"/health": answer_health}, {ADMIN_PREFIX: AdminFront(controls).handle}), bound
-    )
+    app = App(default, {"/health": answer_health, **exact}, {ADMIN_PREFIX: AdminFront(controls).handle})
+    return HttpServer(app, bound, tls.context if tls is not None else None)
 
 
 async def _add_health(server: Any, services: tuple[str, ...]) -> None:

@@ -30,6 +30,11 @@ def default_http_port(port: int) -> int:
     return (port + 1) % (PORT_MAX + 1) if port else 0
 
 
+def default_https_port(http_port: int) -> int:
+    """Return the port on which HTTPS is served unless another is named: the one after HTTP's, or any if that is any."""
+    return default_http_port(http_port)
+
+
 endpoint_option = click.option(
     "--endpoint",
     metavar="HOST:PORT",

@@ -9,15 +9,16 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from kms_emulator.cli.data_key import data_key
-from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT, default_http_port
-from kms_emulator.cli.env import variables
+from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT, default_http_port, default_https_port
+from kms_emulator.cli.env import Places, variables
 from kms_emulator.cli.exits import UNUSABLE, USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
 from kms_emulator.core import Core
@@ -27,6 +28,7 @@ from kms_emulator.seeding.errors import SeedError
 from kms_emulator.server import PortError, Server, start
 from kms_emulator.storage.directory import DataDir
 from kms_emulator.storage.errors import DataDirError
+from kms_emulator.tls import TlsError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
@@ -45,6 +47,17 @@ HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
     "--http-port",
     type=click.IntRange(0, 65535),
     help="Port to listen on for HTTP; 0 takes any free one. [default: the one after --port; any, if that is 0]",
+)
+@click.option(
+    "--https-port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on for HTTPS, on 127.0.0.1 to 127.0.0.8; 0 takes any free one. [default: the one after "
+    "--http-port; any, if that is 0]",
+)
+@click.option(
+    "--tls-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the certificate authority in this directory, made if missing. Without it each start makes a new one.",
 )
 @click.option(
     "--data-dir",
@@ -82,6 +95,8 @@ def serve(
     host: str,
     port: int,
     http_port: int | None,
+    https_port: int | None,
+    tls_dir: Path | None,
     data_dir: Path | None,
     data_key_file: Path | None,
     seed_file: Path | None,
@@ -90,7 +105,7 @@ def serve(
     ready_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Serve AWS KMS over HTTP and the three clouds' key management over gRPC, until SIGTERM or Ctrl-C.
+    """Serve AWS KMS over HTTP, Azure Key Vault over HTTPS and the three clouds over gRPC, until SIGTERM or Ctrl-C.
 
     With --json the banner is one line of JSON, what the ready file holds. A second signal ends the process at once.
     """
@@ -109,10 +124,13 @@ def serve(
             opened = stack.enter_context(DataDir(data_dir, secret)) if data_dir else None
             core = _core(opened.store if opened else MemoryStore(), seed_file, seed)
             core.strict_auth = strict_auth
-            running = _run(core, host, port, _http_port(port, http_port), data_dir, ready_file, as_json=as_json)
+            plain = _http_port(port, http_port, https_port)
+            secure = https_port if https_port is not None else None if plain is None else default_https_port(plain)
+            starting = start(core, host, port, str(data_dir or ""), plain, secure, tls_dir)
+            running = _run(starting, data_dir, ready_file, as_json=as_json)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(running)
-    except (PortError, DataDirError, SeedError) as error:
+    except (PortError, TlsError, DataDirError, SeedError) as error:
         raise CommandError(str(error), UNUSABLE) from None
 
 
@@ -133,10 +151,10 @@ def _core(store: Store, seed_file: Path | None, seed: int | None) -> Core:
     return Core(store, entropy=entropy, seed=state)
 
 
-def _http_port(port: int, wanted: int | None) -> int | None:
+def _http_port(port: int, wanted: int | None, https_wanted: int | None = None) -> int | None:
     """Return the port for HTTP, or None if it cannot be served because its packages are not installed."""
     if find_spec("uvicorn") is None or find_spec("httptools") is None:
-        if wanted is not None:
+        if wanted is not None or https_wanted is not None:
             raise CommandError(f"HTTP needs more packages: {HTTP_EXTRA}", UNUSABLE)
         return None
     return default_http_port(port) if wanted is None else wanted
@@ -153,18 +171,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _run(
-    core: Core,
-    host: str,
-    port: int,
-    http_port: int | None,
-    data_dir: Path | None,
-    ready_file: Path | None,
-    *,
-    as_json: bool,
+    starting: Coroutine[Any, Any, Server], data_dir: Path | None, ready_file: Path | None, *, as_json: bool
 ) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
-    server = await start(core, host, port, str(data_dir or ""), http_port)
+    server = await starting
     endpoints = _endpoints(server)
     try:
         if ready_file:
@@ -193,7 +204,8 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 def _endpoints(server: Server) -> dict[str, str | None]:
     """Return the ready file's object: where each surface is; what is not served is null."""
     here = server.endpoint
-    return {"aws": server.url, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
+    azure, ca = server.https_url, server.ca
+    return {"aws": server.url, "azure": azure, "gcp": here, "grpc": here, "admin": here, "ca": ca}
 
 
 def _write_ready_file(path: Path, endpoints: dict[str, str | None]) -> None:
@@ -223,6 +235,8 @@ def _print_banner(server: Server, endpoints: dict[str, str | None], data_dir: Pa
     click.echo("KMS emulator for tests; not a place for real keys.\n")
     for name, value in (
         ("AWS", server.url or f"over gRPC only; for AWS's own clients: {HTTP_EXTRA}"),
+        ("Azure", f"{server.https_url}   and 127.0.0.2 … as other vaults" if server.https_url else "over gRPC only"),
+        ("CA", server.ca or "none"),
         ("Google", f"{server.endpoint}   gRPC, google.cloud.kms.v1"),
         ("gRPC", f"{server.endpoint}   keystore_api.aws_kms.v1, keystore_api.azure_keyvault.v1"),
         ("Admin", f"{server.endpoint}   clock, call log, reset; health and reflection"),
@@ -230,7 +244,7 @@ def _print_banner(server: Server, endpoints: dict[str, str | None], data_dir: Pa
     ):
         click.echo(f"  {name:<12}{value}")
     click.echo("\nIn another shell:\n")
-    for name, value in variables(server.endpoint, server.url).items():
+    for name, value in variables(Places.of(endpoints)).items():
         click.echo(f"  export {name}={value}")
     click.echo("  kms-emulator key create --provider aws\n")
     click.echo("Ready.")

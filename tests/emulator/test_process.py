@@ -26,7 +26,11 @@ def test_signal_ends_it_with_zero(tmp_path: Path, number: signal.Signals) -> Non
         aws = emulator.ready["aws"]
         assert aws is not None
         assert aws.startswith("http://127.0.0.1:")
-        assert emulator.ready == {"aws": aws, "azure": None, "gcp": here, "grpc": here, "admin": here, "ca": None}
+        azure, ca = str(emulator.ready["azure"]), str(emulator.ready["ca"])
+        assert azure.startswith("https://127.0.0.1:")
+        assert Path(ca).read_text().startswith("-----BEGIN CERTIFICATE-----")
+        assert [path.name for path in Path(ca).parent.iterdir()] == ["ca.pem"]
+        assert emulator.ready == {"aws": aws, "azure": azure, "gcp": here, "grpc": here, "admin": here, "ca": ca}
         assert here.startswith("127.0.0.1:")
         code, out, error = emulator.end(number)
     assert (code, error) == (0, "")

@@ -6,7 +6,8 @@ Imported only when HTTP is served: uvicorn is in the extra `emulator`.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from ssl import SSLContext
 from typing import Any, cast
 
 import uvicorn
@@ -31,10 +32,10 @@ STOP_GRACE_S = 1
 
 
 class HttpServer:
-    """A server on a socket that is already bound."""
+    """A server on sockets that are already bound; with `tls`, HTTPS."""
 
-    def __init__(self, app: App, bound: socket.socket) -> None:
-        self._socket = bound
+    def __init__(self, app: App, bound: Sequence[socket.socket], tls: SSLContext | None = None) -> None:
+        self._sockets = list(bound)
         config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -49,12 +50,15 @@ class HttpServer:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_GRACE_S,
         )
+        if tls is not None:
+            config.load()
+            config.ssl = tls
         self._server = _Server(config, app)
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Accept connections from when this returns."""
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._serving = asyncio.create_task(self._server.serve(sockets=self._sockets))
         accepting = asyncio.create_task(self._server.accepting.wait())
         await asyncio.wait({accepting, self._serving}, return_when=asyncio.FIRST_COMPLETED)
         accepting.cancel()

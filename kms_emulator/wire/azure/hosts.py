@@ -1,0 +1,51 @@
+"""Which vault a host name or address means.
+
+``NAME.vault.localhost`` and ``NAME.vault.azure.net`` are the vault NAME, and so is any other host name whose first
+label is one that a vault can have. Addresses are vaults too: 127.0.0.1 and `localhost` are ``local-vault``, 127.0.0.2
+is ``local-vault-2`` and so on. All of them are also reached by those names over gRPC.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+from kms_emulator.wire.azure import names
+
+VAULT_DEFAULT = "local-vault"
+RESOURCE_DEFAULT = "https://vault.azure.net"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The Host header of a request: a name or an address, perhaps with a port."""
+
+    text: str
+
+    @property
+    def name(self) -> str:
+        """Return the host without its port, in lower case."""
+        if self.text.startswith("["):
+            return self.text[1:].partition("]")[0].lower()
+        return self.text.partition(":")[0].lower()
+
+    @property
+    def url(self) -> str:
+        """Return the base of this vault's URLs."""
+        return f"https://{self.text}"
+
+    @property
+    def vault(self) -> str:
+        """Return the vault's name."""
+        name = self.name
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            label = name.partition(".")[0]
+            return label if label != "localhost" and names.VAULT_PATTERN.fullmatch(label) else VAULT_DEFAULT
+        number = int(address) - int(ipaddress.IPv4Address("127.0.0.0"))
+        return f"{VAULT_DEFAULT}-{number}" if address.is_loopback and 1 < number < 1 << 24 else VAULT_DEFAULT
+
+    @property
+    def resource(self) -> str:
+        """Return what a challenge must name: SDKs want the host's name to end with it, after a dot."""
+        _, dot, rest = self.text.partition(".")
+        return f"https://{rest.lower()}" if dot and rest and not self.text.startswith("[") else RESOURCE_DEFAULT

@@ -1,0 +1,111 @@
+"""A key's whole life through Azure's own client, as it is."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.identity import ManagedIdentityCredential
+from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentityCredential
+from azure.keyvault.keys import KeyClient
+from azure.keyvault.keys.aio import KeyClient as AsyncKeyClient
+from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
+from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
+from keystore_api.azure_keyvault.v1.azure_keyvault_pb2_grpc import AzureKeyVaultStub
+
+from kms_emulator.calls import CallFilter
+from kms_emulator.cli.env import Places, variables
+from tests.emulator.running import Running
+
+
+def places(emulator: Running) -> Places:
+    server = emulator.server
+    return Places(server.endpoint, server.url, server.https_url, server.ca)
+
+
+def test_a_key_from_creation_to_its_purge(emulator: Running, keys: KeyClient) -> None:
+    made = keys.create_rsa_key("cmk", size=2048, tags={"team": "storage"})
+    assert made.id == f"{emulator.server.https_url}/keys/cmk/{made.properties.version}"
+    assert (made.properties.vault_url, made.properties.tags) == (emulator.server.https_url, {"team": "storage"})
+    crypto = keys.get_cryptography_client("cmk", key_version=made.properties.version)
+    wrapped = crypto.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, b"k" * 32)
+
+    rotated = keys.rotate_key("cmk")
+    assert rotated.properties.version != made.properties.version
+    assert keys.get_key("cmk").id == rotated.id
+    assert len(list(keys.list_properties_of_key_versions("cmk"))) == 2
+    assert crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped.encrypted_key).key == b"k" * 32
+
+    deleted = keys.begin_delete_key("cmk").result()
+    assert deleted.recovery_id == f"{emulator.server.https_url}/deletedkeys/cmk"
+    assert deleted.scheduled_purge_date is not None
+    with pytest.raises(ResourceNotFoundError, match=r"was not found in this key vault"):
+        keys.get_key("cmk")
+    with pytest.raises(ResourceExistsError, match="deleted but recoverable"):
+        keys.create_rsa_key("cmk")
+    assert keys.begin_recover_deleted_key("cmk").result().id == rotated.id
+    assert crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped.encrypted_key).key == b"k" * 32
+
+    keys.begin_delete_key("cmk").wait()
+    keys.purge_deleted_key("cmk")
+    with pytest.raises(ResourceNotFoundError):
+        keys.get_deleted_key("cmk")
+    assert keys.create_rsa_key("cmk").properties.version not in (made.properties.version, rotated.properties.version)
+
+
+def test_attributes_come_back_as_they_were_set(keys: KeyClient) -> None:
+    begins, ends = datetime(2031, 1, 1, tzinfo=UTC), datetime(2032, 1, 1, tzinfo=UTC)
+    keys.create_rsa_key("cmk", enabled=True, not_before=begins, expires_on=ends, key_operations=["wrapKey"])
+    found = keys.get_key("cmk")
+    assert (found.properties.not_before, found.properties.expires_on) == (begins, ends)
+    assert found.key_operations == ["wrapKey"]
+    assert found.properties.recovery_level == "Recoverable+Purgeable"
+    keys.update_key_properties("cmk", enabled=False)
+    with pytest.raises(HttpResponseError) as caught:
+        keys.get_key("cmk")
+    assert (caught.value.status_code, caught.value.error.code) == (403, "Forbidden")  # type: ignore[union-attr]
+    assert caught.value.error.innererror["code"] == "KeyDisabled"  # type: ignore[union-attr]
+
+
+def test_lists_come_in_pages(emulator: Running, keys: KeyClient) -> None:
+    stub = AzureKeyVaultStub(emulator.channel)
+    for name in ("a", "b", "c"):
+        stub.CreateKey(pb.CreateKeyRequest(vault="local-vault", name=name))
+    pages = [[key.name for key in page] for page in keys.list_properties_of_keys(max_page_size=2).by_page()]
+    assert pages == [["a", "b"], ["c"]]
+    assert [call.operation for call in emulator.core.calls.select(CallFilter())][-2:] == ["ListKeys", "ListKeys"]
+
+
+def test_each_loopback_address_is_a_vault(connect: Callable[..., KeyClient]) -> None:
+    first, second = connect("127.0.0.1"), connect("127.0.0.2")
+    first.create_rsa_key("cmk")
+    assert [key.name for key in first.list_properties_of_keys()] == ["cmk"]
+    assert list(second.list_properties_of_keys()) == []
+
+
+def test_environment_variables_alone_lead_here(emulator: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = variables(places(emulator))
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    with KeyClient(found["VAULT_URL"], ManagedIdentityCredential()) as keys:
+        key = keys.create_rsa_key("cmk")
+        with CryptographyClient(key.id or "", ManagedIdentityCredential()) as crypto:
+            wrapped = crypto.wrap_key(KeyWrapAlgorithm.rsa_oaep, b"k" * 32)
+            assert crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped.encrypted_key).key == b"k" * 32
+
+
+def test_the_asynchronous_client_is_served_too(emulator: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = variables(places(emulator))
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+
+    async def use() -> str:
+        async with (
+            AsyncManagedIdentityCredential() as credential,
+            AsyncKeyClient(found["VAULT_URL"], credential) as keys,
+        ):
+            await keys.create_rsa_key("cmk")
+            return (await keys.get_key("cmk")).name
+
+    assert asyncio.run(use()) == "cmk"

@@ -21,7 +21,7 @@ from kms_emulator.admin.service import admin_handler
 from kms_emulator.core import Core
 from kms_emulator.wire.aws.adapter import AWS
 from kms_emulator.wire.azure.adapter import AZURE
-from kms_emulator.wire.gcp.adapter import GCP
+from kms_emulator.wire.gcp.adapter import GCP, GCP_IAM
 from kms_emulator.wire.handlers import generic_handler
 from kms_emulator.wire.http.message import Handler, HttpRequest, HttpResponse, json_response
 from kms_emulator.wire.reflection import reflection_pool
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kms_emulator.tls import Tls
     from kms_emulator.wire.http.server import HttpServer
 
-ADAPTERS = (AWS, AZURE, GCP)
+ADAPTERS = (AWS, AZURE, GCP, GCP_IAM)
 MESSAGE_BYTES_MAX = 1 << 20
 """LIMIT: bytes of one request; the largest legal one has two fields of 64 KiB."""
 

@@ -6,7 +6,7 @@ from itertools import islice
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator import __version__
-from kms_emulator.admin import users
+from kms_emulator.admin import service_accounts, users
 from kms_emulator.admin.errors import MissingError, RefusedError
 from kms_emulator.admin.metrics import metrics_text
 from kms_emulator.admin.rules import fault_message, fault_of
@@ -123,6 +123,21 @@ class Controls:
         """Remove a user."""
         users.remove_user(self._core, request.name)
         return pb.RemoveUserResponse()
+
+    # -- service accounts
+
+    def put_service_account(self, request: pb.PutServiceAccountRequest) -> pb.ServiceAccount:
+        """Create or change a service account."""
+        return service_accounts.put_service_account(self._core, request)
+
+    def list_service_accounts(self, _: pb.ListServiceAccountsRequest) -> pb.ListServiceAccountsResponse:
+        """Return all service accounts."""
+        return pb.ListServiceAccountsResponse(service_accounts=service_accounts.list_service_accounts(self._core))
+
+    def remove_service_account(self, request: pb.RemoveServiceAccountRequest) -> pb.RemoveServiceAccountResponse:
+        """Remove a service account."""
+        service_accounts.remove_service_account(self._core, request.email)
+        return pb.RemoveServiceAccountResponse()
 
     # -- everything
 

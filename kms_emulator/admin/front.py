@@ -73,6 +73,21 @@ def _pages(controls: Controls) -> Iterator[tuple[str, dict[str, Page]]]:
         },
     )
     yield "users/*", {"DELETE": lambda request, rest: _answer(controls.remove_user(pb.RemoveUserRequest(name=rest)))}
+    yield (
+        "service-accounts",
+        {
+            "GET": _asked(pb.ListServiceAccountsRequest, controls.list_service_accounts),
+            "POST": _told(pb.PutServiceAccountRequest, controls.put_service_account, 201),
+        },
+    )
+    yield (
+        "service-accounts/*",
+        {
+            "DELETE": lambda request, rest: _answer(
+                controls.remove_service_account(pb.RemoveServiceAccountRequest(email=rest))
+            )
+        },
+    )
     yield "state", {"GET": _asked(pb.GetStateRequest, controls.get_state)}
     yield "reset", {"POST": _told(pb.ResetRequest, controls.reset)}
 

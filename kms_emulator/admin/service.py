@@ -33,6 +33,9 @@ def admin_handler(controls: Controls) -> grpc.GenericRpcHandler:
         "PutUser": _method(pb.PutUserRequest, controls.put_user),
         "ListUsers": _method(pb.ListUsersRequest, controls.list_users),
         "RemoveUser": _method(pb.RemoveUserRequest, controls.remove_user),
+        "PutServiceAccount": _method(pb.PutServiceAccountRequest, controls.put_service_account),
+        "ListServiceAccounts": _method(pb.ListServiceAccountsRequest, controls.list_service_accounts),
+        "RemoveServiceAccount": _method(pb.RemoveServiceAccountRequest, controls.remove_service_account),
         "GetState": _method(pb.GetStateRequest, controls.get_state),
         "Reset": _method(pb.ResetRequest, controls.reset),
     }

@@ -21,6 +21,7 @@ _COMMANDS = {
     "state": "kms_emulator.cli.state:state",
     "fault": "kms_emulator.cli.fault:fault",
     "user": "kms_emulator.cli.user:user",
+    "service-account": "kms_emulator.cli.service_account:service_account",
     "reset": "kms_emulator.cli.admin:reset",
 }
 

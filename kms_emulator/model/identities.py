@@ -24,6 +24,7 @@ class IdentityKind(Enum):
     USER = "user"
     ROLE = "role"
     ROOT = "root"
+    SERVICE_ACCOUNT = "service-account"
 
 
 @dataclass(frozen=True, slots=True)

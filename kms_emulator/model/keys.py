@@ -173,8 +173,13 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A named place that holds keys, where a cloud wants it to exist before its keys."""
+    """A named place that holds keys, where a cloud wants it to exist before its keys.
+
+    Attributes:
+        attributes: what only the adapter understands.
+    """
 
     realm: str
     name: str
     created_ns: int
+    attributes: Mapping[str, str] = field(default_factory=dict)

@@ -262,9 +262,12 @@ class Registry:
         """Create a folder; NameTakenError if it exists."""
         if (realm, name) in self._folders:
             raise NameTakenError(f"a folder {name} exists")
-        folder = Folder(realm, name, now_ns)
+        return self.put_folder(Folder(realm, name, now_ns))
+
+    def put_folder(self, folder: Folder) -> Folder:
+        """Store a folder, new or changed; return it."""
         self._store.put_folder(folder)
-        self._folders[(realm, name)] = folder
+        self._folders[(folder.realm, folder.name)] = folder
         return folder
 
     def merge(self, state: StoredState) -> None:

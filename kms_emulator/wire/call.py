@@ -126,6 +126,7 @@ class Adapter:
         translate: what the model refuses.
         fault_error: a fault that has an answer.
         key_names: every name of every key that a request means; finds nothing wrong with any request.
+        authenticate: who sent an ``authorization`` header (over gRPC), from an address; None where it says nothing.
         completed: told of every call that succeeded, before it is answered.
     """
 
@@ -136,3 +137,4 @@ class Adapter:
     fault_error: Callable[[Fault, Call], CloudError]
     key_names: Callable[[Registry, Message], Iterable[str]]
     completed: Callable[[Call], None] | None = None
+    authenticate: Callable[[Core, str, str], Caller] | None = None

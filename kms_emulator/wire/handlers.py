@@ -9,8 +9,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from kms_emulator.core import Core
-from kms_emulator.wire.call import Adapter, Caller, CloudError, NoAnswerError
-from kms_emulator.wire.perform import perform
+from kms_emulator.wire.call import Adapter, Call, Caller, CloudError, NoAnswerError
+from kms_emulator.wire.perform import note, perform
 
 ERROR_CODE_KEY = "x-kms-error-code"
 """Trailing metadata: the cloud's own error code."""
@@ -47,7 +47,7 @@ def _serialize(answer: Message) -> bytes:
 def _runner(adapter: Adapter, name: str, core: Core) -> Callable[[Message, Context], Awaitable[Message]]:
     async def run(request: Message, context: Context) -> Message:
         try:
-            return await perform(core, adapter, name, request, Caller(address=_address(context.peer())))
+            return await perform(core, adapter, name, request, _caller(adapter, name, core, context))
         except CloudError as error:
             await abort(context, error)
         except NoAnswerError as error:
@@ -57,6 +57,19 @@ def _runner(adapter: Adapter, name: str, core: Core) -> Callable[[Message, Conte
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
     return run
+
+
+def _caller(adapter: Adapter, name: str, core: Core, context: Context) -> Caller:
+    """Return who calls; whoever is refused is in the call log."""
+    address = _address(context.peer())
+    if adapter.authenticate is None:
+        return Caller(address=address)
+    headers = dict(context.invocation_metadata() or ())
+    try:
+        return adapter.authenticate(core, str(headers.get("authorization", "")), address)
+    except CloudError as error:
+        note(Call(core, adapter.provider, name, Caller(address=address)), error.code)
+        raise
 
 
 def _address(peer: str) -> str:

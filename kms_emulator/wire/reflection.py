@@ -2,7 +2,7 @@
 
 The messages that serve Google's shape are in a package of ours (docs/adr/0003), but a client that asks for
 `google.cloud.kms.v1.KeyManagementService` must find it. So reflection has a descriptor pool of its own, with a copy of
-those two files under the real names; nothing else in the process sees it.
+those files under the real names; nothing else in the process sees it.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -12,10 +12,14 @@ from grpc_reflection.v1alpha import reflection_pb2
 from keystore_api.admin.v1 import admin_pb2
 from keystore_api.aws_kms.v1 import aws_kms_pb2
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2
+from keystore_api.google_iam.v1 import iam_pb2
 from keystore_api.google_kms.v1 import service_pb2
 
-_OURS, _GOOGLES = "keystore_api.google_kms.v1", "google.cloud.kms.v1"
-_MODULES = (aws_kms_pb2, azure_keyvault_pb2, admin_pb2, service_pb2, health_pb2, reflection_pb2)
+_REAL_PACKAGES = {
+    "keystore_api.google_kms.v1": "google.cloud.kms.v1",
+    "keystore_api.google_iam.v1": "google.iam.v1",
+}
+_MODULES = (aws_kms_pb2, azure_keyvault_pb2, admin_pb2, service_pb2, iam_pb2, health_pb2, reflection_pb2)
 
 
 def reflection_pool() -> descriptor_pool.DescriptorPool:
@@ -36,14 +40,14 @@ def _add(pool: descriptor_pool.DescriptorPool, file: FileDescriptor, added: set[
         _add(pool, imported, added)
     described = descriptor_pb2.FileDescriptorProto()
     file.CopyToProto(described)
-    pool.Add(_under_real_names(described) if file.package == _OURS else described)
+    pool.Add(_under_real_names(described) if file.package in _REAL_PACKAGES else described)
 
 
 def _under_real_names(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDescriptorProto:
     """Return the file in Google's package."""
     renamed = descriptor_pb2.FileDescriptorProto()
     renamed.CopyFrom(file)
-    renamed.package = _GOOGLES
+    renamed.package = _REAL_PACKAGES[file.package]
     renamed.name = _real_path(file.name)
     renamed.dependency[:] = [_real_path(name) for name in file.dependency]
     for message in renamed.message_type:
@@ -63,8 +67,12 @@ def _rename_types(message: descriptor_pb2.DescriptorProto) -> None:
 
 
 def _real(type_name: str) -> str:
-    return type_name.replace(f".{_OURS}.", f".{_GOOGLES}.", 1)
+    for ours, real in _REAL_PACKAGES.items():
+        type_name = type_name.replace(f".{ours}.", f".{real}.", 1)
+    return type_name
 
 
 def _real_path(name: str) -> str:
-    return name.replace(_OURS.replace(".", "/"), _GOOGLES.replace(".", "/"), 1)
+    for ours, real in _REAL_PACKAGES.items():
+        name = name.replace(ours.replace(".", "/"), real.replace(".", "/"), 1)
+    return name

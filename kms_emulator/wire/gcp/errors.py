@@ -2,6 +2,7 @@
 
 import grpc
 from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
 from keystore_api.google_rpc.v1 import status_pb2
 
 from kms_emulator.model.errors import (
@@ -22,7 +23,12 @@ STATE_NAMES = {
     VersionState.DESTROY_SCHEDULED: "DESTROY_SCHEDULED",
     VersionState.DESTROYED: "DESTROYED",
 }
-_DETAIL_TYPE = "type.googleapis.com/google.rpc.PreconditionFailure"
+_DETAIL_TYPES = "type.googleapis.com/google.rpc."
+DOMAIN = "cloudkms.googleapis.com"
+UNAUTHENTICATED_TEXT = (
+    "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
+    "authentication credential."
+)
 
 
 def google_error(status: grpc.StatusCode, message: str) -> CloudError:
@@ -62,10 +68,38 @@ def wrong_state(key: Key, version: Version, expected: str = "enabled") -> CloudE
     status = grpc.StatusCode.FAILED_PRECONDITION
     kind = f"KEY_{state}"
     violation = status_pb2.PreconditionFailure.Violation(type=kind, subject=name)
-    detail = status_pb2.PreconditionFailure(violations=[violation]).SerializeToString()
+    detail = status_pb2.PreconditionFailure(violations=[violation])
+    return CloudError(status.name, message, status, kind, _details(status, message, detail))
+
+
+def permission_denied(permission: str, resource: str) -> CloudError:
+    """Return PERMISSION_DENIED; it says what is missing, for people and for programs."""
+    message = f"Permission '{permission}' denied on resource '{resource}' (or it may not exist)."
+    named = {"permission": permission, "resource": resource}
+    return _informed(grpc.StatusCode.PERMISSION_DENIED, message, "IAM_PERMISSION_DENIED", named)
+
+
+def unauthenticated(reason: str) -> CloudError:
+    """Return UNAUTHENTICATED, with a reason for programs."""
+    return _informed(grpc.StatusCode.UNAUTHENTICATED, UNAUTHENTICATED_TEXT, reason, {"service": DOMAIN})
+
+
+def concurrent_change() -> CloudError:
+    """Return ABORTED: somebody else changed the policy since it was read."""
+    text = "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."
+    return google_error(grpc.StatusCode.ABORTED, text)
+
+
+def _informed(status: grpc.StatusCode, message: str, reason: str, metadata: dict[str, str]) -> CloudError:
+    detail = status_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    return CloudError(status.name, message, status, reason, _details(status, message, detail))
+
+
+def _details(status: grpc.StatusCode, message: str, detail: Message) -> bytes:
+    """Return an encoded google.rpc.Status with one detail, under that detail's real name."""
     number: int = status.value[0]
-    details = status_pb2.Status(code=number, message=message, details=[Any(type_url=_DETAIL_TYPE, value=detail)])
-    return CloudError(status.name, message, status, kind, details.SerializeToString())
+    packed = Any(type_url=_DETAIL_TYPES + detail.DESCRIPTOR.name, value=detail.SerializeToString(deterministic=True))
+    return status_pb2.Status(code=number, message=message, details=[packed]).SerializeToString()
 
 
 def translate(error: ModelError, call: Call) -> CloudError:

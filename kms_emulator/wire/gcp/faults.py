@@ -1,7 +1,6 @@
 """Google's words for faults, and the key that a request means, found without judging it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import grpc
 from google.protobuf.message import Message
@@ -9,7 +8,8 @@ from google.protobuf.message import Message
 from kms_emulator.model.faults import Fault, FaultKind
 from kms_emulator.model.registry import Registry
 from kms_emulator.wire.call import Call, CloudError
-from kms_emulator.wire.gcp.errors import google_error
+from kms_emulator.wire.gcp.authorize import resource_of
+from kms_emulator.wire.gcp.errors import UNAUTHENTICATED_TEXT, google_error
 
 _WORDS = {
     FaultKind.UNAVAILABLE: (grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable."),
@@ -18,11 +18,7 @@ _WORDS = {
         "Quota exceeded for quota metric 'Cryptographic requests' and limit 'Cryptographic requests per minute' of "
         "service 'cloudkms.googleapis.com'.",
     ),
-    FaultKind.EXPIRED_CREDENTIALS: (
-        grpc.StatusCode.UNAUTHENTICATED,
-        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
-        "authentication credential.",
-    ),
+    FaultKind.EXPIRED_CREDENTIALS: (grpc.StatusCode.UNAUTHENTICATED, UNAUTHENTICATED_TEXT),
     FaultKind.ADDRESSES: (
         grpc.StatusCode.PERMISSION_DENIED,
         "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: emulated.",
@@ -40,9 +36,7 @@ def fault_error(fault: Fault, _: Call) -> CloudError:
 
 def key_names(_: Registry, request: Message) -> Iterator[str]:
     """Yield the key's name, and the version's if the request has one."""
-    fields: Any = request
-    changed = getattr(fields, "crypto_key", None) or getattr(fields, "crypto_key_version", None)
-    name = getattr(fields, "name", "") or getattr(fields, "parent", "") or getattr(changed, "name", "")
+    name = resource_of(request)
     if "/cryptoKeys/" in name:
         yield name
         yield name.partition("/cryptoKeyVersions/")[0]

@@ -106,7 +106,7 @@ def update_crypto_key(call: Call, request: pb.UpdateCryptoKeyRequest) -> resourc
     request.update_mask.MergeMessage(request.crypto_key, merged, True, True)
     if resources.check_template(merged).kind is not key.kind:
         raise not_emulated("An algorithm that needs key material of another kind than the key has")
-    changed = lifecycle.describe(key, resources.store_settings(merged), call.now_ns)
+    changed = lifecycle.describe(key, {**key.attributes, **resources.store_settings(merged)}, call.now_ns)
     if {"rotation_period", "next_rotation_time"} & set(paths):
         changed = lifecycle.set_schedule(changed, resources.schedule_of(merged, call.now_ns), call.now_ns)
     return resources.crypto_key(call.registry.put(changed))

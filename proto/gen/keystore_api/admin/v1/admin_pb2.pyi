@@ -315,3 +315,45 @@ class RemoveUserRequest(_message.Message):
 class RemoveUserResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class PutServiceAccountRequest(_message.Message):
+    __slots__ = ("email", "roles", "public_key")
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    email: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    public_key: str
+    def __init__(self, email: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., public_key: _Optional[str] = ...) -> None: ...
+
+class ServiceAccount(_message.Message):
+    __slots__ = ("email", "roles", "key_ids", "key_id")
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    email: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    key_ids: _containers.RepeatedScalarFieldContainer[str]
+    key_id: str
+    def __init__(self, email: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., key_ids: _Optional[_Iterable[str]] = ..., key_id: _Optional[str] = ...) -> None: ...
+
+class ListServiceAccountsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListServiceAccountsResponse(_message.Message):
+    __slots__ = ("service_accounts",)
+    SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    service_accounts: _containers.RepeatedCompositeFieldContainer[ServiceAccount]
+    def __init__(self, service_accounts: _Optional[_Iterable[_Union[ServiceAccount, _Mapping]]] = ...) -> None: ...
+
+class RemoveServiceAccountRequest(_message.Message):
+    __slots__ = ("email",)
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    email: str
+    def __init__(self, email: _Optional[str] = ...) -> None: ...
+
+class RemoveServiceAccountResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

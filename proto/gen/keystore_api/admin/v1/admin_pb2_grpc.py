@@ -99,6 +99,21 @@ class AdminStub:
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserResponse.FromString,
                 _registered_method=True)
+        self.PutServiceAccount = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/PutServiceAccount',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutServiceAccountRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ServiceAccount.FromString,
+                _registered_method=True)
+        self.ListServiceAccounts = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/ListServiceAccounts',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListServiceAccountsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListServiceAccountsResponse.FromString,
+                _registered_method=True)
+        self.RemoveServiceAccount = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/RemoveServiceAccount',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountResponse.FromString,
+                _registered_method=True)
         self.Reset = channel.unary_unary(
                 '/keystore_api.admin.v1.Admin/Reset',
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.SerializeToString,
@@ -190,6 +205,27 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutServiceAccount(self, request, context):
+        """Service accounts of the emulated Google projects, whom the policies of key rings and keys hold. Who has a key of
+        one is it; an account that was removed is refused. Other callers are nobody's and may do everything, unless the
+        server runs with strict authentication.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListServiceAccounts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveServiceAccount(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reset(self, request, context):
         """Back to the seed: every key, alias, user, call and fault that is not of the seed is gone, and the clock is the
         host's.
@@ -265,6 +301,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.RemoveUser,
                     request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserRequest.FromString,
                     response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserResponse.SerializeToString,
+            ),
+            'PutServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutServiceAccount,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutServiceAccountRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ServiceAccount.SerializeToString,
+            ),
+            'ListServiceAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListServiceAccounts,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListServiceAccountsRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListServiceAccountsResponse.SerializeToString,
+            ),
+            'RemoveServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveServiceAccount,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountResponse.SerializeToString,
             ),
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
@@ -623,6 +674,87 @@ class Admin:
             '/keystore_api.admin.v1.Admin/RemoveUser',
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserRequest.SerializeToString,
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/PutServiceAccount',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutServiceAccountRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ServiceAccount.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListServiceAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/ListServiceAccounts',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListServiceAccountsRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListServiceAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/RemoveServiceAccount',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,4 +20,7 @@ class AdminStub:
     PutUser: grpc.UnaryUnaryMultiCallable[admin_pb2.PutUserRequest, admin_pb2.User]
     ListUsers: grpc.UnaryUnaryMultiCallable[admin_pb2.ListUsersRequest, admin_pb2.ListUsersResponse]
     RemoveUser: grpc.UnaryUnaryMultiCallable[admin_pb2.RemoveUserRequest, admin_pb2.RemoveUserResponse]
+    PutServiceAccount: grpc.UnaryUnaryMultiCallable[admin_pb2.PutServiceAccountRequest, admin_pb2.ServiceAccount]
+    ListServiceAccounts: grpc.UnaryUnaryMultiCallable[admin_pb2.ListServiceAccountsRequest, admin_pb2.ListServiceAccountsResponse]
+    RemoveServiceAccount: grpc.UnaryUnaryMultiCallable[admin_pb2.RemoveServiceAccountRequest, admin_pb2.RemoveServiceAccountResponse]
     Reset: grpc.UnaryUnaryMultiCallable[admin_pb2.ResetRequest, admin_pb2.ResetResponse]

@@ -25,17 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keystore_api/google_rpc/v1/status.proto\x12\x1akeystore_api.google_rpc.v1\x1a\x19google/protobuf/any.proto\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\xa5\x01\n\x13PreconditionFailure\x12M\n\nviolations\x18\x01 \x03(\x0b\x32\x39.keystore_api.google_rpc.v1.PreconditionFailure.Violation\x1a?\n\tViolation\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'keystore_api/google_rpc/v1/status.proto\x12\x1akeystore_api.google_rpc.v1\x1a\x19google/protobuf/any.proto\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\xa5\x01\n\x13PreconditionFailure\x12M\n\nviolations\x18\x01 \x03(\x0b\x32\x39.keystore_api.google_rpc.v1.PreconditionFailure.Violation\x1a?\n\tViolation\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"\xa3\x01\n\tErrorInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x45\n\x08metadata\x18\x03 \x03(\x0b\x32\x33.keystore_api.google_rpc.v1.ErrorInfo.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keystore_api.google_rpc.v1.status_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ERRORINFO_METADATAENTRY']._loaded_options = None
+  _globals['_ERRORINFO_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_STATUS']._serialized_start=98
   _globals['_STATUS']._serialized_end=176
   _globals['_PRECONDITIONFAILURE']._serialized_start=179
   _globals['_PRECONDITIONFAILURE']._serialized_end=344
   _globals['_PRECONDITIONFAILURE_VIOLATION']._serialized_start=281
   _globals['_PRECONDITIONFAILURE_VIOLATION']._serialized_end=344
+  _globals['_ERRORINFO']._serialized_start=347
+  _globals['_ERRORINFO']._serialized_end=510
+  _globals['_ERRORINFO_METADATAENTRY']._serialized_start=463
+  _globals['_ERRORINFO_METADATAENTRY']._serialized_end=510
 # @@protoc_insertion_point(module_scope)

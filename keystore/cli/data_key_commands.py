@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import NODE, PATH, RATE
-from keystore.cli.connecting import connector, with_kms
+from keystore.cli.arguments import AT_RATE, DATABASE, NODE, ONLY_DATABASE, PATH
+from keystore.cli.connecting import with_kms
+from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
 from keystore.units import plural
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from keystore.node.reports import DatabaseInfo, DataKeyInfo
     from keystore.node.shredding import ShredReceipt
 
-DATABASE = click.argument("database")
 SNAPSHOTS = click.option(
     "--snapshots",
     "targets",
@@ -36,7 +36,7 @@ def data_key() -> None:
 
 @data_key.command("list")
 @NODE
-@click.option("--database", metavar="DATABASE", help="Only this database.")
+@ONLY_DATABASE
 @SNAPSHOTS
 @with_kms
 @with_output
@@ -51,10 +51,9 @@ def list_(
 ) -> None:
     """List the data keys, and how many pages and blocks stand under each. Opens every file; reads no page."""
     from keystore.node.copies import list_snapshots_in, that_may_hold
-    from keystore.node.directory import Node
 
     copies = list_snapshots_in(targets)
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         found = opened.key_life.references(database)
         databases = [each for each in opened.list_databases() if database in (None, each.name)]
     problems = [store.problem for store in found if store.problem is not None]
@@ -107,9 +106,7 @@ def change(out: Output, node: Path, database: str, kms_endpoint: str | None) -> 
 
     Old pages stay readable under the former ones; `keystore reseal` seals them anew.
     """
-    from keystore.node.directory import Node
-
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         info = opened.new_data_key(database)
     now = info.data_keys[-1]
     out.emit(
@@ -133,10 +130,9 @@ def destroy(
     Copies elsewhere stay: a snapshot has its own, under the customer master key of its day.
     """
     from keystore.node.copies import UNLISTED, list_snapshots_in, that_may_hold
-    from keystore.node.directory import Node
 
     listed = list_snapshots_in(targets)
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         gone = opened.key_life.destroy(database, generation)
     copies = that_may_hold(listed, gone.key.created_ns)
     values = {
@@ -165,9 +161,9 @@ def destroy(
 
 @click.command()
 @NODE
-@click.option("--database", metavar="DATABASE", help="Only this database.")
+@ONLY_DATABASE
 @click.option("--generation", type=click.IntRange(min=1), help="Only what stands under this data key of --database.")
-@click.option("--rate", type=RATE, metavar="BYTES", help="At most so many bytes a second, such as 20MB.")
+@AT_RATE
 @with_kms
 @with_output
 @click.pass_context
@@ -184,13 +180,12 @@ def reseal(
 
     May be interrupted: run again, it goes on where it was.
     """
-    from keystore.node.directory import Node
     from keystore.pages.pace import Pace
 
     if generation is not None and database is None:
         raise click.UsageError("--generation needs --database: each database has its own data keys")
     pace = Pace(rate)
-    with Node.open(node, connector(kms_endpoint)) as opened, out.progress("Resealing") as progress:
+    with open_node(node, kms_endpoint) as opened, out.progress("Resealing") as progress:
         done = opened.key_life.reseal(database, generation=generation, progress=progress, pace=pace)
     problems = [store.problem for store in done if store.problem is not None]
     values = {
@@ -219,11 +214,10 @@ def shred(
     restore as long as they are there and their customer master key can be used.
     """
     from keystore.node.copies import UNLISTED
-    from keystore.node.directory import Node
 
     if not yes:
         raise click.UsageError(f"this destroys database {database!r} for good. Nothing was changed; add --yes to do it")
-    with Node.open(node, connector(kms_endpoint)) as opened:
+    with open_node(node, kms_endpoint) as opened:
         receipt = opened.shred(database, targets)
     out.emit(_receipt_values(node, receipt, UNLISTED), lambda: _print_receipt(node, receipt, UNLISTED))
 

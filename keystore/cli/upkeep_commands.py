@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import AT_RATE, DATABASE, NODE, PATH
+from keystore.cli.arguments import AT_RATE, NODE, ONLY_DATABASE, PATH
 from keystore.cli.connecting import connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_problem, print_table, with_output
@@ -191,7 +191,7 @@ def _print_check(report: "NodeCheck") -> None:
 
 @click.command()
 @NODE
-@DATABASE
+@ONLY_DATABASE
 @AT_RATE
 @with_kms
 @with_output
@@ -234,7 +234,7 @@ def compact(out: Output, node: Path, database: str | None, rate: float | None, k
 
 @click.command()
 @NODE
-@DATABASE
+@ONLY_DATABASE
 @with_kms
 @with_output
 def stats(out: Output, node: Path, database: str | None, kms_endpoint: str | None) -> None:

@@ -62,6 +62,34 @@ def test_a_node_without_one_is_refused_where_a_place_is_named(made: Made, outsid
     assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "OutsideAnchorMissingError")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("verify", "NODE"),
+        ("repair", "NODE", "--from", "TARGET"),
+        ("compact", "NODE"),
+        ("stats", "NODE"),
+        ("rotate-master", "NODE"),
+        ("data-key", "list", "NODE"),
+        ("data-key", "change", "NODE", "db"),
+        ("data-key", "destroy", "NODE", "db", "1"),
+        ("reseal", "NODE"),
+        ("shred", "NODE", "db", "--yes"),
+        ("snapshot", "create", "NODE", "TARGET"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_that_opens_a_node_asks_the_place_that_is_named(
+    made: Made, outside: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    assert keystore("snapshot", "create", made.node, tmp_path / "target").code == exits.OK
+    paths = {"NODE": str(made.node), "TARGET": str(tmp_path / "target")}
+    before = {path: path.read_bytes() for path in made.node.rglob("*") if path.is_file()}
+    run = keystore("--outside-anchor", outside, *(paths.get(word, word) for word in command), "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "OutsideAnchorMissingError")
+    assert {path: path.read_bytes() for path in made.node.rglob("*") if path.is_file()} == before
+
+
 def test_a_place_that_is_away_is_told(made: Made, outside: Path) -> None:
     assert keystore("outside-anchor", "attach", made.node, outside).code == exits.OK
     shutil.rmtree(outside)

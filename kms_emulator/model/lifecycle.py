@@ -28,6 +28,7 @@ Imported material comes and goes besides (a key is only as usable as all the ver
 Any other transition is refused with the error that carries the state; nothing is changed then.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -35,6 +36,9 @@ from kms_emulator.model.errors import KeyStateError, VersionMissingError, Versio
 from kms_emulator.model.keys import Key, KeyState, Role, Schedule, Version, VersionState
 
 _SWITCHABLE = (VersionState.ENABLED, VersionState.DISABLED)
+ROTATED = "rotated"
+"""The attribute of a key whose versions have attributes: a JSON object of what a version made by rotation gets."""
+
 ENDING = frozenset({KeyState.DELETION_SCHEDULED, KeyState.REPLICAS_REMAIN})
 """The states of a key whose deletion was asked for."""
 
@@ -98,6 +102,13 @@ def add_version(
         primary=number if primary else key.primary,
         updated_ns=now_ns,
     )
+
+
+def rotated_attributes(key: Key) -> dict[str, str]:
+    """Return the attributes of a version that rotation makes: those before it, with the ones that the key says."""
+    if ROTATED not in key.attributes or not key.versions:
+        return {}
+    return {**key.versions[-1].attributes, **json.loads(key.attributes[ROTATED])}
 
 
 def set_primary(key: Key, number: int, now_ns: int) -> Key:

@@ -123,6 +123,11 @@ class Material:
         """Return modulus and exponent of an RSA key."""
         return self._rsa.public_key().public_numbers()
 
+    def public_point(self) -> tuple[int, int]:
+        """Return the coordinates of the public point of a key on a curve."""
+        numbers = self._private.public_key().public_numbers()
+        return numbers.x, numbers.y
+
     def rsa_encrypt(self, plaintext: bytes, pad: RsaPadding) -> bytes:
         """Encrypt under the public half; see `paddings`."""
         return paddings.encrypt(self._rsa.public_key(), plaintext, pad)

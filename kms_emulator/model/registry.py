@@ -313,8 +313,10 @@ class Registry:
         for schedule in self._due_rotations(key, now_ns):
             then_ns = schedule.next_ns - schedule.period_ns
             rotated = lifecycle.set_schedule(rotated, schedule, then_ns)
-            rotated = lifecycle.add_version(rotated, self._entropy(16).hex(), then_ns, primary=True)
-            new[len(rotated.versions)] = self.new_aes()
+            attributes = lifecycle.rotated_attributes(rotated)
+            version_id = self._entropy(16).hex()
+            rotated = lifecycle.add_version(rotated, version_id, then_ns, primary=True, attributes=attributes)
+            new[len(rotated.versions)] = self.new_material(key.kind)
         changed = lifecycle.elapse(rotated, now_ns)
         if changed is None:
             self.put_all(self._begun_windows(key), [key])
@@ -376,7 +378,11 @@ class Registry:
         numbers = self._materials[(key.uid, number)].public_numbers()
         return numbers.n, numbers.e
 
+    def ec_public(self, key: Key, number: int) -> tuple[int, int]:
+        """Return the public point of a version of a key on a curve that still has its material."""
+        return self._materials[(key.uid, number)].public_point()
+
     def copies(self, key: Key) -> dict[int, Material]:
-        """Return the materials of a key by version, for a replica of it only."""
+        """Return the materials of a key by version, for a replica or a sealed backup of it only."""
         held = ((version.number, self._materials.get((key.uid, version.number))) for version in key.versions)
         return {number: material for number, material in held if material is not None}

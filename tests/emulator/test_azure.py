@@ -191,6 +191,6 @@ def test_unknown_key_version_and_vault(azure: AzureKeyVaultStub) -> None:
     with refused("KeyNotFound"):
         azure.GetKey(pb.GetKeyRequest(vault="fabrikam", name="cmk"))
     with refused("BadParameter"):
-        azure.CreateKey(pb.CreateKeyRequest(vault=VAULT, name="ec", kty="EC"))
+        azure.CreateKey(pb.CreateKeyRequest(vault=VAULT, name="aes", kty="oct"))
     with refused("BadParameter"):
         azure.CreateKey(pb.CreateKeyRequest(vault=VAULT, name="small", key_size=1024))

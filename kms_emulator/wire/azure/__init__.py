@@ -1,1 +1,1 @@
-"""Azure Key Vault keys: RSA, named by vault and name; every rotation is a version with a key id of its own."""
+"""Azure Key Vault keys: RSA and EC, named by vault and name; every rotation is a version with a key id of its own."""

@@ -2,7 +2,7 @@
 
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
-from kms_emulator.wire.azure import crypto, deleted, keys, names
+from kms_emulator.wire.azure import backup, crypto, deleted, imports, keys, names, rotation, signing
 from kms_emulator.wire.azure.errors import translate
 from kms_emulator.wire.azure.faults import fault_error, key_names
 from kms_emulator.wire.call import Adapter, Operation
@@ -26,6 +26,14 @@ AZURE = Adapter(
         "UnwrapKey": Operation(pb.KeyOperationRequest, crypto.backward("unwrapKey")),
         "Encrypt": Operation(pb.KeyOperationRequest, crypto.forward("encrypt")),
         "Decrypt": Operation(pb.KeyOperationRequest, crypto.backward("decrypt")),
+        "Sign": Operation(pb.KeyOperationRequest, signing.sign),
+        "Verify": Operation(pb.VerifyRequest, signing.verify),
+        "ImportKey": Operation(pb.ImportKeyRequest, imports.import_key),
+        "BackupKey": Operation(pb.BackupKeyRequest, backup.backup_key),
+        "RestoreKey": Operation(pb.RestoreKeyRequest, backup.restore_key),
+        "GetRotationPolicy": Operation(pb.GetRotationPolicyRequest, rotation.get_policy),
+        "UpdateRotationPolicy": Operation(pb.UpdateRotationPolicyRequest, rotation.update_policy),
+        "GetRandomBytes": Operation(pb.GetRandomBytesRequest, crypto.random_bytes),
     },
     translate=translate,
     fault_error=fault_error,

@@ -6,15 +6,25 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
-from kms_emulator.model.keys import Key, Version, VersionState
+from kms_emulator.model.keypairs import CURVES
+from kms_emulator.model.keys import Key, KeyKind, Version, VersionState
 from kms_emulator.wire.azure import names
 from kms_emulator.wire.azure.errors import bad_parameter
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.times import DAY_NS, timestamp, timestamp_ns
 
 RECOVERABLE_DAYS = 90
+CURVE_NAMES = {
+    KeyKind.EC_P256: "P-256",
+    KeyKind.EC_P384: "P-384",
+    KeyKind.EC_P521: "P-521",
+    KeyKind.EC_SECP256K1: "P-256K",
+}
 KEY_OPERATIONS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
+CURVE_OPERATIONS = ("sign", "verify")
 _UPDATED, _NOT_BEFORE, _EXPIRES, _TAGS, _OPERATIONS = "updated_ns", "nbf_ns", "exp_ns", "tags", "key_ops"
+_LIFETIME = "lifetime_ns"
+"""Attribute of a version that rotation made: how long it is valid, unless its expiry was set since."""
 
 
 def stored_attributes(
@@ -23,9 +33,11 @@ def stored_attributes(
     key_ops: Sequence[str],
     tags: Mapping[str, str],
     now_ns: int,
+    *,
+    on_curve: bool = False,
 ) -> dict[str, str]:
     """Return what a version keeps after a request; what the request does not set stays as in `old`."""
-    unknown = sorted(set(key_ops) - set(KEY_OPERATIONS))
+    unknown = sorted(set(key_ops) - set(CURVE_OPERATIONS if on_curve else KEY_OPERATIONS))
     if unknown:
         raise bad_parameter(f"Property key_ops has invalid value {', '.join(unknown)}")
     changed = {**old, _UPDATED: str(now_ns)}
@@ -39,10 +51,18 @@ def stored_attributes(
     return changed
 
 
-def operations_of(version: Version) -> list[str]:
+def attributes_after_rotation(lifetime_ns: int | None) -> dict[str, str]:
+    """Return what a version made by rotation has that the one before it had not; nothing of it is a time."""
+    lifetime = "" if lifetime_ns is None else str(lifetime_ns)
+    return {_UPDATED: "", _NOT_BEFORE: "", _EXPIRES: "", _LIFETIME: lifetime}
+
+
+def operations_of(key: Key, version: Version) -> list[str]:
     """Return what the version may be used for."""
     stored = version.attributes.get(_OPERATIONS)
-    return list(KEY_OPERATIONS) if stored is None else [str(name) for name in json.loads(stored)]
+    if stored is None:
+        return list(CURVE_OPERATIONS if key.kind in CURVES else KEY_OPERATIONS)
+    return [str(name) for name in json.loads(stored)]
 
 
 def not_before_ns(version: Version) -> int | None:
@@ -52,7 +72,8 @@ def not_before_ns(version: Version) -> int | None:
 
 def expires_ns(version: Version) -> int | None:
     """Return when the version stops being valid, if that is limited."""
-    return _stored_time(version, _EXPIRES)
+    lifetime_ns = _stored_time(version, _LIFETIME)
+    return _stored_time(version, _EXPIRES) or (version.created_ns + lifetime_ns if lifetime_ns else None)
 
 
 def bundle(call: Call, key: Key, version: Version) -> pb.KeyBundle:
@@ -82,11 +103,17 @@ def deletion_times(key: Key) -> tuple[Timestamp, Timestamp]:
 
 def web_key(call: Call, key: Key, version: Version) -> pb.JsonWebKey:
     """Return the public half of a version."""
+    kid, operations = names.kid(key, version), operations_of(key, version)
+    hardware = key.attributes.get(names.HARDWARE, "")
+    if key.kind in CURVES:
+        length = (CURVES[key.kind]().key_size + 7) // 8
+        x, y = (number.to_bytes(length, "big") for number in call.registry.ec_public(key, version.number))
+        return pb.JsonWebKey(kid=kid, kty=f"EC{hardware}", key_ops=operations, crv=CURVE_NAMES[key.kind], x=x, y=y)
     modulus, exponent = call.registry.rsa_public(key, version.number)
     return pb.JsonWebKey(
-        kid=names.kid(key, version),
-        kty="RSA",
-        key_ops=operations_of(version),
+        kid=kid,
+        kty=f"RSA{hardware}",
+        key_ops=operations,
         n=modulus.to_bytes((modulus.bit_length() + 7) // 8, "big"),
         e=exponent.to_bytes((exponent.bit_length() + 7) // 8, "big"),
     )
@@ -114,4 +141,4 @@ def tags_of(version: Version) -> dict[str, str]:
 
 def _stored_time(version: Version, name: str) -> int | None:
     stored = version.attributes.get(name)
-    return None if stored is None else int(stored)
+    return int(stored) if stored else None

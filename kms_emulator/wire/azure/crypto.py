@@ -11,12 +11,15 @@ from kms_emulator.model.keys import Key, Version, VersionState
 from kms_emulator.model.material import RsaPadding
 from kms_emulator.wire.azure.bundles import expires_ns, not_before_ns, operations_of
 from kms_emulator.wire.azure.errors import bad_parameter, disabled, forbidden
-from kms_emulator.wire.azure.lookup import find_version
+from kms_emulator.wire.azure.lookup import check_vault, find_version
 from kms_emulator.wire.azure.names import kid
 from kms_emulator.wire.call import Call
 
 VALUE_BYTES_MAX = 512
 """LIMIT: an RSA-4096 ciphertext; no value of any operation is longer."""
+
+RANDOM_BYTES_MAX = 128
+"""LIMIT: of Managed HSM's operation."""
 
 _PADDINGS = {"RSA-OAEP-256": RsaPadding.OAEP_SHA256, "RSA-OAEP": RsaPadding.OAEP_SHA1}
 Run = Callable[[Call, pb.KeyOperationRequest], pb.KeyOperationResult]
@@ -27,7 +30,7 @@ def forward(operation: str) -> Run:
 
     def run(call: Call, request: pb.KeyOperationRequest) -> pb.KeyOperationResult:
         key, version, pad = _prepare(call, request, operation)
-        _check_validity(call, version, operation)
+        check_validity(call, version, operation)
         call.plaintext_bytes = len(request.value)
         value = call.registry.rsa_encrypt(key, version.number, request.value, pad)
         call.ciphertext_bytes = len(value)
@@ -49,12 +52,28 @@ def backward(operation: str) -> Run:
     return run
 
 
-def _prepare(call: Call, request: pb.KeyOperationRequest, operation: str) -> tuple[Key, Version, RsaPadding]:
+def random_bytes(call: Call, request: pb.GetRandomBytesRequest) -> pb.RandomBytes:
+    """Return random bytes."""
+    check_vault(request.vault)
+    if not 1 <= request.count <= RANDOM_BYTES_MAX:
+        raise bad_parameter(f"Property count must be between 1 and {RANDOM_BYTES_MAX}.")
+    return pb.RandomBytes(value=call.registry.new_bytes(request.count))
+
+
+def usable_version(
+    call: Call, request: pb.KeyOperationRequest | pb.VerifyRequest, operation: str
+) -> tuple[Key, Version]:
+    """Return a version that is enabled and may be used for the operation."""
     key, version = find_version(call, request.vault, request.name, request.version)
     if version.state is not VersionState.ENABLED:
         raise disabled(operation)
-    if operation not in operations_of(version):
-        raise forbidden(f"Operation {operation} is not permitted on this key.")
+    if operation not in operations_of(key, version):
+        raise forbidden(f"Operation {operation} is not permitted on this key.", "KeyOperationForbidden")
+    return key, version
+
+
+def _prepare(call: Call, request: pb.KeyOperationRequest, operation: str) -> tuple[Key, Version, RsaPadding]:
+    key, version = usable_version(call, request, operation)
     if request.alg not in _PADDINGS:
         raise bad_parameter(f"Algorithm '{request.alg}' is not emulated; RSA-OAEP-256 and RSA-OAEP are.")
     if not 1 <= len(request.value) <= VALUE_BYTES_MAX:
@@ -62,7 +81,8 @@ def _prepare(call: Call, request: pb.KeyOperationRequest, operation: str) -> tup
     return key, version, _PADDINGS[request.alg]
 
 
-def _check_validity(call: Call, version: Version, operation: str) -> None:
+def check_validity(call: Call, version: Version, operation: str) -> None:
+    """Refuse what makes something new under a version that is not valid now."""
     begins, ends = not_before_ns(version), expires_ns(version)
     if begins is not None and call.now_ns < begins:
         raise forbidden(f"Operation {operation} is not allowed on a key that is not yet valid.", "KeyNotYetValid")

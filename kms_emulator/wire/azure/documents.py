@@ -52,9 +52,13 @@ def decode(route: Route, vault: str, query: Mapping[str, str], body: bytes) -> M
         message.max_results = _count(query.get("maxresults"))
         message.skip_token = query.get("$skiptoken", "")
     for name, read in _MEMBERS.items():
-        value = given.get(name)
-        if value is not None and name in fields:
-            read(message, name, value)
+        value, field = given.get(name), _FIELDS.get(name, name)
+        if value is not None and field in fields:
+            read(message, field, value)
+    if isinstance(message, pb.UpdateRotationPolicyRequest):
+        expiry = _members(given.get("attributes") or {}, "attributes").get("expiryTime")
+        if expiry is not None:
+            _text(message, "expiry_time", expiry)
     return message  # type: ignore[no-any-return]
 
 
@@ -141,6 +145,39 @@ def _attributes(message: Any, name: str, value: object) -> None:
         getattr(target, field).seconds = seconds
 
 
+def _private_key(message: Any, name: str, value: object) -> None:
+    target = getattr(message, name)
+    target.SetInParent()
+    for member, item in _members(value, name).items():
+        field = target.DESCRIPTOR.fields_by_name.get(member)
+        if field is None or item is None:
+            continue
+        read = _texts if member == "key_ops" else _bytes if field.type == field.TYPE_BYTES else _text
+        read(target, member, item)
+
+
+def _actions(message: Any, name: str, value: object) -> None:
+    if not isinstance(value, list):
+        raise _wrong_type("lifetimeActions")
+    for item in value:
+        found = _members(item, "lifetimeActions")
+        trigger, action = (_members(found.get(part) or {}, part) for part in ("trigger", "action"))
+        target = getattr(message, name).add()
+        for field, text in (
+            ("time_after_create", trigger.get("timeAfterCreate")),
+            ("time_before_expiry", trigger.get("timeBeforeExpiry")),
+            ("type", action.get("type")),
+        ):
+            if text is not None:
+                _text(target, field, text)
+
+
+def _members(value: object, name: str) -> Json:
+    if not isinstance(value, dict):
+        raise _wrong_type(name)
+    return value
+
+
 def _wrong_type(name: str) -> Exception:
     return bad_parameter(f"Property {name} has invalid value.")
 
@@ -153,8 +190,15 @@ _MEMBERS: Mapping[str, Callable[[Any, str, object], None]] = {
     "tags": _tags,
     "alg": _text,
     "value": _bytes,
+    "digest": _bytes,
+    "crv": _text,
+    "count": _number,
+    "key": _private_key,
+    "lifetimeActions": _actions,
 }
-"""The members of bodies, by their name, which is the field's too."""
+"""The members of bodies, by their name, which is the field's too unless `_FIELDS` says so."""
+
+_FIELDS = {"lifetimeActions": "lifetime_actions"}
 
 
 # -- answers
@@ -176,7 +220,8 @@ def _bundle(message: pb.KeyBundle, place: Place) -> Json:
 
 def _web_key(key: pb.JsonWebKey, place: Place) -> Json:
     found: Json = {"kid": _id(key.kid, place), "kty": key.kty, "key_ops": list(key.key_ops)}
-    return found | {name: to_base64url(getattr(key, name)) for name in ("n", "e") if getattr(key, name)}
+    found |= {name: to_base64url(getattr(key, name)) for name in ("n", "e", "x", "y") if getattr(key, name)}
+    return found | ({"crv": key.crv} if key.crv else {})
 
 
 def _deleted_bundle(message: pb.DeletedKeyBundle, place: Place) -> Json:
@@ -235,6 +280,37 @@ def _result(message: pb.KeyOperationResult, place: Place) -> Json:
     return {"kid": _id(message.kid, place), "value": to_base64url(message.value)}
 
 
+def _verdict(message: pb.VerifyResult, place: Place) -> Json:
+    return {"value": message.value}
+
+
+def _bytes_alone(message: pb.KeyBackup | pb.RandomBytes, place: Place) -> Json:
+    return {"value": to_base64url(message.value)}
+
+
+def _policy(message: pb.RotationPolicy, place: Place) -> Json:
+    return {
+        "id": _id(message.id, place),
+        "lifetimeActions": [
+            {
+                "trigger": _without_nones(
+                    {
+                        "timeAfterCreate": action.time_after_create or None,
+                        "timeBeforeExpiry": action.time_before_expiry or None,
+                    }
+                ),
+                "action": {"type": action.type},
+            }
+            for action in message.lifetime_actions
+        ],
+        "attributes": {
+            "expiryTime": message.expiry_time or None,
+            "created": message.created.seconds or None,
+            "updated": message.updated.seconds or None,
+        },
+    }
+
+
 def _id(text: str, place: Place) -> str:
     """Return a key id with the host that was asked in place of the vault's name at Azure."""
     return place.host.url + text[text.index("/", len("https://")) :]
@@ -254,5 +330,9 @@ _WRITERS: Mapping[type[Message], Callable[[Any, Place], Json] | None] = {
     pb.ListKeysResponse: _list,
     pb.ListDeletedKeysResponse: _list,
     pb.KeyOperationResult: _result,
+    pb.VerifyResult: _verdict,
+    pb.KeyBackup: _bytes_alone,
+    pb.RandomBytes: _bytes_alone,
+    pb.RotationPolicy: _policy,
     pb.PurgeDeletedKeyResponse: None,
 }

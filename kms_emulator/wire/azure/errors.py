@@ -48,6 +48,12 @@ def name_deleted(name: str) -> CloudError:
     return CloudError("Conflict", text, grpc.StatusCode.ALREADY_EXISTS, "ObjectIsDeletedButRecoverable")
 
 
+def name_taken(name: str) -> CloudError:
+    """Return 409 for a name that a live key has."""
+    text = f"There was a conflict restoring the key '{name}': a key of that name exists."
+    return CloudError("Conflict", text, grpc.StatusCode.ALREADY_EXISTS)
+
+
 def translate(error: ModelError, call: Call) -> CloudError:
     """Return Azure's words for what the model refused."""
     if isinstance(error, KeyMissingError | VersionMissingError | KeyStateError):

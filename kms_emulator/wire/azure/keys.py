@@ -1,14 +1,23 @@
 """Azure operations on live keys: create, get, list, update, rotate."""
 
+from dataclasses import replace
 from functools import partial
 
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
 from kms_emulator.model import lifecycle
+from kms_emulator.model.keypairs import CURVES
 from kms_emulator.model.keys import Key, KeyKind, KeyState, Version, VersionState
 from kms_emulator.model.material import Material
 from kms_emulator.wire.azure import names
-from kms_emulator.wire.azure.bundles import attributes_of, bundle, stored_attributes, tags_of
+from kms_emulator.wire.azure.bundles import (
+    CURVE_NAMES,
+    attributes_after_rotation,
+    attributes_of,
+    bundle,
+    stored_attributes,
+    tags_of,
+)
 from kms_emulator.wire.azure.errors import bad_parameter, disabled, name_deleted
 from kms_emulator.wire.azure.lookup import check_vault, find_any, find_live, find_version
 from kms_emulator.wire.background import run_beside
@@ -17,31 +26,60 @@ from kms_emulator.wire.paging import page
 
 PAGE_MAX = 25
 _KINDS = {0: KeyKind.RSA_2048, 2048: KeyKind.RSA_2048, 3072: KeyKind.RSA_3072, 4096: KeyKind.RSA_4096}
+_CURVE_KINDS = {name: kind for kind, name in CURVE_NAMES.items()}
 
 
 async def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.KeyBundle:
     """Create a key, or a new version of the key that has the name."""
-    if request.kty not in ("", "RSA"):
-        raise bad_parameter(f"Key type {request.kty} is not emulated; vaults hold RSA keys here.")
-    if request.key_size not in _KINDS:
-        raise bad_parameter(f"Key size {request.key_size} is not supported; 2048, 3072 and 4096 are.")
-    attributes = stored_attributes({}, request.attributes, request.key_ops, request.tags, call.now_ns)
+    kind = kind_of(request.kty, request.key_size, request.crv)
+    attributes = stored_attributes(
+        {}, request.attributes, request.key_ops, request.tags, call.now_ns, on_curve=kind in CURVES
+    )
     _free_or_live(call, request.vault, request.name)
-    kind = _KINDS[request.key_size]
-    material = await run_beside(partial(Material.generate_rsa, kind))
+    material = await run_beside(partial(call.registry.new_material, kind))
     call.tick()
+    return store_version(call, request, material, hardware_of(request.kty), attributes)
+
+
+def store_version(
+    call: Call,
+    request: pb.CreateKeyRequest | pb.ImportKeyRequest,
+    material: Material,
+    hardware: str,
+    attributes: dict[str, str],
+) -> pb.KeyBundle:
+    """Add a version with the material to the key that has the name, or to a new one."""
     key = _free_or_live(call, request.vault, request.name)
     if key is None:
-        given = {names.GIVEN_NAME: request.name}
+        given = {names.GIVEN_NAME: request.name} | ({names.HARDWARE: hardware} if hardware else {})
         name = names.key_name(request.vault, request.name)
-        key = call.registry.create(names.REALM, name, kind, call.now_ns, attributes=given)
-    if key.kind is not kind:
-        raise bad_parameter(f"Key {request.name} has size {key.kind.value}; a version of another size is not emulated.")
-    changed = call.registry.add_version(key, material, call.now_ns, attributes=attributes)
+        key = call.registry.create(names.REALM, name, material.kind, call.now_ns, attributes=given)
+    if key.kind is not material.kind:
+        raise bad_parameter(f"Key {request.name} is {key.kind.value}; a version of another kind is not emulated.")
+    changed = call.registry.add_version(restarted(key, call.now_ns), material, call.now_ns, attributes=attributes)
     if request.attributes.HasField("enabled") and not request.attributes.enabled:
         number = len(changed.versions)
         changed = call.registry.put(lifecycle.switch_version(changed, number, VersionState.DISABLED, call.now_ns))
-    return _answer(call, changed, changed.versions[-1])
+    return answer(call, changed, changed.versions[-1])
+
+
+def kind_of(kty: str, key_size: int, crv: str) -> KeyKind:
+    """Return the kind of key that a request describes."""
+    plain = kty.removesuffix("-HSM")
+    if plain in ("", "RSA"):
+        if key_size not in _KINDS:
+            raise bad_parameter(f"Key size {key_size} is not supported; 2048, 3072 and 4096 are.")
+        return _KINDS[key_size]
+    if plain == "EC":
+        if (crv or "P-256") not in _CURVE_KINDS:
+            raise bad_parameter(f"Curve {crv} is not supported; {', '.join(_CURVE_KINDS)} are.")
+        return _CURVE_KINDS[crv or "P-256"]
+    raise bad_parameter(f"Key type {kty} is not supported; a vault holds RSA and EC keys.")
+
+
+def hardware_of(kty: str) -> str:
+    """Return what a key type ends with that asks for hardware."""
+    return "-HSM" if kty.endswith("-HSM") else ""
 
 
 def get_key(call: Call, request: pb.GetKeyRequest) -> pb.KeyBundle:
@@ -73,25 +111,31 @@ def list_key_versions(call: Call, request: pb.ListKeyVersionsRequest) -> pb.List
 def update_key(call: Call, request: pb.UpdateKeyRequest) -> pb.KeyBundle:
     """Change a version's attributes, operations and tags; works on disabled versions too."""
     key, version = find_version(call, request.vault, request.name, request.version)
-    attributes = stored_attributes(version.attributes, request.attributes, request.key_ops, request.tags, call.now_ns)
+    attributes = stored_attributes(
+        version.attributes,
+        request.attributes,
+        request.key_ops,
+        request.tags,
+        call.now_ns,
+        on_curve=key.kind in CURVES,
+    )
     changed = lifecycle.describe_version(key, version.number, attributes, call.now_ns)
     if request.attributes.HasField("enabled"):
         state = VersionState.ENABLED if request.attributes.enabled else VersionState.DISABLED
         changed = lifecycle.switch_version(changed, version.number, state, call.now_ns)
     call.registry.put(changed)
-    return _answer(call, changed, changed.versions[version.number - 1])
+    return answer(call, changed, changed.versions[version.number - 1])
 
 
 async def rotate_key(call: Call, request: pb.RotateKeyRequest) -> pb.KeyBundle:
     """Add a version like the latest one; older versions stay usable under their own key ids."""
     kind = find_live(call, request.vault, request.name).kind
-    material = await run_beside(partial(Material.generate_rsa, kind))
+    material = await run_beside(partial(call.registry.new_material, kind))
     call.tick()
     key = find_live(call, request.vault, request.name)
-    latest = key.versions[-1]
-    kept = stored_attributes(latest.attributes, pb.KeyAttributes(), (), {}, call.now_ns)
-    changed = call.registry.add_version(key, material, call.now_ns, attributes=kept)
-    return _answer(call, changed, changed.versions[-1])
+    kept = lifecycle.rotated_attributes(key) or {**key.versions[-1].attributes, **attributes_after_rotation(None)}
+    changed = call.registry.add_version(restarted(key, call.now_ns), material, call.now_ns, attributes=kept)
+    return answer(call, changed, changed.versions[-1])
 
 
 def page_length(requested: int) -> int:
@@ -101,6 +145,13 @@ def page_length(requested: int) -> int:
     return requested or PAGE_MAX
 
 
+def restarted(key: Key, now_ns: int) -> Key:
+    """Return the key with its next rotation a whole period from now."""
+    if key.schedule is None:
+        return key
+    return replace(key, schedule=replace(key.schedule, next_ns=now_ns + key.schedule.period_ns))
+
+
 def _free_or_live(call: Call, vault: str, name: str) -> Key | None:
     key = find_any(call, vault, name)
     if key is not None and key.state is KeyState.DELETION_SCHEDULED:
@@ -108,7 +159,8 @@ def _free_or_live(call: Call, vault: str, name: str) -> Key | None:
     return key
 
 
-def _answer(call: Call, key: Key, version: Version) -> pb.KeyBundle:
+def answer(call: Call, key: Key, version: Version) -> pb.KeyBundle:
+    """Return a version's bundle, and note the version."""
     call.key, call.key_version = names.kid(key, version), version.id
     return bundle(call, key, version)
 

@@ -8,6 +8,9 @@ REALM = "azure"
 VAULT_PATTERN = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]")
 NAME_PATTERN = re.compile(r"[0-9a-zA-Z-]{1,127}")
 VERSION_PATTERN = re.compile(r"[0-9a-f]{32}")
+HARDWARE = "hardware"
+"""Attribute of a key: ``-HSM`` if its type was asked for so; then answers say it too."""
+
 GIVEN_NAME = "name"
 """Attribute of a key: its name as given. Look-ups ignore case, answers keep it."""
 

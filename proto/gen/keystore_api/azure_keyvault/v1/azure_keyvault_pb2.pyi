@@ -10,18 +10,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JsonWebKey(_message.Message):
-    __slots__ = ("kid", "kty", "key_ops", "n", "e")
+    __slots__ = ("kid", "kty", "key_ops", "n", "e", "crv", "x", "y")
     KID_FIELD_NUMBER: _ClassVar[int]
     KTY_FIELD_NUMBER: _ClassVar[int]
     KEY_OPS_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     E_FIELD_NUMBER: _ClassVar[int]
+    CRV_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
     kid: str
     kty: str
     key_ops: _containers.RepeatedScalarFieldContainer[str]
     n: bytes
     e: bytes
-    def __init__(self, kid: _Optional[str] = ..., kty: _Optional[str] = ..., key_ops: _Optional[_Iterable[str]] = ..., n: _Optional[bytes] = ..., e: _Optional[bytes] = ...) -> None: ...
+    crv: str
+    x: bytes
+    y: bytes
+    def __init__(self, kid: _Optional[str] = ..., kty: _Optional[str] = ..., key_ops: _Optional[_Iterable[str]] = ..., n: _Optional[bytes] = ..., e: _Optional[bytes] = ..., crv: _Optional[str] = ..., x: _Optional[bytes] = ..., y: _Optional[bytes] = ...) -> None: ...
 
 class KeyAttributes(_message.Message):
     __slots__ = ("enabled", "nbf", "exp", "created", "updated", "recovery_level", "recoverable_days")
@@ -99,7 +105,7 @@ class KeyItem(_message.Message):
     def __init__(self, kid: _Optional[str] = ..., attributes: _Optional[_Union[KeyAttributes, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("vault", "name", "kty", "key_size", "key_ops", "attributes", "tags")
+    __slots__ = ("vault", "name", "kty", "key_size", "key_ops", "attributes", "tags", "crv")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +120,7 @@ class CreateKeyRequest(_message.Message):
     KEY_OPS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    CRV_FIELD_NUMBER: _ClassVar[int]
     vault: str
     name: str
     kty: str
@@ -121,7 +128,139 @@ class CreateKeyRequest(_message.Message):
     key_ops: _containers.RepeatedScalarFieldContainer[str]
     attributes: KeyAttributes
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., kty: _Optional[str] = ..., key_size: _Optional[int] = ..., key_ops: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Union[KeyAttributes, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    crv: str
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., kty: _Optional[str] = ..., key_size: _Optional[int] = ..., key_ops: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Union[KeyAttributes, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., crv: _Optional[str] = ...) -> None: ...
+
+class PrivateWebKey(_message.Message):
+    __slots__ = ("kty", "key_ops", "n", "e", "d", "p", "q", "dp", "dq", "qi", "crv", "x", "y")
+    KTY_FIELD_NUMBER: _ClassVar[int]
+    KEY_OPS_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    E_FIELD_NUMBER: _ClassVar[int]
+    D_FIELD_NUMBER: _ClassVar[int]
+    P_FIELD_NUMBER: _ClassVar[int]
+    Q_FIELD_NUMBER: _ClassVar[int]
+    DP_FIELD_NUMBER: _ClassVar[int]
+    DQ_FIELD_NUMBER: _ClassVar[int]
+    QI_FIELD_NUMBER: _ClassVar[int]
+    CRV_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    kty: str
+    key_ops: _containers.RepeatedScalarFieldContainer[str]
+    n: bytes
+    e: bytes
+    d: bytes
+    p: bytes
+    q: bytes
+    dp: bytes
+    dq: bytes
+    qi: bytes
+    crv: str
+    x: bytes
+    y: bytes
+    def __init__(self, kty: _Optional[str] = ..., key_ops: _Optional[_Iterable[str]] = ..., n: _Optional[bytes] = ..., e: _Optional[bytes] = ..., d: _Optional[bytes] = ..., p: _Optional[bytes] = ..., q: _Optional[bytes] = ..., dp: _Optional[bytes] = ..., dq: _Optional[bytes] = ..., qi: _Optional[bytes] = ..., crv: _Optional[str] = ..., x: _Optional[bytes] = ..., y: _Optional[bytes] = ...) -> None: ...
+
+class ImportKeyRequest(_message.Message):
+    __slots__ = ("vault", "name", "key", "attributes", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    name: str
+    key: PrivateWebKey
+    attributes: KeyAttributes
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., key: _Optional[_Union[PrivateWebKey, _Mapping]] = ..., attributes: _Optional[_Union[KeyAttributes, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class BackupKeyRequest(_message.Message):
+    __slots__ = ("vault", "name")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    name: str
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class KeyBackup(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    def __init__(self, value: _Optional[bytes] = ...) -> None: ...
+
+class RestoreKeyRequest(_message.Message):
+    __slots__ = ("vault", "value")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    value: bytes
+    def __init__(self, vault: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class LifetimeAction(_message.Message):
+    __slots__ = ("time_after_create", "time_before_expiry", "type")
+    TIME_AFTER_CREATE_FIELD_NUMBER: _ClassVar[int]
+    TIME_BEFORE_EXPIRY_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    time_after_create: str
+    time_before_expiry: str
+    type: str
+    def __init__(self, time_after_create: _Optional[str] = ..., time_before_expiry: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
+
+class RotationPolicy(_message.Message):
+    __slots__ = ("id", "lifetime_actions", "expiry_time", "created", "updated")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    lifetime_actions: _containers.RepeatedCompositeFieldContainer[LifetimeAction]
+    expiry_time: str
+    created: _timestamp_pb2.Timestamp
+    updated: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., lifetime_actions: _Optional[_Iterable[_Union[LifetimeAction, _Mapping]]] = ..., expiry_time: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetRotationPolicyRequest(_message.Message):
+    __slots__ = ("vault", "name")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    name: str
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class UpdateRotationPolicyRequest(_message.Message):
+    __slots__ = ("vault", "name", "lifetime_actions", "expiry_time")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_TIME_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    name: str
+    lifetime_actions: _containers.RepeatedCompositeFieldContainer[LifetimeAction]
+    expiry_time: str
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., lifetime_actions: _Optional[_Iterable[_Union[LifetimeAction, _Mapping]]] = ..., expiry_time: _Optional[str] = ...) -> None: ...
+
+class GetRandomBytesRequest(_message.Message):
+    __slots__ = ("vault", "count")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    count: int
+    def __init__(self, vault: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class RandomBytes(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    def __init__(self, value: _Optional[bytes] = ...) -> None: ...
 
 class GetKeyRequest(_message.Message):
     __slots__ = ("vault", "name", "version")
@@ -284,6 +423,28 @@ class KeyOperationRequest(_message.Message):
     alg: str
     value: bytes
     def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., alg: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("vault", "name", "version", "alg", "digest", "value")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ALG_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    name: str
+    version: str
+    alg: str
+    digest: bytes
+    value: bytes
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., alg: _Optional[str] = ..., digest: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class VerifyResult(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: bool
+    def __init__(self, value: _Optional[bool] = ...) -> None: ...
 
 class KeyOperationResult(_message.Message):
     __slots__ = ("kid", "value")

@@ -109,6 +109,46 @@ class AzureKeyVaultStub:
                 request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationResult.FromString,
                 _registered_method=True)
+        self.Sign = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/Sign',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationResult.FromString,
+                _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/Verify',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.VerifyResult.FromString,
+                _registered_method=True)
+        self.ImportKey = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/ImportKey',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.ImportKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBundle.FromString,
+                _registered_method=True)
+        self.BackupKey = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/BackupKey',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.BackupKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBackup.FromString,
+                _registered_method=True)
+        self.RestoreKey = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/RestoreKey',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RestoreKeyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBundle.FromString,
+                _registered_method=True)
+        self.GetRotationPolicy = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/GetRotationPolicy',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.GetRotationPolicyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RotationPolicy.FromString,
+                _registered_method=True)
+        self.UpdateRotationPolicy = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/UpdateRotationPolicy',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.UpdateRotationPolicyRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RotationPolicy.FromString,
+                _registered_method=True)
+        self.GetRandomBytes = channel.unary_unary(
+                '/keystore_api.azure_keyvault.v1.AzureKeyVault/GetRandomBytes',
+                request_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.GetRandomBytesRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RandomBytes.FromString,
+                _registered_method=True)
 
 
 class AzureKeyVaultServicer:
@@ -204,6 +244,54 @@ class AzureKeyVaultServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Sign(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Verify(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BackupKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRotationPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRotationPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRandomBytes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AzureKeyVaultServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -281,6 +369,46 @@ def add_AzureKeyVaultServicer_to_server(servicer, server):
                     servicer.Decrypt,
                     request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationRequest.FromString,
                     response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationResult.SerializeToString,
+            ),
+            'Sign': grpc.unary_unary_rpc_method_handler(
+                    servicer.Sign,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationResult.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.VerifyRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.VerifyResult.SerializeToString,
+            ),
+            'ImportKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportKey,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.ImportKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBundle.SerializeToString,
+            ),
+            'BackupKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.BackupKey,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.BackupKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBackup.SerializeToString,
+            ),
+            'RestoreKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreKey,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RestoreKeyRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBundle.SerializeToString,
+            ),
+            'GetRotationPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRotationPolicy,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.GetRotationPolicyRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RotationPolicy.SerializeToString,
+            ),
+            'UpdateRotationPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRotationPolicy,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.UpdateRotationPolicyRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RotationPolicy.SerializeToString,
+            ),
+            'GetRandomBytes': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRandomBytes,
+                    request_deserializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.GetRandomBytesRequest.FromString,
+                    response_serializer=keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RandomBytes.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -688,6 +816,222 @@ class AzureKeyVault:
             '/keystore_api.azure_keyvault.v1.AzureKeyVault/Decrypt',
             keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationRequest.SerializeToString,
             keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/Sign',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyOperationResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/Verify',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.VerifyRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.VerifyResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/ImportKey',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.ImportKeyRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBundle.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackupKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/BackupKey',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.BackupKeyRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBackup.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/RestoreKey',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RestoreKeyRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.KeyBundle.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRotationPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/GetRotationPolicy',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.GetRotationPolicyRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RotationPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRotationPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/UpdateRotationPolicy',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.UpdateRotationPolicyRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RotationPolicy.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRandomBytes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.azure_keyvault.v1.AzureKeyVault/GetRandomBytes',
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.GetRandomBytesRequest.SerializeToString,
+            keystore__api_dot_azure__keyvault_dot_v1_dot_azure__keyvault__pb2.RandomBytes.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,5 +1,5 @@
 """The servers over one core: gRPC with the three shapes, admin, health and reflection; HTTP with AWS's own wire; HTTPS
-with Azure's.
+with Azure's; both with Google's REST form.
 """
 
 import asyncio
@@ -229,7 +229,7 @@ def _http_server(core: Core, controls: Controls, bound: list[socket.socket]) -> 
     from kms_emulator.wire.azure.managed_identity import PATHS, ManagedIdentityFront
 
     identity = ManagedIdentityFront(core).handle
-    return _serving(AwsFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound)
+    return _serving(core, AwsFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound)
 
 
 def _https_server(core: Core, controls: Controls, bound: list[socket.socket], tls: "Tls") -> "HttpServer":
@@ -237,26 +237,33 @@ def _https_server(core: Core, controls: Controls, bound: list[socket.socket], tl
     from kms_emulator.wire.azure.managed_identity import PATHS, ManagedIdentityFront
 
     identity = ManagedIdentityFront(core).handle
-    return _serving(AzureFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound, tls)
+    return _serving(core, AzureFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound, tls)
 
 
 def _serving(
+    core: Core,
     default: Handler,
     exact: dict[str, Handler],
     controls: Controls,
     bound: list[socket.socket],
     tls: "Tls | None" = None,
 ) -> "HttpServer":
-    """Return a server of one cloud's wire, with health and admin beside it."""
+    """Return a server of one cloud's wire, with Google's REST form, health and admin beside it."""
     from kms_emulator.admin.front import PREFIX as ADMIN_PREFIX
     from kms_emulator.admin.front import AdminFront
+    from kms_emulator.wire.gcp.front import PREFIX as GCP_PREFIX
+    from kms_emulator.wire.gcp.front import GcpFront
+    from kms_emulator.wire.gcp.token_endpoint import PATH as TOKEN_PATH
+    from kms_emulator.wire.gcp.token_endpoint import TokenEndpoint
     from kms_emulator.wire.http.app import App
     from kms_emulator.wire.http.server import HttpServer
 
     async def answer_health(_: HttpRequest) -> HttpResponse:
         return json_response({"status": "ok", "version": __version__})
 
-    app = App(default, {"/health": answer_health, **exact}, {ADMIN_PREFIX: AdminFront(controls).handle})
+    paths = {"/health": answer_health, TOKEN_PATH: TokenEndpoint(core).handle, **exact}
+    prefixes = {ADMIN_PREFIX: AdminFront(controls).handle, GCP_PREFIX: GcpFront(core).handle}
+    app = App(default, paths, prefixes)
     return HttpServer(app, bound, tls.context if tls is not None else None)
 
 

@@ -1,4 +1,4 @@
-"""docs/EMULATOR.md: its Python runs, its commands exist, and its tables name what there is."""
+"""docs/EMULATOR.md and docs/USING_GOOGLE.md: Python in them runs, commands exist, tables name what there is."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ from kms_emulator.embedded import KmsEmulator
 from kms_emulator.model.faults import FaultKind
 from tests.emulator.running import run_cli
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "EMULATOR.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("EMULATOR.md", "USING_GOOGLE.md"))
 
 
 def blocks(language: str) -> list[str]:
@@ -20,7 +21,7 @@ def blocks(language: str) -> list[str]:
 def test_python_runs() -> None:
     names = {"__name__": "guide"}
     for code in blocks("python"):
-        exec(compile(code, "docs/EMULATOR.md", "exec"), names)  # noqa: S102 - our own document
+        exec(compile(code, "the guide", "exec"), names)  # noqa: S102 - our own document
 
 
 def test_commands_work(kms_emulator: KmsEmulator) -> None:

@@ -15,6 +15,9 @@ from kms_emulator.cli.service_account import key_file
 from tests.emulator.gcp.keys import Client
 
 AUDIENCE = "https://cloudkms.googleapis.com/"
+UNIVERSE = "emulated.test"
+"""Not Google's own, for which its library would ask Google where an account may be used from."""
+
 Metadata = list[tuple[str, str]]
 
 
@@ -34,7 +37,8 @@ def put_account(admin: AdminStub, name: str, *roles: str, pair: int = 1, token_u
     """Make a service account with those roles everywhere; return what its key file holds."""
     private, public = key_pair(pair)
     request = admin_pb2.PutServiceAccountRequest(email=email_of(name), roles=roles, public_key=public)
-    return key_file(admin.PutServiceAccount(request), private, token_uri or "http://127.0.0.1:9/token")
+    made = key_file(admin.PutServiceAccount(request), private, token_uri or "http://127.0.0.1:9/token")
+    return {**made, "universe_domain": UNIVERSE}
 
 
 def signed(info: dict[str, str], audience: str = AUDIENCE) -> Metadata:

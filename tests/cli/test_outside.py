@@ -9,6 +9,29 @@ from keystore.cli import exits
 from tests.cli.conftest import Made
 from tests.cli.running import keystore
 
+COMMANDS = (
+    ("ls",),
+    ("import", "db/new", "SOURCE"),
+    ("export", "db/file", "NEW"),
+    ("verify",),
+    ("repair", "--from", "SNAPSHOTS"),
+    ("compact",),
+    ("stats",),
+    ("rotate-master",),
+    ("change-cmk", "KEY"),
+    ("rewrap-volume", "KEY"),
+    ("outside-anchor attach", "PLACE"),
+    ("outside-anchor detach",),
+    ("outside-anchor status",),
+    ("data-key list",),
+    ("data-key change", "db"),
+    ("data-key destroy", "db", "1"),
+    ("reseal",),
+    ("shred", "db", "--yes"),
+    ("snapshot create", "SNAPSHOTS"),
+)
+"""Every command that opens a node: its words, and its arguments after the node."""
+
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
@@ -62,37 +85,41 @@ def test_a_node_without_one_is_refused_where_a_place_is_named(made: Made, outsid
     assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "OutsideAnchorMissingError")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("verify", "NODE"),
-        ("repair", "NODE", "--from", "TARGET"),
-        ("compact", "NODE"),
-        ("stats", "NODE"),
-        ("rotate-master", "NODE"),
-        ("data-key", "list", "NODE"),
-        ("data-key", "change", "NODE", "db"),
-        ("data-key", "destroy", "NODE", "db", "1"),
-        ("reseal", "NODE"),
-        ("shred", "NODE", "db", "--yes"),
-        ("snapshot", "create", "NODE", "TARGET"),
-    ],
-    ids=" ".join,
-)
-def test_every_command_that_opens_a_node_asks_the_place_that_is_named(
-    made: Made, outside: Path, tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    assert keystore("snapshot", "create", made.node, tmp_path / "target").code == exits.OK
-    paths = {"NODE": str(made.node), "TARGET": str(tmp_path / "target")}
-    before = {path: path.read_bytes() for path in made.node.rglob("*") if path.is_file()}
-    run = keystore("--outside-anchor", outside, *(paths.get(word, word) for word in command), "--json")
-    assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "OutsideAnchorMissingError")
-    assert {path: path.read_bytes() for path in made.node.rglob("*") if path.is_file()} == before
-
-
 def test_a_place_that_is_away_is_told(made: Made, outside: Path) -> None:
     assert keystore("outside-anchor", "attach", made.node, outside).code == exits.OK
     shutil.rmtree(outside)
     run = keystore("ls", made.node)
     assert run.code == exits.ERROR
     assert "cannot be reached" in run.err
+
+
+def _arguments(made: Made, outside: Path, words: tuple[str, ...]) -> list[str]:
+    """Return the words of a command of `COMMANDS`, with its arguments in their places."""
+    (made.node.parent / "snapshots").mkdir(exist_ok=True)
+    values = {
+        "SOURCE": str(made.source),
+        "NEW": str(made.node.parent / "new"),
+        "SNAPSHOTS": str(made.node.parent / "snapshots"),
+        "KEY": made.key,
+        "PLACE": str(outside),
+    }
+    command, *rest = words
+    return [*command.split(), str(made.node), *(values.get(word, word) for word in rest)]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_every_command_asks_the_place_that_is_named_or_attached_unless_told_not_to(
+    made: Made, outside: Path, words: tuple[str, ...]
+) -> None:
+    arguments = _arguments(made, outside, words)
+    before = {path: path.read_bytes() for path in made.node.rglob("*") if path.is_file()}
+    run = keystore("--outside-anchor", outside, *arguments, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "OutsideAnchorMissingError")
+    assert {path: path.read_bytes() for path in made.node.rglob("*") if path.is_file()} == before
+
+    assert keystore("outside-anchor", "attach", made.node, outside).code == exits.OK
+    outside.rename(outside.with_name("away"))
+    run = keystore(*arguments, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.ERROR, "OutsideAnchorUnreachableError")
+    run = keystore("--ignore-outside-anchor", *arguments, "--json")
+    assert "error" not in run.json or "outside anchor" not in run.json["error"]["message"] or "attach" in arguments

@@ -166,6 +166,7 @@ def _check_values(report: "NodeCheck", search: "CopySearch | None") -> dict[str,
             {"file": f"{check.database}/{check.name}", "note": note} for check in report.stores for note in check.notes
         ],
         "unknown_files": [str(path) for path in report.unknown_files],
+        "taken_up_from": None if report.begun_ns is None else format_time(report.begun_ns),
     }
     if search is not None:
         values |= {"copies": [_copy_values(copy) for copy in search.copies], **_search_values(search)}
@@ -184,6 +185,9 @@ def _print_check(report: "NodeCheck") -> None:
             click.echo(f"{click.style('note:', fg='yellow')} {check.database}/{check.name}: {note}; it was mended")
     for path in report.unknown_files:
         click.echo(f"{click.style('unknown:', fg='yellow')} {path} belongs to no file of this node; nothing reads it")
+    if report.begun_ns is not None:
+        begun = format_time(report.begun_ns)
+        click.echo(f"{click.style('note:', fg='yellow')} what was read since {begun} was not read again (--resume)")
     verdict = click.style("all good", fg="green") if report.ok else click.style("problems found", fg="red")
     pages = plural(sum(check.pages for check in report.stores), "page")
     click.echo(f"{verdict}: {plural(len(report.stores), 'file')}, {pages} read and verified")

@@ -352,10 +352,10 @@ class Node:
                 when everything was read.
 
         Raises:
-            InputError: `resume` is something else, or of another node.
+            InputError: `resume` is something else, was changed, or is of another node, or inside one.
             NodeIOError: it cannot be written.
         """
-        scrub = ScrubState.load(resume, self.node_id)
+        scrub = ScrubState.load(resume, self._open().keystore.anchor_key, self._now_ns())
         chosen = [(entry, entry.stores[name]) for entry in self.databases.values() for name in sorted(entry.stores)]
         sizes = [self._stores.stored_bytes(database, record) for database, record in chosen]
         checks, done, total = [], 0, sum(sizes)
@@ -366,7 +366,8 @@ class Node:
         if progress is not None:
             progress(total, total)
         scrub.remove()
-        return NodeCheck(tuple(checks), tuple(unknown_files(self._layout, self._open().keystore)))
+        unknown = tuple(unknown_files(self._layout, self._open().keystore))
+        return NodeCheck(tuple(checks), unknown, scrub.begun_ns)
 
     # -- outside anchor -----------------------------------------------------------------------------------------------
 

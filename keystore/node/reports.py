@@ -122,10 +122,13 @@ class NodeCheck:
 
     Attributes:
         unknown_files: what lies among the stores and belongs to no file of the catalogue. Nothing reads it.
+        begun_ns: when the check began that this one took up; what was read since then was not read again. None where
+            it took up none.
     """
 
     stores: tuple[StoreCheck, ...]
     unknown_files: tuple[Path, ...]
+    begun_ns: int | None = None
 
     @property
     def ok(self) -> bool:

@@ -1,20 +1,32 @@
 """How far a check of a node has come, in a file that its caller names: it survives a kill, and goes when all is done.
 
-    {"version": 1, "node": HEX, "stores": {HEX: {"next_page": 4096, "damaged": [17], "done": false}}}
+    "KSCHECK1" | wrap({"begun_ns": 17…, "stores": {HEX: {"next_page": 4096, "damaged": [17], "done": false}}})
 
-Nothing in it is secret, and nothing is trusted: it only says which pages need not be read again.
+It says which pages need not be read again, so it is sealed under the anchor key of the node: nobody else can make a
+check pass over pages. An older one of the same node can be put back; so the report tells when the check began.
 """
 
 import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
-from keystore.errors import InputError, NodeIOError
+from keystore.crypto.secret import SecretKey
+from keystore.crypto.wrap import WrapDamagedError, unwrap, wrap
+from keystore.errors import InputError, NodeClosedError, NodeIOError, WrongKeyError
+from keystore.keys.files import Files
+from keystore.node.places import require_outside
 
-VERSION = 1
+MAGIC = b"KSCHECK1"
 SAVE_PAGES = 16384
 """LIMIT: pages checked between two savings; so many are read again after a kill."""
+BYTES_MAX = 1 << 28
+"""LIMIT: bytes of the file: some million stores, or damaged pages."""
+
+_PURPOSE = "check position 1"
 
 
 @dataclass
@@ -27,35 +39,39 @@ class StorePosition:
 
 
 class ScrubState:
-    """The positions in the stores of one node; without a path nothing is kept."""
+    """The positions in the stores of one node; without a path nothing is kept.
 
-    def __init__(self, path: Path | None, node_id: bytes, stores: dict[str, StorePosition]) -> None:
-        self._path, self._node_id, self._stores = path, node_id, stores
+    Attributes:
+        begun_ns: when the check began that is taken up; None where it begins now.
+    """
+
+    def __init__(self, path: Path | None, key: SecretKey, now_ns: int) -> None:
+        self._path, self._key, self._now_ns = path, key, now_ns
+        self._stores: dict[str, StorePosition] = {}
         self._saved_page = 0
+        self.begun_ns: int | None = None
 
     @classmethod
-    def load(cls, path: Path | None, node_id: bytes) -> Self:
-        """Read the file, if there is one.
+    def load(cls, path: Path | None, key: SecretKey, now_ns: int) -> "ScrubState":
+        """Read the file; where there is none, make it.
+
+        Args:
+            key: the anchor key of the node, whose owner wipes it.
 
         Raises:
-            InputError: something else is there, or it is of another node; it is unchanged.
+            InputError: something else is there, it is of another node or was changed, or the place is inside a node or
+                a snapshot; it is unchanged.
+            NodeIOError: it cannot be written.
         """
-        if path is None or not path.exists():
-            return cls(path, node_id, {})
-        try:
-            found = json.loads(path.read_bytes())
-            if found["version"] != VERSION:
-                raise ValueError("another version")
-            stores = {str(store_id): _position(value) for store_id, value in found["stores"].items()}
-            node = str(found["node"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(
-                f"{path} is no position of a check; it is unchanged. Name a path where nothing is, or that such a "
-                "check has left"
-            ) from None
-        if node != node_id.hex():
-            raise InputError(f"{path} is the position of a check of another node; nothing was read")
-        return cls(path, node_id, stores)
+        state = cls(path, key, now_ns)
+        if path is None:
+            return state
+        require_outside(path, "position of a check")
+        if os.path.lexists(path):
+            state._read(path)
+        else:
+            state._write()
+        return state
 
     def of(self, store_id: bytes) -> StorePosition:
         """Return the position in a store."""
@@ -80,26 +96,57 @@ class ScrubState:
     def remove(self) -> None:
         """Everything was read: the next check begins anew."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            with _writing(self._path):
+                self._path.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> None:
+        try:
+            data = Files().read(path, BYTES_MAX)
+            if len(data) > BYTES_MAX or not data.startswith(MAGIC):
+                raise ValueError("it begins otherwise, or is too long")
+            found = json.loads(unwrap(self._key, data[len(MAGIC) :], _PURPOSE))
+        except (OSError, ValueError, WrapDamagedError):
+            raise InputError(
+                f"{path} is no position of a check, or was changed; it is unchanged now, and nothing was read. Name a "
+                "path where nothing is, or that such a check has left"
+            ) from None
+        except WrongKeyError:
+            raise InputError(
+                f"{path} is the position of a check of another node, or was changed; nothing was read. Name another "
+                "path"
+            ) from None
+        self.begun_ns = found["begun_ns"]
+        self._stores = {store_id: StorePosition(**position) for store_id, position in found["stores"].items()}
 
     def _write(self) -> None:
         """CRASH: the file is the former one or this one; one that is lost costs time only."""
         if self._path is None:
             return
         stores = {store_id: vars(position) for store_id, position in self._stores.items()}
-        content = json.dumps({"version": VERSION, "node": self._node_id.hex(), "stores": stores})
-        beside = self._path.with_name(self._path.name + ".new")
+        content = json.dumps({"begun_ns": self.begun_ns or self._now_ns, "stores": stores}).encode()
         try:
-            beside.write_text(content)
-            beside.replace(self._path)
-        except OSError as error:
-            raise NodeIOError(
-                f"{self._path} cannot be written: {error.strerror}. Nothing of the node was changed; name another path"
-            ) from error
+            data = MAGIC + wrap(self._key, content, _PURPOSE)
+        except ValueError:
+            if not self._key.wiped:
+                raise
+            raise NodeClosedError("the node was closed while it was checked. Open it again.") from None
+        # A name of its own: one made of the file's could be somebody's, or too long.
+        beside = self._path.with_name(f".keystore-check-{secrets.token_hex(8)}")
+        with _writing(self._path):
+            try:
+                beside.write_bytes(data)
+                beside.replace(self._path)
+            except BaseException:
+                with suppress(OSError):
+                    beside.unlink(missing_ok=True)
+                raise
 
 
-def _position(value: Any) -> StorePosition:
-    position = StorePosition(int(value["next_page"]), [int(number) for number in value["damaged"]], bool(value["done"]))
-    if position.next_page < 0 or min(position.damaged, default=0) < 0:
-        raise ValueError("below zero")
-    return position
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NodeIOError(
+            f"{path} cannot be written: {error.strerror}. Nothing of the node was changed; name another path"
+        ) from error

@@ -275,6 +275,8 @@ class Stores:
                 )
                 scrub.finish(record.store_id, report.damaged_pages)
                 return StoreCheck(database.name, record.name, report.pages, tuple(report.damaged), tuple(report.notes))
+        except NodeIOError:  # of `scrub`, not of the store
+            raise
         except KeystoreError as error:
             return StoreCheck(database.name, record.name, 0, (error,))
 

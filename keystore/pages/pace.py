@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from keystore.errors import InputError
 
+SLEEP_MAX_S = 1e6
+"""LIMIT: seconds of one sleep; a rate near zero asks for more than the system can."""
+
 
 class Pace:
     """Lets at most `bytes_per_s` pass on average, counted from the first bytes on; None holds nothing back.
@@ -39,4 +42,4 @@ class Pace:
         self._passed += count
         early_s = self._started_s + self._passed / self._bytes_per_s - now_s
         if early_s > 0:
-            self._sleep(early_s)
+            self._sleep(min(early_s, SLEEP_MAX_S))

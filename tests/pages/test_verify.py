@@ -7,7 +7,7 @@ import pytest
 from keystore.errors import StoreDamagedError
 from keystore.format import layout
 from keystore.format.entry import entry_slot
-from keystore.pages.pace import Pace
+from keystore.pages.pace import SLEEP_MAX_S, Pace
 from keystore.pages.store import PageStore
 from tests.pages.stores import StaticKeys
 
@@ -143,3 +143,9 @@ def test_pages_put_back_make_the_store_writable_again(path: Path, keys: StaticKe
         store.commit({3: page_of(4)})
         assert store.read(600) == page_of(600)
         assert store.put_back(sessions, held) == []
+
+
+def test_a_rate_near_zero_sleeps_as_long_as_the_system_can() -> None:
+    slept: list[float] = []
+    Pace(1e-300, clock=lambda: 0.0, sleep=slept.append).passed(1)
+    assert slept == [SLEEP_MAX_S]

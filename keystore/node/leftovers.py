@@ -7,7 +7,7 @@ nobody knows is reported and never touched.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from keystore.errors import NodeIOError
@@ -42,8 +42,13 @@ def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
         ) from error
 
 
-def remove_shredded(files: Files, layout: Layout, database: Database) -> None:
+def remove_shredded(
+    files: Files, layout: Layout, database: Database, store_ids: Collection[bytes] | None = None
+) -> None:
     """Remove the stores' files of a database that was shredded; may be called again after a crash.
+
+    Args:
+        store_ids: only the files of these, where the database may have begun anew meanwhile; by default all.
 
     Raises:
         NodeIOError: the system refuses.
@@ -53,7 +58,8 @@ def remove_shredded(files: Files, layout: Layout, database: Database) -> None:
     directory = layout.database(database.database_id)
     try:
         found = sorted(directory.iterdir()) if directory.is_dir() else []
-        stores = [path for path in found if _STORE.fullmatch(path.name)]
+        wanted = None if store_ids is None else {store_id.hex() for store_id in store_ids}
+        stores = [path for path in found if _STORE.fullmatch(path.name) and (wanted is None or path.stem in wanted)]
         for path in stores:
             files.remove(path)
         if stores:

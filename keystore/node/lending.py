@@ -124,6 +124,11 @@ class Lending:
             places = [self._places[store_id] for store_id in store_ids if store_id in self._places]
         return [place.store for place in places if place.store is not None]
 
+    def store_ids(self) -> list[bytes]:
+        """Return the stores that are in use or kept away from all just now."""
+        with self._lock:
+            return list(self._places)
+
     def close(self) -> None:
         """Close every store, also if closing one of them fails; the error comes out when all are closed."""
         with self._lock:

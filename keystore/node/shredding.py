@@ -91,14 +91,21 @@ class Shredder:
         is_new = entry.shredded is None
         if is_new:
             with self._stores.reserved(entry):
-                self._destroy(entry)
+                gone = self._destroy(entry)
                 self._forget_anchors(entry)
-        gone = self._custody.keystore.database(database)
-        remove_shredded(self._files, self._layout, gone)
+                store_ids = [record.store_id for record in entry.stores.values()]
+                remove_shredded(self._files, self._layout, gone, store_ids)
+        else:
+            with self._custody.held() as custody:  # nobody begins the database anew meanwhile
+                gone = custody.keystore.database(database)
+                if gone.shredded is None:
+                    raise _changed(database)
+                remove_shredded(self._files, self._layout, gone)
         return self._receipt(gone, copies, is_new=is_new)
 
-    def _destroy(self, entry: Database) -> None:
-        former: list[Database] = []
+    def _destroy(self, entry: Database) -> Database:
+        """Put the database without its keys in force, and return it; somebody may begin it anew from then on."""
+        found: list[tuple[Database, Database]] = []
 
         def next_master(master: MasterKey) -> MasterKey:
             with closing(self._connector(master.wrapped.key_id)) as kms:
@@ -106,20 +113,20 @@ class Shredder:
 
         def without_keys(keystore: Keystore) -> Keystore:
             now = keystore.database(entry.name).unshredded()
-            if now.stores.keys() != entry.stores.keys():
-                raise StoreLockedError(
-                    f"the files of database {entry.name!r} changed meanwhile; nothing was changed. Shred it once more"
-                )
-            former.append(now)
+            if now.stores != entry.stores:
+                raise _changed(entry.name)
             gone = now.shred(self._now_ns(), self._custody.fingerprint, self._custody.master.generation)
+            found.append((now, gone))
             return keystore.with_database(gone)
 
         try:
             self._custody.change_master(next_master, without_keys)
         finally:
-            if former and self._custody.keystore.database(entry.name).shredded is not None:
-                for data_key in former[0].data_keys:
+            kept = self._custody.keystore.database(entry.name).data_keys
+            for data_key in found[0][0].data_keys if found else ():
+                if all(data_key.key is not other.key for other in kept):
                     data_key.key.wipe()
+        return found[0][1]
 
     def _forget_anchors(self, entry: Database) -> None:
         """Free the records of the stores; one that stays is used again after the next opening."""
@@ -144,3 +151,9 @@ class Shredder:
                 tuple(that_may_hold(copies, oldest_ns)),
                 is_new,
             )
+
+
+def _changed(database: str) -> StoreLockedError:
+    return StoreLockedError(
+        f"the files of database {database!r} changed meanwhile; nothing was changed. Shred it once more"
+    )

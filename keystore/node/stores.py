@@ -40,6 +40,7 @@ from keystore.keys.hierarchy import (
 )
 from keystore.node.custody import Custody
 from keystore.node.layout import Layout
+from keystore.node.leftovers import unknown_files
 from keystore.node.lending import Lending, LentStore
 from keystore.node.lock import DirectoryLock
 from keystore.node.metering import MeteredKeys, SealMeter
@@ -279,6 +280,21 @@ class Stores:
             raise
         except KeystoreError as error:
             return StoreCheck(database.name, record.name, 0, (error,))
+
+    def unknown_files(self) -> list[Path]:
+        """Return what lies among the stores and belongs to nobody; what is made or removed just now is somebody's.
+
+        Raises:
+            NodeIOError, NodeClosedError: nobody can look.
+        """
+        # Looked at twice: the first time a file may have come between the look at the catalogue and that at the disk.
+        return sorted(set(self._unknown_files()) & set(self._unknown_files()))
+
+    def _unknown_files(self) -> list[Path]:
+        with self._custody.held() as custody:
+            found = unknown_files(self._layout, custody.keystore)
+        busy = {store_id.hex() for store_id in self._lending.store_ids()}
+        return [path for path in found if path.stem not in busy]
 
     def close(self) -> None:
         """Close every store that is still open, whoever uses it."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from keystore.keys.fingerprint import key_name
 from keystore.keys.hierarchy import Database
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.directory import Node
+from keystore.node.leftovers import remove_shredded
 from keystore.node.snapshotting import restore, snapshot
 from keystore.snapshots.target import LocalTarget
 from tests.node.test_kill import KillingFiles, killed
@@ -319,3 +321,33 @@ def test_killed_at_any_step_it_is_not_begun_or_finished_later(
     assert outcomes == sorted(outcomes)
     assert outcomes.count(False) >= 6
     assert outcomes.count(True) >= 4
+
+
+def test_a_database_that_begins_anew_at_once_keeps_its_new_file(
+    filled: Node, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody writes to it between the moment of shredding and the removal of the files."""
+    keys = filled.databases["d"].data_keys
+
+    def begin_anew(*arguments: Any) -> None:
+        with filled.new_store("d", "half") as half:
+            filled.import_file("d", "new", source)
+            remove_shredded(*arguments)
+            half.commit({0: bytes(half.page_size)})
+
+    monkeypatch.setattr("keystore.node.shredding.remove_shredded", begin_anew)
+    receipt = filled.shred("d")
+    assert receipt.is_new
+    assert [key.generation for key in receipt.keys] == [1, 2]
+    assert all(data_key.key.wiped for data_key in keys)
+    assert sorted(filled.databases["d"].stores) == ["half", "new"]
+    check = filled.verify()
+    assert (check.ok, len(check.stores), check.unknown_files) == (True, 3, ())
+
+
+def test_a_file_in_the_making_is_unknown_to_nobody(filled: Node) -> None:
+    with filled.new_store("d", "new"):
+        assert filled.verify().unknown_files == ()
+        stray = next((filled.directory / "databases").iterdir()) / ("0" * 32 + ".incoming")
+        stray.touch()
+        assert filled.verify().unknown_files == (stray,)

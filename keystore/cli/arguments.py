@@ -50,7 +50,19 @@ class RateType(click.ParamType[float]):
         return rate
 
 
+class PlaceType(click.ParamType[str]):
+    """A place of an outside anchor; not the empty string, which would be none: an unset variable in a script."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("an empty place; leave the option out for none", param, ctx)
+        return str(value)
+
+
 PATH = PathType()
+PLACE = PlaceType()
 RATE = RateType()
 NODE = click.argument("node", type=PATH)
 TARGET = click.argument("target", type=PATH)

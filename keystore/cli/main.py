@@ -12,6 +12,7 @@ from typing import NoReturn
 import rich_click as click
 
 from keystore.cli import exits
+from keystore.cli.arguments import PLACE
 from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
@@ -41,6 +42,7 @@ class StoryGroup(click.RichGroup):
 @click.version_option(package_name="cmk-keystore", prog_name="keystore")
 @click.option(
     "--outside-anchor",
+    type=PLACE,
     metavar="PLACE",
     envvar=OUTSIDE_ANCHOR,
     help="Where the outside anchor must be: a node without one is refused.  [default: where the node says]",

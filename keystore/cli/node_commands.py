@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import FILE_NAME, NODE, PATH, STANDARD_STREAM
+from keystore.cli.arguments import FILE_NAME, NODE, PATH, PLACE, STANDARD_STREAM
 from keystore.cli.connecting import first_connector, new_connector, with_kms
 from keystore.cli.opening import named_place, open_node
 from keystore.cli.output import (
@@ -37,7 +37,9 @@ PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
     metavar="URI",
     help="A platform key: all stores and packs are encrypted a second time under it.  [default: no volume layer]",
 )
-@click.option("--outside-anchor", metavar="PLACE", help="Attach an outside anchor: a directory or an object store.")
+@click.option(
+    "--outside-anchor", type=PLACE, metavar="PLACE", help="Attach an outside anchor: a directory or an object store."
+)
 @with_kms
 @with_output
 def init(

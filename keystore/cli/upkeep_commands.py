@@ -44,11 +44,14 @@ def verify(
     from keystore.snapshots.target import LocalTarget
 
     search = CopySearch()
+    target = None if snapshots is None else LocalTarget(snapshots)
+    if target is not None:
+        target.complete_ids()  # it is a place of snapshots, or nothing is read
     with open_node(node, kms_endpoint) as opened:
         with out.progress("Verifying") as progress:
             report = opened.verify(progress, pace=Pace(rate), resume=resume)
-        if snapshots is not None and any(damaged_pages(check) for check in report.stores):
-            search = find_copies(opened, report, LocalTarget(snapshots), connector(kms_endpoint))
+        if target is not None and any(damaged_pages(check) for check in report.stores):
+            search = find_copies(opened, report, target, connector(kms_endpoint))
     values = {"ok": report.ok, "node": str(node), **_check_values(report, search if snapshots else None)}
 
     def text() -> None:

@@ -20,12 +20,12 @@ import os
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from keystore.errors import NodeClosedError, StoreFullError
+from keystore.errors import KeystoreError, NodeClosedError, StoreFullError
 from keystore.keys.files import Files
 from keystore.keys.fingerprint import key_name
 from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
@@ -36,7 +36,6 @@ from keystore.kms.uri import parse
 from keystore.node.custody import Custody
 from keystore.node.key_life import KeyLife
 from keystore.node.layout import Layout
-from keystore.node.leftovers import unknown_files
 from keystore.node.lock import DirectoryLock
 from keystore.node.opening import Clock, initialize, new_directory, open_custody
 from keystore.node.outside import OutsideInfo
@@ -112,8 +111,9 @@ class Node:
             outside_anchor: where to attach one, as `attach_outside_anchor`.
 
         Raises:
-            KeyUriError, InputError, NodeExistsError, OutsideAnchorUnreachableError: nothing was changed.
-            KmsError, KeyFileWriteError: there is no node, what was made of it is removed, and init may be run again.
+            KeyUriError, InputError, NodeExistsError: nothing was changed.
+            KmsError, KeyFileWriteError, OutsideAnchorUnreachableError: there is no node, what was made of it is
+            removed, and init may be run again.
         """
         layout = Layout(Path(directory).absolute())
         name = name or layout.root.name
@@ -126,9 +126,9 @@ class Node:
         with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
             volume = _generate_volume(volume_uri, connector)
             node = cls(layout, files, lock, initialize(layout, files, kms, name, now_ns, volume), connector, now_ns)
-        if place is not None:
-            with node._closed_by_error():
-                node.attach_outside_anchor(place)
+            if place is not None:
+                with node._unmade_by_error():
+                    node.attach_outside_anchor(place)
         return node
 
     @classmethod
@@ -366,8 +366,7 @@ class Node:
         if progress is not None:
             progress(total, total)
         scrub.remove()
-        unknown = tuple(unknown_files(self._layout, self._open().keystore))
-        return NodeCheck(tuple(checks), unknown, scrub.begun_ns)
+        return NodeCheck(tuple(checks), tuple(self._stores.unknown_files()), scrub.begun_ns)
 
     # -- outside anchor -----------------------------------------------------------------------------------------------
 
@@ -468,11 +467,14 @@ class Node:
         return made[0]
 
     @contextmanager
-    def _closed_by_error(self) -> Iterator[None]:
+    def _unmade_by_error(self) -> Iterator[None]:
+        """Undo the making of a node that is empty yet. CRASH: leaves a node without what the block was to add."""
         try:
             yield
         except BaseException:
-            self.close()
+            self._layout.keystore.unlink()  # without it there is no node, and who made the directory removes it
+            with suppress(KeystoreError):
+                self.close()
             raise
 
     def _after_fork_in_child(self) -> None:

@@ -22,13 +22,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from keystore.durable import sync_directory
-from keystore.errors import InputError, OutsideAnchorUnreachableError
+from keystore.errors import InputError, OutsideAnchorDamagedError, OutsideAnchorUnreachableError
 from keystore.format.outside import STATEMENT_BYTES_MAX
 from keystore.keys.files import Files
 from keystore.node.places import require_outside
 
 TIMEOUT_S = 10.0
 """LIMIT: seconds that an object store may take over one request; a checkpoint waits for it."""
+SCHEMES = ("s3", "gs", "az")
+"""Kinds of object stores that put if absent; obstore knows others, such as one in memory, or HTTP that overwrites."""
+NUMBERS_MAX = 1 << 63
+"""LIMIT: numbers of statements; no node lives to write so many, so a higher one was put there by somebody else."""
 RETRIES_MAX = 2
 """LIMIT: further tries of one request to an object store."""
 
@@ -139,6 +143,11 @@ class ObjectPlace:
         Raises:
             InputError: the URL cannot be used, or `obstore` is missing.
         """
+        if url.partition("://")[0] not in SCHEMES:
+            raise InputError(
+                f"{url!r} is no place for an outside anchor. Nothing was changed; name an absolute path, or a URL that "
+                f"begins with {', '.join(f'{scheme}://' for scheme in SCHEMES)}."
+            )
         _obstore()
         timeout = timedelta(seconds=TIMEOUT_S)
         # obstore reads this one from the environment only where no other option of the client is given.
@@ -191,8 +200,18 @@ class ObjectPlace:
 
 
 def newest(place: Place, node_id: bytes) -> int:
-    """Return the number of a node's last statement, 0 where it has none."""
-    return max(place.numbers(node_id), default=0)
+    """Return the number of a node's last statement, 0 where it has none.
+
+    Raises:
+        OutsideAnchorDamagedError: there is an object with a number that no node writes.
+    """
+    number = max(place.numbers(node_id), default=0)
+    if number >= NUMBERS_MAX:
+        raise OutsideAnchorDamagedError(
+            f"the outside anchor {place} is damaged: no node writes a statement {number}. Nothing was changed; remove "
+            "that object, and find out who could put it there."
+        )
+    return number
 
 
 def prune(place: Place, node_id: bytes, number: int) -> None:

@@ -123,3 +123,12 @@ def test_every_command_asks_the_place_that_is_named_or_attached_unless_told_not_
     assert (run.code, run.json["error"]["type"]) == (exits.ERROR, "OutsideAnchorUnreachableError")
     run = keystore("--ignore-outside-anchor", *arguments, "--json")
     assert "error" not in run.json or "outside anchor" not in run.json["error"]["message"] or "attach" in arguments
+
+
+def test_an_empty_place_is_refused_and_not_taken_for_none(made: Made, tmp_path: Path) -> None:
+    for arguments in (
+        ("--outside-anchor", "", "ls", made.node),
+        ("init", tmp_path / "new", "--key", made.key, "--outside-anchor", ""),
+    ):
+        assert keystore(*arguments).code == exits.USAGE
+    assert not (tmp_path / "new").exists()

@@ -386,7 +386,7 @@ def test_a_directory_that_is_behind_is_attached_again_on_demand_only(
         _open_all(directory, connect, directory_place)
 
 
-@pytest.mark.parametrize("place", ["relative/path", "", "nonsense://x", "s3://"])
+@pytest.mark.parametrize("place", ["relative/path", "", "nonsense://x", "s3://", "memory://", "http://x/y"])
 def test_what_is_no_place_is_refused(place: str, directory: Path, cmk: str, connect: KmsConnector) -> None:
     with pytest.raises(InputError):
         Node.init(directory, cmk, connect, outside_anchor=place)
@@ -503,3 +503,33 @@ def test_a_kill_between_inside_and_outside_leaves_a_node_that_opens(
         with Node.open(left, connect, outside_anchor=place) as node:
             opened += 1
     assert opened > 15
+
+
+def test_a_node_whose_outside_anchor_cannot_be_attached_is_not_made(
+    directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace
+) -> None:
+    class ReadOnly(Unplugged):
+        def put(self, node_id: bytes, number: int, data: bytes) -> bool:
+            raise OutsideAnchorUnreachableError("the outside anchor is read-only. Nothing was changed; open it.")
+
+    with pytest.raises(OutsideAnchorUnreachableError, match="read-only"):
+        Node.init(directory, cmk, connect, outside_anchor=ReadOnly(directory_place))
+    assert not directory.exists()
+    with Node.init(directory, cmk, connect, outside_anchor=directory_place) as node:
+        assert node.outside_anchor is not None
+
+
+@pytest.mark.parametrize("number", [1 << 63, (1 << 64) - 1, 10**20 - 1])
+def test_a_statement_with_a_number_that_no_node_writes_is_told(
+    node: Node, connect: KmsConnector, directory_place: DirectoryPlace, number: int
+) -> None:
+    node.attach_outside_anchor(directory_place)
+    planted = directory_place.path / node.node_id.hex() / f"{number:020d}"
+    planted.write_bytes(b"")
+    with pytest.raises(OutsideAnchorDamagedError, match=f"statement {number}"):
+        node.attach_outside_anchor(directory_place, replace=True)
+    node.close()
+    with pytest.raises(OutsideAnchorDamagedError, match="remove that object"):
+        Node.open(node.directory, connect)
+    planted.unlink()
+    Node.open(node.directory, connect).close()

@@ -156,6 +156,8 @@ def test_the_commands(node: Node, taken: Taken, target: LocalTarget, tmp_path: P
     assert [(copy["page"], copy["same_version"]) for copy in run.json["copies"]] == [(1, True), (2, False)]
     assert "an older version, from snapshot" in keystore("verify", place, "--snapshots", target.path).out
 
+    assert keystore("verify", place, "--snapshots", tmp_path / "nowhere").code == 6
+
     run = keystore("repair", place, "--from", target.path)
     assert run.code == 5
     assert "put back: page 1 of first/a: the same version" in run.out

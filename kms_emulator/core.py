@@ -12,6 +12,7 @@ from kms_emulator.model.identities import Identities
 from kms_emulator.model.registry import Entropy, Registry
 from kms_emulator.model.store import MemoryStore, Store, StoredState
 from kms_emulator.model.usage import LastUses
+from kms_emulator.model.vaults import Vaults
 
 _CLOCK_SETTING = "clock"
 
@@ -37,6 +38,7 @@ class Core:
         self.clock = VirtualClock(host_ns, ClockSetting.decode(saved) if saved else None)
         self.registry = Registry(self._store, state, entropy)
         self.identities = Identities(self._store, state.identities, state.credentials)
+        self.vaults = Vaults(self._store, state.settings)
         self.strict_auth = False
         self.calls = CallLog()
         self.uses = LastUses(self.clock.now_ns())
@@ -61,6 +63,7 @@ class Core:
         """Go back to the seed; calls, faults, the clock's setting and all else are forgotten."""
         self.registry.clear()
         self.identities.clear()
+        self.vaults.clear()
         self.calls.clear()
         self.faults.clear()
         self.clock.setting = ClockSetting()

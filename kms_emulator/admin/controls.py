@@ -6,7 +6,7 @@ from itertools import islice
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator import __version__
-from kms_emulator.admin import service_accounts, users
+from kms_emulator.admin import service_accounts, users, vaults
 from kms_emulator.admin.errors import MissingError, RefusedError
 from kms_emulator.admin.metrics import metrics_text
 from kms_emulator.admin.rules import fault_message, fault_of
@@ -146,6 +146,28 @@ class Controls:
         found = state_message(self._core)
         found.clock.CopyFrom(self.get_clock(pb.GetClockRequest()))
         return found
+
+    # -- Azure's applications and vaults
+
+    def put_application(self, request: pb.PutApplicationRequest) -> pb.Application:
+        """Create or change an application."""
+        return vaults.put_application(self._core, request)
+
+    def list_applications(self, _: pb.ListApplicationsRequest) -> pb.ListApplicationsResponse:
+        """Return all applications, without secrets."""
+        return vaults.list_applications(self._core)
+
+    def remove_application(self, request: pb.RemoveApplicationRequest) -> pb.RemoveApplicationResponse:
+        """Remove an application."""
+        return vaults.remove_application(self._core, request)
+
+    def put_vault(self, request: pb.PutVaultRequest) -> pb.Vault:
+        """Describe a vault."""
+        return vaults.put_vault(self._core, request)
+
+    def list_vaults(self, _: pb.ListVaultsRequest) -> pb.ListVaultsResponse:
+        """Return the vaults that were described."""
+        return vaults.list_vaults(self._core)
 
     def reset(self, _: pb.ResetRequest) -> pb.ResetResponse:
         """Go back to the seed."""

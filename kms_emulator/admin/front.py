@@ -88,6 +88,21 @@ def _pages(controls: Controls) -> Iterator[tuple[str, dict[str, Page]]]:
             )
         },
     )
+    yield (
+        "applications",
+        {
+            "GET": _asked(pb.ListApplicationsRequest, controls.list_applications),
+            "POST": _told(pb.PutApplicationRequest, controls.put_application, 201),
+        },
+    )
+    yield "applications/*", {"DELETE": lambda request, rest: _answer(controls.remove_application(_client(rest)))}
+    yield (
+        "vaults",
+        {
+            "GET": _asked(pb.ListVaultsRequest, controls.list_vaults),
+            "POST": _told(pb.PutVaultRequest, controls.put_vault),
+        },
+    )
     yield "state", {"GET": _asked(pb.GetStateRequest, controls.get_state)}
     yield "reset", {"POST": _told(pb.ResetRequest, controls.reset)}
 
@@ -115,6 +130,10 @@ def _numbered(text: str) -> pb.RemoveFaultsRequest:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:19]) < 1 << 63:
         raise MissingError(f"there is no fault {text}")
     return pb.RemoveFaultsRequest(number=int(text[:19]))
+
+
+def _client(text: str) -> pb.RemoveApplicationRequest:
+    return pb.RemoveApplicationRequest(client_id=text)
 
 
 def _health(controls: Controls) -> HttpResponse:

@@ -36,6 +36,11 @@ def admin_handler(controls: Controls) -> grpc.GenericRpcHandler:
         "PutServiceAccount": _method(pb.PutServiceAccountRequest, controls.put_service_account),
         "ListServiceAccounts": _method(pb.ListServiceAccountsRequest, controls.list_service_accounts),
         "RemoveServiceAccount": _method(pb.RemoveServiceAccountRequest, controls.remove_service_account),
+        "PutApplication": _method(pb.PutApplicationRequest, controls.put_application),
+        "ListApplications": _method(pb.ListApplicationsRequest, controls.list_applications),
+        "RemoveApplication": _method(pb.RemoveApplicationRequest, controls.remove_application),
+        "PutVault": _method(pb.PutVaultRequest, controls.put_vault),
+        "ListVaults": _method(pb.ListVaultsRequest, controls.list_vaults),
         "GetState": _method(pb.GetStateRequest, controls.get_state),
         "Reset": _method(pb.ResetRequest, controls.reset),
     }

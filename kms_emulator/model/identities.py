@@ -1,7 +1,7 @@
 """Who may call: users, roles, and the credentials that prove it. Whether a signature is right is the wire's to decide.
 
-Names of principals are the cloud's own and opaque here. A credential is long-lived (a user's access key) or temporary
-(a session, with a token and an end).
+Names of principals are the cloud's own and opaque here. A credential is long-lived (a user's access key), with or
+without an end (an application's secret), or temporary (a session, with a token and an end).
 
 Invariants:
 1. The store has a change before memory has it.
@@ -24,12 +24,13 @@ class IdentityKind(Enum):
     USER = "user"
     ROLE = "role"
     ROOT = "root"
+    APPLICATION = "application"
     SERVICE_ACCOUNT = "service-account"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user, a role, or an account's root.
+    """A user, a role, an account's root, or a tenant's application.
 
     Attributes:
         name: the full name that policies use.

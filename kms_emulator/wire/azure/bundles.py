@@ -8,12 +8,12 @@ from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
 from kms_emulator.model.keypairs import CURVES
 from kms_emulator.model.keys import Key, KeyKind, Version, VersionState
+from kms_emulator.model.vaults import RETENTION_DAYS_DEFAULT, Vault
 from kms_emulator.wire.azure import names
 from kms_emulator.wire.azure.errors import bad_parameter
 from kms_emulator.wire.call import Call
-from kms_emulator.wire.times import DAY_NS, timestamp, timestamp_ns
+from kms_emulator.wire.times import timestamp, timestamp_ns
 
-RECOVERABLE_DAYS = 90
 CURVE_NAMES = {
     KeyKind.EC_P256: "P-256",
     KeyKind.EC_P384: "P-384",
@@ -78,7 +78,9 @@ def expires_ns(version: Version) -> int | None:
 
 def bundle(call: Call, key: Key, version: Version) -> pb.KeyBundle:
     """Return the public half of a version, with its attributes."""
-    return pb.KeyBundle(key=web_key(call, key, version), attributes=attributes_of(version), tags=tags_of(version))
+    return pb.KeyBundle(
+        key=web_key(call, key, version), attributes=attributes_of(call, key, version), tags=tags_of(version)
+    )
 
 
 def deleted_bundle(call: Call, key: Key) -> pb.DeletedKeyBundle:
@@ -87,7 +89,7 @@ def deleted_bundle(call: Call, key: Key) -> pb.DeletedKeyBundle:
     deleted, purge = deletion_times(key)
     return pb.DeletedKeyBundle(
         key=web_key(call, key, version),
-        attributes=attributes_of(version),
+        attributes=attributes_of(call, key, version),
         tags=tags_of(version),
         recovery_id=names.recovery_id(key),
         deleted_date=deleted,
@@ -98,7 +100,7 @@ def deleted_bundle(call: Call, key: Key) -> pb.DeletedKeyBundle:
 def deletion_times(key: Key) -> tuple[Timestamp, Timestamp]:
     """Return when a deleted key was deleted and when it will be purged."""
     purge_ns = key.delete_at_ns or 0
-    return timestamp(purge_ns - (key.deletion_window_ns or RECOVERABLE_DAYS * DAY_NS)), timestamp(purge_ns)
+    return timestamp(purge_ns - (key.deletion_window_ns or 0)), timestamp(purge_ns)
 
 
 def web_key(call: Call, key: Key, version: Version) -> pb.JsonWebKey:
@@ -119,19 +121,25 @@ def web_key(call: Call, key: Key, version: Version) -> pb.JsonWebKey:
     )
 
 
-def attributes_of(version: Version) -> pb.KeyAttributes:
+def attributes_of(call: Call, key: Key, version: Version) -> pb.KeyAttributes:
     """Return a version's attributes."""
+    vault = call.core.vaults.get(names.vault_of(key))
     found = pb.KeyAttributes(
         enabled=version.state is VersionState.ENABLED,
         created=timestamp(version.created_ns),
         updated=timestamp(_stored_time(version, _UPDATED) or version.created_ns),
-        recovery_level="Recoverable+Purgeable",
-        recoverable_days=RECOVERABLE_DAYS,
+        recovery_level=_recovery_level(vault),
+        recoverable_days=vault.retention_days,
     )
     for target, time_ns in ((found.nbf, not_before_ns(version)), (found.exp, expires_ns(version))):
         if time_ns is not None:
             target.CopyFrom(timestamp(time_ns))
     return found
+
+
+def _recovery_level(vault: Vault) -> str:
+    shortened = "Customized" if vault.retention_days < RETENTION_DAYS_DEFAULT else ""
+    return f"{shortened}Recoverable{'' if vault.purge_protection else '+Purgeable'}"
 
 
 def tags_of(version: Version) -> dict[str, str]:

@@ -6,13 +6,13 @@ from kms_emulator.model import lifecycle
 from kms_emulator.model.keys import Key, KeyState
 from kms_emulator.wire.azure import names
 from kms_emulator.wire.azure.bundles import (
-    RECOVERABLE_DAYS,
     attributes_of,
     bundle,
     deleted_bundle,
     deletion_times,
     tags_of,
 )
+from kms_emulator.wire.azure.errors import forbidden
 from kms_emulator.wire.azure.keys import page_length
 from kms_emulator.wire.azure.lookup import check_vault, find_deleted, find_live
 from kms_emulator.wire.call import Call
@@ -21,9 +21,9 @@ from kms_emulator.wire.times import DAY_NS
 
 
 def delete_key(call: Call, request: pb.DeleteKeyRequest) -> pb.DeletedKeyBundle:
-    """Delete a key with all its versions; it can be recovered for 90 days."""
+    """Delete a key with all its versions; it can be recovered for as long as the vault says."""
     key = find_live(call, request.vault, request.name)
-    window_ns = RECOVERABLE_DAYS * DAY_NS
+    window_ns = call.core.vaults.get(names.vault_of(key)).retention_days * DAY_NS
     changed = call.registry.put(lifecycle.schedule_deletion(key, window_ns, call.now_ns))
     return deleted_bundle(call, changed)
 
@@ -38,7 +38,7 @@ def list_deleted_keys(call: Call, request: pb.ListDeletedKeysRequest) -> pb.List
     vault = check_vault(request.vault)
     keys = [key for key in call.registry.keys(names.REALM, f"{vault}/") if key.state is KeyState.DELETION_SCHEDULED]
     found, token = page(keys, lambda key: key.name, request.skip_token, page_length(request.max_results))
-    return pb.ListDeletedKeysResponse(value=[_item(key) for key in found], next_skip_token=token)
+    return pb.ListDeletedKeysResponse(value=[_item(call, key) for key in found], next_skip_token=token)
 
 
 def recover_deleted_key(call: Call, request: pb.RecoverDeletedKeyRequest) -> pb.KeyBundle:
@@ -50,16 +50,19 @@ def recover_deleted_key(call: Call, request: pb.RecoverDeletedKeyRequest) -> pb.
 
 def purge_deleted_key(call: Call, request: pb.PurgeDeletedKeyRequest) -> pb.PurgeDeletedKeyResponse:
     """Destroy a deleted key now; nothing brings it back, and its name is free."""
-    call.registry.remove(find_deleted(call, request.vault, request.name))
+    key = find_deleted(call, request.vault, request.name)
+    if call.core.vaults.get(names.vault_of(key)).purge_protection:
+        raise forbidden('Operation "purge" is not allowed because purge protection is enabled for this vault.')
+    call.registry.remove(key)
     return pb.PurgeDeletedKeyResponse()
 
 
-def _item(key: Key) -> pb.DeletedKeyItem:
+def _item(call: Call, key: Key) -> pb.DeletedKeyItem:
     version = key.versions[-1]
     deleted, purge = deletion_times(key)
     return pb.DeletedKeyItem(
         kid=names.base_kid(key),
-        attributes=attributes_of(version),
+        attributes=attributes_of(call, key, version),
         tags=tags_of(version),
         recovery_id=names.recovery_id(key),
         deleted_date=deleted,

@@ -11,7 +11,7 @@ from uuid import UUID
 import grpc
 
 from kms_emulator.core import Core
-from kms_emulator.wire.azure import authenticate, documents, routes
+from kms_emulator.wire.azure import authenticate, documents, login, management, routes
 from kms_emulator.wire.azure.adapter import AZURE
 from kms_emulator.wire.azure.errors import bad_parameter
 from kms_emulator.wire.azure.hosts import Host
@@ -40,14 +40,19 @@ class AzureFront:
         self._core = core
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer one request."""
+        """Answer one request: of the vault, of Entra, or of the management of vaults."""
+        found_elsewhere = await login.answer(self._core, request)
+        if found_elsewhere is not None:
+            return found_elsewhere
         request_id = str(UUID(int=getrandbits(128), version=4))
         headers = [("x-ms-request-id", request_id), ("x-ms-keyvault-service-version", "1.9.0.0")]
         try:
             host = Host(request.headers.get("host", ""))
+            if management.is_meant(request):
+                return management.answer(self._core, request)
             found = await self._answer(request, host, request_id)
         except CloudError as error:
-            return _error_response(error, headers, request)
+            return _error_response(error, headers, authenticate.challenge(request, self._core))
         status = 204 if found is None else 200
         body = b"" if found is None else json_response(found).body
         return HttpResponse(status, body, "application/json; charset=utf-8", tuple(headers))
@@ -83,13 +88,13 @@ def _check_api_version(query: dict[str, str]) -> None:
         )
 
 
-def _error_response(error: CloudError, headers: list[tuple[str, str]], request: HttpRequest) -> HttpResponse:
+def _error_response(error: CloudError, headers: list[tuple[str, str]], challenge: str) -> HttpResponse:
     status = error.http_status or _STATUS.get(error.status, 400)
     described: dict[str, object] = {"code": error.code, "message": error.message}
     if error.inner_code:
         described["innererror"] = {"code": error.inner_code}
     if status == 401:
-        headers.append(("www-authenticate", authenticate.challenge(request)))
+        headers.append(("www-authenticate", challenge))
     if error.retry_after_s:
         headers.append(("retry-after", str(error.retry_after_s)))
     found = json_response({"error": described}, status)

@@ -95,7 +95,7 @@ def list_keys(call: Call, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
     vault = check_vault(request.vault)
     keys = [key for key in call.registry.keys(names.REALM, f"{vault}/") if key.state is not KeyState.DELETION_SCHEDULED]
     found, token = page(keys, lambda key: key.name, request.skip_token, page_length(request.max_results))
-    items = [_item(names.base_kid(key), key.versions[-1]) for key in found]
+    items = [_item(call, key, names.base_kid(key), key.versions[-1]) for key in found]
     return pb.ListKeysResponse(value=items, next_skip_token=token)
 
 
@@ -104,7 +104,7 @@ def list_key_versions(call: Call, request: pb.ListKeyVersionsRequest) -> pb.List
     key = find_live(call, request.vault, request.name)
     count = page_length(request.max_results)
     found, token = page(key.versions, lambda version: f"{version.number:08}", request.skip_token, count)
-    items = [_item(names.kid(key, version), version) for version in found]
+    items = [_item(call, key, names.kid(key, version), version) for version in found]
     return pb.ListKeysResponse(value=items, next_skip_token=token)
 
 
@@ -165,5 +165,5 @@ def answer(call: Call, key: Key, version: Version) -> pb.KeyBundle:
     return bundle(call, key, version)
 
 
-def _item(kid: str, version: Version) -> pb.KeyItem:
-    return pb.KeyItem(kid=kid, attributes=attributes_of(version), tags=tags_of(version))
+def _item(call: Call, key: Key, kid: str, version: Version) -> pb.KeyItem:
+    return pb.KeyItem(kid=kid, attributes=attributes_of(call, key, version), tags=tags_of(version))

@@ -3,10 +3,12 @@
 It answers on the port of plain HTTP too: SDKs take an `IDENTITY_ENDPOINT` without TLS.
 """
 
-import secrets
 import urllib.parse
 
 from kms_emulator.core import Core
+from kms_emulator.model.vaults import TENANT_DEFAULT
+from kms_emulator.wire.azure import tokens
+from kms_emulator.wire.azure.applications import MANAGED_CLIENT, Application
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse, json_response
 from kms_emulator.wire.times import SECOND_NS
 
@@ -34,9 +36,10 @@ class ManagedIdentityFront:
         query = dict(urllib.parse.parse_qsl(request.query))
         if not query.get("resource"):
             return _refusal("invalid_request", "Required query variable 'resource' is missing")
+        application = Application(TENANT_DEFAULT, query.get("client_id", MANAGED_CLIENT).lower())
         expires_s = self._core.now_ns() // SECOND_NS + LIFETIME_S
         found = {
-            "access_token": secrets.token_urlsafe(32),
+            "access_token": await tokens.issue(self._core, application, query["resource"].rstrip("/"), LIFETIME_S),
             "expires_on": str(expires_s),
             "resource": query["resource"],
             "token_type": "Bearer",

@@ -1,22 +1,22 @@
 """A key's whole life through Azure's own client, as it is."""
 
-import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import ManagedIdentityCredential
-from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentityCredential
 from azure.keyvault.keys import KeyClient
-from azure.keyvault.keys.aio import KeyClient as AsyncKeyClient
 from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 from keystore_api.azure_keyvault.v1.azure_keyvault_pb2_grpc import AzureKeyVaultStub
 
 from kms_emulator.calls import CallFilter
 from kms_emulator.cli.env import Places, variables
-from tests.emulator.running import Running
+from tests.emulator.running import WAIT_MAX_S, Running
 
 
 def places(emulator: Running) -> Places:
@@ -95,17 +95,28 @@ def test_environment_variables_alone_lead_here(emulator: Running, monkeypatch: p
             assert crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped.encrypted_key).key == b"k" * 32
 
 
-def test_the_asynchronous_client_is_served_too(emulator: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = variables(places(emulator))
-    for name, value in found.items():
-        monkeypatch.setenv(name, value)
+ASYNCHRONOUS = """
+import asyncio, os
+from azure.identity.aio import DefaultAzureCredential
+from azure.keyvault.keys.aio import KeyClient
 
-    async def use() -> str:
-        async with (
-            AsyncManagedIdentityCredential() as credential,
-            AsyncKeyClient(found["VAULT_URL"], credential) as keys,
-        ):
-            await keys.create_rsa_key("cmk")
-            return (await keys.get_key("cmk")).name
+async def use():
+    async with DefaultAzureCredential() as credential, KeyClient(os.environ["VAULT_URL"], credential) as keys:
+        await keys.create_rsa_key("cmk")
+        print((await keys.get_key("cmk")).name)
 
-    assert asyncio.run(use()) == "cmk"
+asyncio.run(use())
+"""
+
+
+def test_an_asynchronous_program_needs_nothing_but_variables(emulator: Running) -> None:
+    # A process of its own: aiohttp reads SSL_CERT_FILE once, when it is imported.
+    found = subprocess.run(
+        [sys.executable, "-c", ASYNCHRONOUS],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_MAX_S,
+        env=os.environ | variables(places(emulator)),
+        check=False,
+    )
+    assert (found.stdout, found.returncode) == ("cmk\n", 0), found.stderr

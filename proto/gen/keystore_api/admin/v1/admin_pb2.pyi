@@ -316,6 +316,117 @@ class RemoveUserResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Application(_message.Message):
+    __slots__ = ("tenant", "client_id", "object_id", "secret")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    client_id: str
+    object_id: str
+    secret: str
+    def __init__(self, tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., object_id: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
+
+class PutApplicationRequest(_message.Message):
+    __slots__ = ("tenant", "client_id", "secret", "secret_expires_at", "vault", "permissions", "revoke")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    SECRET_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    client_id: str
+    secret: str
+    secret_expires_at: _timestamp_pb2.Timestamp
+    vault: str
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    revoke: bool
+    def __init__(self, tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., secret: _Optional[str] = ..., secret_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., vault: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., revoke: _Optional[bool] = ...) -> None: ...
+
+class ListApplicationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListApplicationsResponse(_message.Message):
+    __slots__ = ("applications",)
+    APPLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    applications: _containers.RepeatedCompositeFieldContainer[Application]
+    def __init__(self, applications: _Optional[_Iterable[_Union[Application, _Mapping]]] = ...) -> None: ...
+
+class RemoveApplicationRequest(_message.Message):
+    __slots__ = ("client_id", "tenant")
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    client_id: str
+    tenant: str
+    def __init__(self, client_id: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+
+class RemoveApplicationResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Vault(_message.Message):
+    __slots__ = ("name", "tenant", "subscription", "resource_group", "retention_days", "purge_protection", "restricted", "networks", "access")
+    class AccessEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_GROUP_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    PURGE_PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tenant: str
+    subscription: str
+    resource_group: str
+    retention_days: int
+    purge_protection: bool
+    restricted: bool
+    networks: _containers.RepeatedScalarFieldContainer[str]
+    access: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., subscription: _Optional[str] = ..., resource_group: _Optional[str] = ..., retention_days: _Optional[int] = ..., purge_protection: _Optional[bool] = ..., restricted: _Optional[bool] = ..., networks: _Optional[_Iterable[str]] = ..., access: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class PutVaultRequest(_message.Message):
+    __slots__ = ("name", "tenant", "subscription", "resource_group", "retention_days", "purge_protection", "restricted", "networks")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_GROUP_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    PURGE_PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tenant: str
+    subscription: str
+    resource_group: str
+    retention_days: int
+    purge_protection: bool
+    restricted: bool
+    networks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., subscription: _Optional[str] = ..., resource_group: _Optional[str] = ..., retention_days: _Optional[int] = ..., purge_protection: _Optional[bool] = ..., restricted: _Optional[bool] = ..., networks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListVaultsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVaultsResponse(_message.Message):
+    __slots__ = ("vaults",)
+    VAULTS_FIELD_NUMBER: _ClassVar[int]
+    vaults: _containers.RepeatedCompositeFieldContainer[Vault]
+    def __init__(self, vaults: _Optional[_Iterable[_Union[Vault, _Mapping]]] = ...) -> None: ...
+
 class PutServiceAccountRequest(_message.Message):
     __slots__ = ("email", "roles", "public_key")
     EMAIL_FIELD_NUMBER: _ClassVar[int]

@@ -114,6 +114,31 @@ class AdminStub:
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountResponse.FromString,
                 _registered_method=True)
+        self.PutApplication = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/PutApplication',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutApplicationRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Application.FromString,
+                _registered_method=True)
+        self.ListApplications = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/ListApplications',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListApplicationsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListApplicationsResponse.FromString,
+                _registered_method=True)
+        self.RemoveApplication = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/RemoveApplication',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveApplicationRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveApplicationResponse.FromString,
+                _registered_method=True)
+        self.PutVault = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/PutVault',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutVaultRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Vault.FromString,
+                _registered_method=True)
+        self.ListVaults = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/ListVaults',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsResponse.FromString,
+                _registered_method=True)
         self.Reset = channel.unary_unary(
                 '/keystore_api.admin.v1.Admin/Reset',
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.SerializeToString,
@@ -226,6 +251,38 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutApplication(self, request, context):
+        """Creates or changes an application of a tenant of the emulated Azure, or what it may do in a vault.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApplications(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveApplication(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutVault(self, request, context):
+        """Describes a vault of the emulated Azure; what is not given stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVaults(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reset(self, request, context):
         """Back to the seed: every key, alias, user, call and fault that is not of the seed is gone, and the clock is the
         host's.
@@ -316,6 +373,31 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.RemoveServiceAccount,
                     request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountRequest.FromString,
                     response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountResponse.SerializeToString,
+            ),
+            'PutApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutApplication,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutApplicationRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Application.SerializeToString,
+            ),
+            'ListApplications': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApplications,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListApplicationsRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListApplicationsResponse.SerializeToString,
+            ),
+            'RemoveApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveApplication,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveApplicationRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveApplicationResponse.SerializeToString,
+            ),
+            'PutVault': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutVault,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutVaultRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Vault.SerializeToString,
+            ),
+            'ListVaults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVaults,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsResponse.SerializeToString,
             ),
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
@@ -755,6 +837,141 @@ class Admin:
             '/keystore_api.admin.v1.Admin/RemoveServiceAccount',
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountRequest.SerializeToString,
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/PutApplication',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutApplicationRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Application.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApplications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/ListApplications',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListApplicationsRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListApplicationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/RemoveApplication',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveApplicationRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutVault(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/PutVault',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.PutVaultRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Vault.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/ListVaults',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

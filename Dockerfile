@@ -17,7 +17,7 @@ USER 10001:10001
 
 ENV PYTHONUNBUFFERED=1
 # gRPC (three clouds, admin, health), HTTP (AWS, admin), and HTTPS (Azure).
-EXPOSE 4710 4711 4712
+EXPOSE 4710 4711 4712 4713
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:4711/_emulator/health', timeout=2)"]
 
 # 0.0.0.0 is inside the container: publish the ports to the host's loopback only, -p 127.0.0.1:4711:4711.

@@ -89,7 +89,7 @@ class KmsEmulator:
             self._core.strict_auth = self._strict_auth
             self._begin_loop()
             http_port = 0 if find_spec("uvicorn") and find_spec("httptools") else None
-            starting = start(self._core, HOST, 0, str(self._data_dir or ""), http_port, http_port)
+            starting = start(self._core, HOST, 0, str(self._data_dir or ""), http_port, http_port, None, http_port)
             self._server = self._await(starting)
             self._closing.callback(lambda: self._await(self.server.stop()))
         except BaseException:
@@ -175,6 +175,14 @@ class KmsEmulator:
     def grpc_endpoint(self) -> str:
         """Return ``host:port`` of gRPC: the three clouds' operations, admin, health."""
         return self.server.endpoint
+
+    @property
+    def grpc_tls_endpoint(self) -> str:
+        """Return ``host:port`` of gRPC over TLS; RuntimeError if HTTP is not installed."""
+        secure = self.server.grpc_tls_endpoint
+        if secure is None:
+            raise RuntimeError("TLS needs more packages: pip install 'cmk-keystore[emulator]'")
+        return secure
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point clients of other processes here, as `kms-emulator env` prints them."""

@@ -71,6 +71,7 @@ class Server:
     http_port: int | None = None
     https_server: "HttpServer | None" = None
     https_port: int | None = None
+    grpc_tls_port: int | None = None
     tls: "Tls | None" = None
     tls_is_temporary: bool = False
 
@@ -78,6 +79,11 @@ class Server:
     def endpoint(self) -> str:
         """Return ``host:port``, the host in brackets if it is an IPv6 address."""
         return f"{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def grpc_tls_endpoint(self) -> str | None:
+        """Return ``host:port`` of gRPC over TLS, or None if that is not served."""
+        return None if self.grpc_tls_port is None else f"{_bracketed(self.host)}:{self.grpc_tls_port}"
 
     @property
     def url(self) -> str | None:
@@ -113,10 +119,12 @@ async def start(
     http_port: int | None = None,
     https_port: int | None = None,
     tls_dir: Path | None = None,
+    grpc_tls_port: int | None = None,
 ) -> Server:
     """Bind and start; port 0 takes any free one. HTTP and HTTPS are served if their ports are given: by uvicorn.
 
-    The certificate of HTTPS is made under the authority in `tls_dir`, or under one in a temporary directory.
+    With HTTPS gRPC is served over TLS too, if its port is given. The certificate is made under the authority in
+    `tls_dir`, or under one in a temporary directory.
 
     Raises:
         PortError: an address is in use or not ours.
@@ -134,10 +142,7 @@ async def start(
     try:
         bound = server.add_insecure_port(f"{_bracketed(host)}:{port}")
     except RuntimeError as error:
-        raise PortError(
-            f"cannot listen on {host} port {port}: in use, or not an address of this machine. "
-            "Name another with --port; --port 0 takes any that is free."
-        ) from error
+        raise _port_error(host, port, "--port") from error
     found = Server(server, host, bound)
     with contextlib.ExitStack() as opened:
         if http_port is not None:
@@ -146,7 +151,9 @@ async def start(
             found.http_port = plain.getsockname()[1]
             found.http_server = _http_server(core, controls, [plain])
         if https_port is not None:
-            _add_https(found, core, controls, https_port, tls_dir, opened)
+            tls = _add_https(found, core, controls, https_port, tls_dir, opened)
+            if grpc_tls_port is not None:
+                found.grpc_tls_port = _add_secure_port(server, host, grpc_tls_port, tls)
         opened.pop_all()
     await asyncio.gather(
         server.start(), *(each.start() for each in (found.http_server, found.https_server) if each is not None)
@@ -156,7 +163,7 @@ async def start(
 
 def _add_https(
     found: Server, core: Core, controls: Controls, port: int, tls_dir: Path | None, opened: contextlib.ExitStack
-) -> None:
+) -> "Tls":
     from kms_emulator.tls import make_tls
 
     sockets = _bind_vaults(found.host, port)
@@ -166,6 +173,24 @@ def _add_https(
     found.tls, found.tls_is_temporary = make_tls(tls_dir, hosts), tls_dir is None
     found.https_port = sockets[0].getsockname()[1]
     found.https_server = _https_server(core, controls, sockets, found.tls)
+    return found.tls
+
+
+def _add_secure_port(server: Any, host: str, port: int, tls: "Tls") -> int:
+    """Let gRPC listen over TLS too; return the port."""
+    credentials = grpc.ssl_server_credentials([(tls.key_pem, tls.certificate_pem)])
+    try:
+        bound: int = server.add_secure_port(f"{_bracketed(host)}:{port}", credentials)
+    except RuntimeError as error:
+        raise _port_error(host, port, "--grpc-tls-port") from error
+    return bound
+
+
+def _port_error(host: str, port: int, option: str) -> PortError:
+    return PortError(
+        f"cannot listen on {host} port {port}: in use, or not an address of this machine. "
+        f"Name another with {option}; {option} 0 takes any that is free."
+    )
 
 
 def _bind_vaults(host: str, port: int) -> list[socket.socket]:
@@ -217,10 +242,7 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
             bound.close()
             raise
     except OSError as error:
-        raise PortError(
-            f"cannot listen on {host} port {port}: in use, or not an address of this machine. "
-            f"Name another with {option}; {option} 0 takes any that is free."
-        ) from error
+        raise _port_error(host, port, option) from error
     return bound
 
 

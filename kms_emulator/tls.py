@@ -1,4 +1,4 @@
-"""The emulator's certificate authority, and the certificate under which it serves HTTPS.
+"""The emulator's certificate authority, and the certificate under which it serves HTTPS and gRPC over TLS.
 
 Both are made when the emulator starts. The authority's certificate lies in a directory for clients to trust; with a
 directory of the caller's own its key is kept there too, readable to its owner only, so that the next start is trusted
@@ -11,7 +11,7 @@ import os
 import ssl
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -41,10 +41,12 @@ class TlsError(Exception):
 
 @dataclass(frozen=True)
 class Tls:
-    """What HTTPS is served with, and `ca_path`, the certificate that clients trust, as PEM."""
+    """What HTTPS and gRPC over TLS are served with, and `ca_path`, the certificate that clients trust, as PEM."""
 
     ca_path: Path
     context: ssl.SSLContext
+    key_pem: bytes = field(repr=False)
+    certificate_pem: bytes = field(repr=False)
 
 
 def make_tls(directory: Path | None, hosts: tuple[str, ...]) -> Tls:
@@ -65,7 +67,8 @@ def make_tls(directory: Path | None, hosts: tuple[str, ...]) -> Tls:
             authority, key = _kept_authority(kept)
         ca_path = kept / CA_FILE
         ca_path.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-        return Tls(ca_path, _context(authority, key, hosts, kept))
+        own_key, certificate = _certificate(authority, key, hosts)
+        return Tls(ca_path, _context(own_key, certificate, kept), own_key, certificate)
     except OSError as error:
         raise TlsError(f"TLS directory {directory or tempfile.gettempdir()} cannot be used: {error.strerror}") from None
 
@@ -82,7 +85,7 @@ def _kept_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurve
     key_path = directory / CA_KEY_FILE
     if not key_path.exists():
         authority, key = _new_authority()
-        _write_key(key_path, key)
+        _write_key(key_path, _key_pem(key))
         return authority, key
     try:
         authority = x509.load_pem_x509_certificate((directory / CA_FILE).read_bytes())
@@ -107,9 +110,10 @@ def _new_authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     return built.sign(key, hashes.SHA256()), key
 
 
-def _context(
-    authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: tuple[str, ...], directory: Path
-) -> ssl.SSLContext:
+def _certificate(
+    authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, hosts: tuple[str, ...]
+) -> tuple[bytes, bytes]:
+    """Return a fresh key of the server and its certificate, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     built = (
         _builder(_name("localhost"), authority.subject, key.public_key(), VALID_DAYS)
@@ -120,14 +124,16 @@ def _context(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
     certificate = built.sign(authority_key, hashes.SHA256())
+    return _key_pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _context(key_pem: bytes, certificate_pem: bytes, directory: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     # ssl reads files only.
     path = directory / f".server-{os.getpid()}.pem"
     try:
-        _write_key(path, key)
-        with path.open("ab") as file:
-            file.write(certificate.public_bytes(serialization.Encoding.PEM))
+        _write_key(path, key_pem + certificate_pem)
         context.load_cert_chain(path)
     finally:
         path.unlink(missing_ok=True)
@@ -178,10 +184,13 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Write a private key that only its owner can read."""
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     form = serialization.PrivateFormat.PKCS8
-    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+def _write_key(path: Path, pem: bytes) -> None:
+    """Write a private key that only its owner can read."""
     with suppress(FileNotFoundError):
         path.unlink()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

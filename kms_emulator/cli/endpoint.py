@@ -35,6 +35,11 @@ def default_https_port(http_port: int) -> int:
     return default_http_port(http_port)
 
 
+def default_grpc_tls_port(https_port: int) -> int:
+    """Return the port on which gRPC is served over TLS unless another is named: the one after HTTPS's, or any."""
+    return default_http_port(https_port)
+
+
 endpoint_option = click.option(
     "--endpoint",
     metavar="HOST:PORT",

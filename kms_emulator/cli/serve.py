@@ -17,7 +17,13 @@ from typing import Any
 import rich_click as click
 
 from kms_emulator.cli.data_key import data_key
-from kms_emulator.cli.endpoint import HOST_DEFAULT, PORT_DEFAULT, default_http_port, default_https_port
+from kms_emulator.cli.endpoint import (
+    HOST_DEFAULT,
+    PORT_DEFAULT,
+    default_grpc_tls_port,
+    default_http_port,
+    default_https_port,
+)
 from kms_emulator.cli.env import Places, variables
 from kms_emulator.cli.exits import UNUSABLE, USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
@@ -55,6 +61,12 @@ HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
     "--http-port; any, if that is 0]",
 )
 @click.option(
+    "--grpc-tls-port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on for gRPC over TLS, where HTTPS is served; 0 takes any free one. [default: the one after "
+    "--https-port; any, if that is 0]",
+)
+@click.option(
     "--tls-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the certificate authority in this directory, made if missing. Without it each start makes a new one.",
@@ -82,7 +94,8 @@ HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
 @click.option(
     "--strict-auth",
     is_flag=True,
-    help="Refuse HTTP requests signed with an access key that is not a user's. gRPC has no signatures and stays open.",
+    help="Refuse callers that are not users or service accounts of the emulator. The gRPC shapes of AWS and Azure have "
+    "no signatures and stay open.",
 )
 @click.option(
     "--ready-file",
@@ -96,6 +109,7 @@ def serve(
     port: int,
     http_port: int | None,
     https_port: int | None,
+    grpc_tls_port: int | None,
     tls_dir: Path | None,
     data_dir: Path | None,
     data_key_file: Path | None,
@@ -126,7 +140,9 @@ def serve(
             core.strict_auth = strict_auth
             plain = _http_port(port, http_port, https_port)
             secure = https_port if https_port is not None else None if plain is None else default_https_port(plain)
-            starting = start(core, host, port, str(data_dir or ""), plain, secure, tls_dir)
+            if grpc_tls_port is None and secure is not None:
+                grpc_tls_port = default_grpc_tls_port(secure)
+            starting = start(core, host, port, str(data_dir or ""), plain, secure, tls_dir, grpc_tls_port)
             running = _run(starting, data_dir, ready_file, as_json=as_json)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(running)
@@ -205,7 +221,8 @@ def _endpoints(server: Server) -> dict[str, str | None]:
     """Return the ready file's object: where each surface is; what is not served is null."""
     here = server.endpoint
     azure, ca = server.https_url, server.ca
-    return {"aws": server.url, "azure": azure, "gcp": here, "grpc": here, "admin": here, "ca": ca}
+    secure = server.grpc_tls_endpoint
+    return {"aws": server.url, "azure": azure, "gcp": here, "gcp_tls": secure, "grpc": here, "admin": here, "ca": ca}
 
 
 def _write_ready_file(path: Path, endpoints: dict[str, str | None]) -> None:
@@ -237,7 +254,7 @@ def _print_banner(server: Server, endpoints: dict[str, str | None], data_dir: Pa
         ("AWS", server.url or f"over gRPC only; for AWS's own clients: {HTTP_EXTRA}"),
         ("Azure", f"{server.https_url}   and 127.0.0.2 … as other vaults" if server.https_url else "over gRPC only"),
         ("CA", server.ca or "none"),
-        ("Google", f"{server.endpoint}   gRPC, google.cloud.kms.v1"),
+        ("Google", f"{server.endpoint}   gRPC, google.cloud.kms.v1; over TLS: {server.grpc_tls_endpoint or 'no'}"),
         ("gRPC", f"{server.endpoint}   keystore_api.aws_kms.v1, keystore_api.azure_keyvault.v1"),
         ("Admin", f"{server.endpoint}   clock, call log, reset; health and reflection"),
         ("Keys", state),

@@ -11,6 +11,7 @@ from kms_emulator.cli.endpoint import TIMEOUT_S, connected, default_http_port, e
 from kms_emulator.cli.output import json_option, print_json, print_table, reports_errors
 
 PROJECT_DEFAULT = "emulated"
+UNIVERSE_DEFAULT = "googleapis.com"
 RSA_BITS = 2048
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -25,9 +26,17 @@ def service_account() -> None:
 @click.option("--project", default=PROJECT_DEFAULT, show_default=True, help="Unless NAME is a whole email.")
 @click.option("--role", "roles", multiple=True, help="Held on everything, such as roles/cloudkms.admin; repeatable.")
 @click.option("--token-uri", help="Where tokens are given. [default: /token on the port after --endpoint's]")
+@click.option(
+    "--universe-domain",
+    default=UNIVERSE_DEFAULT,
+    show_default=True,
+    help="localhost:PORT, with the port of gRPC over TLS, leads clients here that name no endpoint.",
+)
 @endpoint_option
 @reports_errors
-def put_account(name: str, project: str, roles: tuple[str, ...], token_uri: str | None, endpoint: str) -> None:
+def put_account(
+    name: str, project: str, roles: tuple[str, ...], token_uri: str | None, universe_domain: str, endpoint: str
+) -> None:
     """Create a service account, or replace its roles, and print a new key of it.
 
     What is printed is the file that GOOGLE_APPLICATION_CREDENTIALS names. The private key is made here, shown once, and
@@ -40,10 +49,12 @@ def put_account(name: str, project: str, roles: tuple[str, ...], token_uri: str 
     with connected(endpoint) as channel:
         made = AdminStub(channel).PutServiceAccount(request, timeout=TIMEOUT_S)
     uri = token_uri or f"http://{host}:{default_http_port(int(port))}/token"
-    click.echo(json.dumps(key_file(made, private, uri), indent=2))
+    click.echo(json.dumps(key_file(made, private, uri, universe_domain), indent=2))
 
 
-def key_file(account: pb.ServiceAccount, private: str, token_uri: str) -> dict[str, str]:
+def key_file(
+    account: pb.ServiceAccount, private: str, token_uri: str, universe: str = UNIVERSE_DEFAULT
+) -> dict[str, str]:
     """Return the JSON of a service account's key, as Google writes it."""
     project = account.email.partition("@")[2].partition(".")[0]
     return {
@@ -55,7 +66,7 @@ def key_file(account: pb.ServiceAccount, private: str, token_uri: str) -> dict[s
         "client_id": "0",
         "auth_uri": token_uri.removesuffix("/token") + "/auth",
         "token_uri": token_uri,
-        "universe_domain": "googleapis.com",
+        "universe_domain": universe,
     }
 
 

@@ -24,15 +24,16 @@ POLL_S = 0.02
 
 class Running:
     """An emulator on a free port, in a thread of this process; with `http`, on one more for AWS's own wire; with
-    `https`, on one more for Azure's."""
+    `https`, on two more, for Azure's and for gRPC over TLS."""
 
     def __init__(self, core: Core, *, http: bool = False, https: bool = False) -> None:
         self.core = core
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
+        http_port, https_port = (0 if http else None), (0 if https else None)
         starting = asyncio.run_coroutine_threadsafe(
-            start(core, "127.0.0.1", 0, http_port=0 if http else None, https_port=0 if https else None), self.loop
+            start(core, "127.0.0.1", 0, http_port=http_port, https_port=https_port, grpc_tls_port=https_port), self.loop
         )
         self.server: Server = starting.result(WAIT_MAX_S)
         self.channel = grpc.insecure_channel(self.server.endpoint)

@@ -117,6 +117,8 @@ def test_install_and_start_steps_work(installed: dict[str, str], tmp_path: Path)
 
 
 def test_default_ports_are_the_exposed_ones() -> None:
-    from kms_emulator.cli.endpoint import PORT_DEFAULT, default_http_port
+    from kms_emulator.cli.endpoint import PORT_DEFAULT, default_grpc_tls_port, default_http_port, default_https_port
 
-    assert only("EXPOSE").split() == [str(PORT_DEFAULT), str(default_http_port(PORT_DEFAULT))]
+    http = default_http_port(PORT_DEFAULT)
+    https = default_https_port(http)
+    assert [int(port) for port in only("EXPOSE").split()] == [PORT_DEFAULT, http, https, default_grpc_tls_port(https)]

@@ -30,7 +30,11 @@ def test_signal_ends_it_with_zero(tmp_path: Path, number: signal.Signals) -> Non
         assert azure.startswith("https://127.0.0.1:")
         assert Path(ca).read_text().startswith("-----BEGIN CERTIFICATE-----")
         assert [path.name for path in Path(ca).parent.iterdir()] == ["ca.pem"]
-        assert emulator.ready == {"aws": aws, "azure": azure, "gcp": here, "grpc": here, "admin": here, "ca": ca}
+        secure = str(emulator.ready["gcp_tls"])
+        assert secure.startswith("127.0.0.1:")
+        assert emulator.ready == {"aws": aws, "azure": azure, "gcp_tls": secure, "ca": ca} | dict.fromkeys(
+            ("gcp", "grpc", "admin"), here
+        )
         assert here.startswith("127.0.0.1:")
         code, out, error = emulator.end(number)
     assert (code, error) == (0, "")

@@ -33,12 +33,13 @@ def email_of(name: str) -> str:
     return f"{name}@p.iam.gserviceaccount.com"
 
 
-def put_account(admin: AdminStub, name: str, *roles: str, pair: int = 1, token_uri: str = "") -> dict[str, str]:
+def put_account(
+    admin: AdminStub, name: str, *roles: str, pair: int = 1, token_uri: str = "", universe: str = UNIVERSE
+) -> dict[str, str]:
     """Make a service account with those roles everywhere; return what its key file holds."""
     private, public = key_pair(pair)
     request = admin_pb2.PutServiceAccountRequest(email=email_of(name), roles=roles, public_key=public)
-    made = key_file(admin.PutServiceAccount(request), private, token_uri or "http://127.0.0.1:9/token")
-    return {**made, "universe_domain": UNIVERSE}
+    return key_file(admin.PutServiceAccount(request), private, token_uri or "http://127.0.0.1:9/token", universe)
 
 
 def signed(info: dict[str, str], audience: str = AUDIENCE) -> Metadata:

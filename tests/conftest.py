@@ -1,12 +1,13 @@
 """What all tests share: fixtures, and a way to tell figures that a run shows at its end."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.crashes import Crashes
 from tests.emulator_process import emulator as emulator
@@ -15,8 +16,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs with SIGINT ignored, and children inherit that: tests that interrupt one need it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No test depends on how fast a machine is.
-settings.register_profile("project", deadline=None)
+# gRPC's own handlers of fork() abort the child now and then while another thread is in a call (1 of 30); no child of a
+# test uses gRPC. It asks for this when it is first used, which is after this.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+# No test depends on how fast a machine is, or on chance: always the same examples, also those of the fuzzed decoders.
+# `pytest --hypothesis-profile=default` looks at others.
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("project")
 
 _FIGURE = "figure"

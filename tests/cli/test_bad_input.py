@@ -2,9 +2,9 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,16 +218,17 @@ def test_a_signal_in_the_middle_of_an_import(made: Made, tmp_path: Path, number:
     untouched(made, tmp_path)
 
 
+LITTLE_ROOM = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 def with_little_room(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
     """Run `keystore` where no file can grow beyond 2 MiB: what a full disk looks like to it."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
-
-    command = [*PROGRAM, *map(str, arguments), "--json"]
-    return subprocess.run(
-        command, check=False, capture_output=True, timeout=TIMEOUT_S, env=environment(), preexec_fn=limit
-    )
+    command = [sys.executable, "-c", LITTLE_ROOM, *PROGRAM, *map(str, arguments), "--json"]
+    return subprocess.run(command, check=False, capture_output=True, timeout=TIMEOUT_S, env=environment())
 
 
 def test_no_room_in_the_middle_of_an_import(made: Made, tmp_path: Path) -> None:

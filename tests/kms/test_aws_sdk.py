@@ -12,7 +12,7 @@ from contextlib import closing
 import botocore.exceptions
 import pytest
 from botocore.loaders import Loader
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystore.crypto.secret import SecretKey
@@ -175,7 +175,7 @@ def test_any_5xx_is_unreachable(kms: Kms, answer: Answer, status: int, code: str
 
 
 @given(body=st.one_of(st.binary(max_size=60), st.sampled_from([b"[]", b"3", b'"x"', b"null", b'{"Plaintext": 3}'])))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("status", [200, 400])
 def test_unreadable_answer_is_unreachable(kms: Kms, answer: Answer, status: int, body: bytes) -> None:
     answer.status, answer.body = status, body

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystore.crypto.secret import SecretKey
@@ -171,7 +171,7 @@ def test_any_other_length_is_refused(subject: Subject) -> None:
 
 
 @given(noise=st.binary(max_size=600))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25)
 def test_noise_is_refused(subject: Subject, noise: bytes) -> None:
     with SecretKey.generate() as secret:
         wrapped = subject.kms.wrap(secret, CONTEXT)

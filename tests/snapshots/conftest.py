@@ -74,7 +74,7 @@ class Taken:
 
 @pytest.fixture
 def taken(node: Node, target: LocalTarget, tmp_path: Path) -> Taken:
-    content = {("first", "a"): os.urandom(40_000), ("second", "b/c"): os.urandom(9_000)}
+    content = {("first", "a"): os.urandom(40_000), ("second", "branch/c"): os.urandom(9_000)}
     for (database, name), data in content.items():
         source = tmp_path / "source"
         source.write_bytes(data)

@@ -104,7 +104,7 @@ def test_the_head_tells_the_configured_key_and_no_names(taken: Taken, target: Lo
     raw = taken.manifest.read_bytes()
     assert cmk.encode() in raw
     assert b"first" not in raw
-    assert b"b/c" not in raw
+    assert b"branch/c" not in raw
     for pack in head.packs:
         data = (taken.place / f"{pack.pack_id.hex()}.pack").read_bytes()
         assert (len(data), hashlib.sha256(data).digest()) == (pack.byte_length, pack.digest)

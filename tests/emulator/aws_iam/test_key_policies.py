@@ -4,10 +4,9 @@ import json
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mypy_boto3_kms import KMSClient
 
 from tests.emulator.aws_iam.world import (
     ACCOUNT,
@@ -22,6 +21,9 @@ from tests.emulator.aws_iam.world import (
     secret,
     statement,
 )
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 ALL = statement("kms:*")
 OTHER_ACCOUNT = "444455556666"
@@ -59,7 +61,7 @@ def test_policy_is_given_back_letter_by_letter(world: World) -> None:
     assert kms.get_key_policy(KeyId=created)["Policy"] == text
 
 
-OPERATIONS: list[tuple[str, Callable[[KMSClient, str], Any]]] = [
+OPERATIONS: list[tuple[str, Callable[["KMSClient", str], Any]]] = [
     ("CancelKeyDeletion", lambda kms, key: kms.cancel_key_deletion(KeyId=key)),
     ("CreateGrant", lambda kms, key: kms.create_grant(KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"])),
     ("DescribeKey", lambda kms, key: kms.describe_key(KeyId=key)),
@@ -104,14 +106,14 @@ OPERATIONS: list[tuple[str, Callable[[KMSClient, str], Any]]] = [
 ]
 
 
-def _reencrypt(kms: KMSClient, key: str) -> Any:
+def _reencrypt(kms: "KMSClient", key: str) -> Any:
     own = kms.create_key(Policy=policy(FOR_ROOT, for_principal("*", "kms:*")))["KeyMetadata"]["Arn"]
     blob = kms.encrypt(KeyId=own, Plaintext=b"x")["CiphertextBlob"]
     return kms.re_encrypt(CiphertextBlob=blob, DestinationKeyId=key)
 
 
 @pytest.mark.parametrize(("action", "call"), OPERATIONS, ids=[action for action, _ in OPERATIONS])
-def test_each_missing_permission_is_named(world: World, action: str, call: Callable[[KMSClient, str], Any]) -> None:
+def test_each_missing_permission_is_named(world: World, action: str, call: Callable[["KMSClient", str], Any]) -> None:
     arn = world.user("alice", statement("kms:CreateKey"))
     key = world.key(FOR_ROOT)
     with refused("AccessDeniedException") as seen:
@@ -123,7 +125,7 @@ def test_each_missing_permission_is_named(world: World, action: str, call: Calla
     )
 
 
-OF_ACCOUNT: list[tuple[str, str, Callable[[KMSClient], Any]]] = [
+OF_ACCOUNT: list[tuple[str, str, Callable[["KMSClient"], Any]]] = [
     ("CreateKey", "*", lambda kms: kms.create_key()),
     ("ListKeys", "*", lambda kms: kms.list_keys()),
     ("ListAliases", "*", lambda kms: kms.list_aliases()),
@@ -144,7 +146,7 @@ OF_ACCOUNT: list[tuple[str, str, Callable[[KMSClient], Any]]] = [
 
 @pytest.mark.parametrize(("action", "resource", "call"), OF_ACCOUNT, ids=[action for action, _, _ in OF_ACCOUNT])
 def test_what_needs_no_key_needs_permission_too(
-    world: World, action: str, resource: str, call: Callable[[KMSClient], Any]
+    world: World, action: str, resource: str, call: Callable[["KMSClient"], Any]
 ) -> None:
     arn = world.user("alice", statement("kms:Decrypt"))
     with refused(

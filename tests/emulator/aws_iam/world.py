@@ -3,18 +3,20 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from mypy_boto3_kms import KMSClient
-from mypy_boto3_sts import STSClient
 
 from kms_emulator.core import Core
 from kms_emulator.model.identities import Credential, Identity, IdentityKind
 from tests.emulator.running import Running
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_sts import STSClient
 
 ACCOUNT = "111122223333"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -63,13 +65,13 @@ class World:
         self._add(arn, IdentityKind.ROLE, ACCOUNT, statements, trust=policy(document))
         return arn
 
-    def kms(self, name: str = "", *, region: str = REGION, **credentials: str) -> KMSClient:
+    def kms(self, name: str = "", *, region: str = REGION, **credentials: str) -> "KMSClient":
         """Return a client that signs as a user, with credentials, or (with neither) as nobody known."""
         keys = credentials or _credentials(name)
         session = boto3.session.Session(**keys)  # type: ignore[arg-type] # it has no other arguments of these names
         return session.client("kms", endpoint_url=self.url, region_name=region, config=ONE_TRY)
 
-    def sts(self, name: str = "", **credentials: str) -> STSClient:
+    def sts(self, name: str = "", **credentials: str) -> "STSClient":
         keys = credentials or _credentials(name)
         session = boto3.session.Session(**keys)  # type: ignore[arg-type] # as above
         return session.client("sts", endpoint_url=self.url, region_name=REGION, config=ONE_TRY)

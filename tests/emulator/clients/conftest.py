@@ -1,13 +1,16 @@
 """Fixtures for clients as people have them: an emulator with HTTP, and the environment that leads a client to it."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from mypy_boto3_kms import KMSClient
 
 from tests.emulator.clients.environment import REGION, environment
 from tests.emulator.running import Running
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def settings(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def kms(settings: None) -> Iterator[KMSClient]:
+def kms(settings: None) -> Iterator["KMSClient"]:
     """boto3 with nothing but the environment."""
     client = boto3.session.Session().client("kms", region_name=REGION)
     yield client

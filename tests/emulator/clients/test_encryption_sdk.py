@@ -4,13 +4,16 @@ A message holds a data key that KMS generated and wrapped, so the SDK calls Gene
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import aws_encryption_sdk  # type: ignore[import-untyped]
 import pytest
 from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError  # type: ignore[import-untyped]
 from keystore_api.admin.v1 import admin_pb2
 from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
-from mypy_boto3_kms import KMSClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 CONTEXT = {"purpose": "test", "empty": ""}
 PLAINTEXT = b"a message of many bytes " * 500
@@ -35,7 +38,7 @@ class Messages:
 
 
 @pytest.fixture
-def arn(kms: KMSClient) -> str:
+def arn(kms: "KMSClient") -> str:
     return kms.create_key()["KeyMetadata"]["Arn"]
 
 
@@ -51,7 +54,7 @@ def refused(call: Callable[[], object]) -> None:
         call()
 
 
-def test_life_of_a_key(kms: KMSClient, arn: str, admin: AdminStub) -> None:
+def test_life_of_a_key(kms: "KMSClient", arn: str, admin: AdminStub) -> None:
     messages = Messages(arn)
     old = messages.encrypt()
     kms.rotate_key_on_demand(KeyId=arn)
@@ -78,14 +81,14 @@ def test_life_of_a_key(kms: KMSClient, arn: str, admin: AdminStub) -> None:
     ]
 
 
-def test_message_of_another_key_is_refused_before_kms_is_asked(kms: KMSClient, arn: str, admin: AdminStub) -> None:
+def test_message_of_another_key_is_refused_before_kms_is_asked(kms: "KMSClient", arn: str, admin: AdminStub) -> None:
     other = kms.create_key()["KeyMetadata"]["Arn"]
     message = Messages(other).encrypt()
     refused(lambda: Messages(arn).decrypt(message))
     assert calls(admin) == [("GenerateDataKey", "OK")]
 
 
-def test_message_for_two_keys_opens_while_one_is_usable(kms: KMSClient, arn: str) -> None:
+def test_message_for_two_keys_opens_while_one_is_usable(kms: "KMSClient", arn: str) -> None:
     other = kms.create_key()["KeyMetadata"]["Arn"]
     both = aws_encryption_sdk.StrictAwsKmsMasterKeyProvider(key_ids=[arn, other])
     client = aws_encryption_sdk.EncryptionSDKClient()

@@ -18,6 +18,7 @@ from keystore_api.admin.v1 import admin_pb2
 from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
 from tests.emulator.clients.environment import REGION
+from tests.emulator.running import wait_until
 from tests.kms.http_answer import Answer, http_answer
 
 TIMEOUT_S = 30
@@ -29,10 +30,10 @@ ATTEMPTS = {"legacy": 5, "standard": 3}
 class Seen:
     """What a caller sees of a call that failed, and what it waited for."""
 
-    def __init__(self, url: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, url: str, mode: str, monkeypatch: pytest.MonkeyPatch, answer_s: float = TIMEOUT_S) -> None:
         pauses: list[float] = []
         monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=pauses.append))
-        config = Config(retries={"mode": mode}, read_timeout=1)  # type: ignore[arg-type] # one of two
+        config = Config(retries={"mode": mode}, read_timeout=answer_s)  # type: ignore[arg-type] # one of two
         client = boto3.session.Session().client("kms", region_name=REGION, endpoint_url=url, config=config)
         with pytest.raises((ClientError, BotoCoreError)) as caught:
             client.list_keys()
@@ -110,12 +111,12 @@ def test_connection_that_is_closed(
 def test_no_answer(url: str, admin: AdminStub, monkeypatch: pytest.MonkeyPatch, settings: None) -> None:
     """As from a listener that takes connections and says nothing."""
     add_fault(admin, "hang")
-    here = Seen(url, "standard", monkeypatch)
+    here = Seen(url, "standard", monkeypatch, answer_s=1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        there = Seen(f"http://127.0.0.1:{silent.getsockname()[1]}", "standard", monkeypatch)
+        there = Seen(f"http://127.0.0.1:{silent.getsockname()[1]}", "standard", monkeypatch, answer_s=1)
     assert vars(here) == vars(there)
     assert here.kind == "ReadTimeoutError"
-    assert arrived(admin) == 3
+    wait_until(lambda: arrived(admin) == 3)
 
 
 @pytest.mark.parametrize("kind", ["throttle", "unavailable", "close"])

@@ -1,11 +1,14 @@
 """boto3, unmodified, on a clock that is moved: what AWS does over months, in one call."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from keystore_api.admin.v1 import admin_pb2
 from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
-from mypy_boto3_kms import KMSClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 TIMEOUT_S = 30
 
@@ -17,7 +20,7 @@ def advance(admin: AdminStub, days: int) -> None:
 
 
 @pytest.mark.parametrize(("period", "rotations"), [(None, 1), (90, 4), (365, 1), (400, 1), (401, 0)])
-def test_400_days_of_automatic_rotation(kms: KMSClient, admin: AdminStub, period: int | None, rotations: int) -> None:
+def test_400_days_of_automatic_rotation(kms: "KMSClient", admin: AdminStub, period: int | None, rotations: int) -> None:
     """Each on its day, counted from when rotation was enabled; AWS's default period is 365 days."""
     key_id = kms.create_key()["KeyMetadata"]["KeyId"]
     if period is None:
@@ -42,7 +45,7 @@ def test_400_days_of_automatic_rotation(kms: KMSClient, admin: AdminStub, period
     assert (opened[0]["KeyMaterialId"] == opened[1]["KeyMaterialId"]) == (rotations == 0)
 
 
-def test_day_by_day_is_the_same_as_at_once(kms: KMSClient, admin: AdminStub) -> None:
+def test_day_by_day_is_the_same_as_at_once(kms: "KMSClient", admin: AdminStub) -> None:
     key_id = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.enable_key_rotation(KeyId=key_id, RotationPeriodInDays=90)
     sealed = []
@@ -54,7 +57,7 @@ def test_day_by_day_is_the_same_as_at_once(kms: KMSClient, admin: AdminStub) -> 
     assert [materials.count(material) for material in dict.fromkeys(materials)] == [9, 9, 9, 9, 4]
 
 
-def test_key_pending_deletion_is_gone_after_its_window(kms: KMSClient, admin: AdminStub) -> None:
+def test_key_pending_deletion_is_gone_after_its_window(kms: "KMSClient", admin: AdminStub) -> None:
     key_id = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName="alias/gone", TargetKeyId=key_id)
     blob = kms.encrypt(KeyId=key_id, Plaintext=b"secret")["CiphertextBlob"]
@@ -75,7 +78,7 @@ def test_key_pending_deletion_is_gone_after_its_window(kms: KMSClient, admin: Ad
     assert kms.list_aliases()["Aliases"] == [] == kms.list_keys()["Keys"]
 
 
-def test_disabled_key_and_one_pending_deletion_do_not_rotate(kms: KMSClient, admin: AdminStub) -> None:
+def test_disabled_key_and_one_pending_deletion_do_not_rotate(kms: "KMSClient", admin: AdminStub) -> None:
     key_ids = [kms.create_key()["KeyMetadata"]["KeyId"] for _ in range(2)]
     for key_id in key_ids:
         kms.enable_key_rotation(KeyId=key_id, RotationPeriodInDays=90)

@@ -130,9 +130,9 @@ def test_clock_calls_and_reset(cli: Cli, running: Running) -> None:
     cli.text("key", "schedule-deletion", uri)
     assert cli.json("clock", "advance", "30d")["offset_s"] == 30 * 86_400
     cli.text("key", "enable", uri, code=3)
-    frozen = cli.json("clock", "set", "2030-01-01T00:00:00Z", "--frozen")
-    assert (frozen["now"], frozen["frozen"], frozen["offset_s"] > 0) == ("2030-01-01T00:00:00Z", True, True)
-    assert cli.text("clock", "get") == "2030-01-01T00:00:00Z  (frozen)\n"
+    frozen = cli.json("clock", "set", "2100-01-01T00:00:00Z", "--frozen")
+    assert (frozen["now"], frozen["frozen"], frozen["offset_s"] > 0) == ("2100-01-01T00:00:00Z", True, True)
+    assert cli.text("clock", "get") == "2100-01-01T00:00:00Z  (frozen)\n"
     cli.text("clock", "advance", "a while", code=2)
     cli.text("clock", "set", "tomorrow", code=2)
     assert cli.json("reset", "--yes") == {"reset": True}

@@ -23,8 +23,10 @@ ALL = statement("kms:*")
 HOUR_NS = 3_600_000_000_000
 
 
-def now_plus(seconds: float) -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+def ago(world: World, seconds: float) -> datetime.datetime:
+    """Return the time that was so long ago, by the clock that signatures are held to."""
+    now_s = world.core.clock.host_ns() / 1_000_000_000
+    return datetime.datetime.fromtimestamp(now_s - seconds, datetime.UTC)
 
 
 def send(
@@ -48,7 +50,7 @@ def send(
         named["Host"] = host
     request = AWSRequest("POST", f"http://{netloc}/", headers=named, data=b"{}")
     credentials = Credentials(access_key(name), secret_key or secret(name))
-    with patch("botocore.auth.get_current_datetime", lambda: now_plus(-late_s)):
+    with patch("botocore.auth.get_current_datetime", lambda: ago(world, late_s)):
         signer(credentials, service, region).add_auth(request)
     sent = {key: value for key, value in request.headers.items() if (change or {}).get(key, value) is not None}
     sent |= {key: value for key, value in (change or {}).items() if value is not None}
@@ -141,7 +143,11 @@ LATE = [
 
 
 @pytest.mark.parametrize(("late_s", "expected"), LATE)
-def test_skew_of_five_minutes(alice: World, late_s: float, expected: str | None) -> None:
+def test_skew_of_five_minutes(
+    alice: World, monkeypatch: pytest.MonkeyPatch, late_s: float, expected: str | None
+) -> None:
+    now_ns = alice.core.clock.host_ns()
+    monkeypatch.setattr(alice.core.clock, "_host_ns", lambda: now_ns)
     status, answer = send(alice, late_s=late_s)
     if expected is None:
         assert status == 200
@@ -245,7 +251,7 @@ def test_presigned_identity_request_is_verified(alice: World) -> None:
     statuses = []
     for key, late_s in ((secret("alice"), 0.0), ("wrong", 0.0), (secret("alice"), 120.0)):
         request = AWSRequest("GET", url)
-        with patch("botocore.auth.get_current_datetime", lambda late_s=late_s: now_plus(-late_s)):
+        with patch("botocore.auth.get_current_datetime", lambda late_s=late_s: ago(alice, late_s)):
             SigV4QueryAuth(Credentials(access_key("alice"), key), "sts", REGION, expires=60).add_auth(request)
         prepared = request.prepare()
         netloc, _, rest = prepared.url.removeprefix("http://").partition("/")

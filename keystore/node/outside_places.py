@@ -205,7 +205,7 @@ def newest(place: Place, node_id: bytes) -> int:
     Raises:
         OutsideAnchorDamagedError: there is an object with a number that no node writes.
     """
-    number = max(place.numbers(node_id), default=0)
+    number = max(place.numbers(node_id), default=0)  # SPEC A-10
     if number >= NUMBERS_MAX:
         raise OutsideAnchorDamagedError(
             f"the outside anchor {place} is damaged: no node writes a statement {number}. Nothing was changed; remove "

@@ -70,11 +70,11 @@ class NodeScene:
         shutil.copytree(source or self.now, place)
         return place
 
-    def found(self, directory: Path, *, outside: bool = False) -> str:
-        """Open a node, verify it and read everything; say what was found. The outside anchor is asked where told."""
-        before, place = _bytes_of(directory), self._outside(directory) if outside else None
+    def found(self, directory: Path, *, place: DirectoryPlace | None = None) -> str:
+        """Open a node, verify it and read everything; say what was found. The outside anchor at `place` is asked."""
+        before = _bytes_of(directory)
         try:
-            node = Node.open(directory, self.connect, outside_anchor=place, ignore_outside_anchor=not outside)
+            node = Node.open(directory, self.connect, outside_anchor=place, ignore_outside_anchor=place is None)
         except KeystoreError as error:
             _require_named(error, directory)
             assert _bytes_of(directory) == before
@@ -89,8 +89,8 @@ class NodeScene:
         known = {"unchanged": self.contents, "old contents": self.old_contents}
         return next((name for name, each in known.items() if each == read), "other contents")
 
-    def _outside(self, directory: Path) -> DirectoryPlace:
-        """Return a copy of the outside anchor: opening the node writes to it."""
+    def outside_of(self, directory: Path) -> DirectoryPlace:
+        """Return a copy of the outside anchor for a copy of the node: opening that writes to it."""
         return DirectoryPlace(shutil.copytree(self.outside.path, directory.with_suffix(".outside")))
 
     def replaced(self, path: str, data: bytes) -> str:
@@ -125,11 +125,11 @@ def _bytes_of(directory: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def _flipped(data: bytes, at: int) -> bytes:
+def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
 
 
-def _with_checksum(content: bytes) -> bytes:
+def with_checksum(content: bytes) -> bytes:
     return content + hashlib.sha256(content).digest()
 
 
@@ -140,7 +140,7 @@ def _with_checksum(content: bytes) -> bytes:
 def _(scene: NodeScene) -> Iterator[str]:
     data = (scene.now / "keystore").read_bytes()
     directory = scene.copy()
-    variants = [_flipped(data, at) for at in range(0, len(data), 13)]
+    variants = [flipped(data, at) for at in range(0, len(data), 13)]
     variants += [b"", data[:1], data[:100], data[:-1], data + b"\0", bytes(len(data))]
     for changed in variants:
         (directory / "keystore").write_bytes(changed)
@@ -159,7 +159,7 @@ def _(scene: NodeScene) -> Iterator[str]:
     wrapped = load(Files(), scene.now / "keystore").head.wrapped
     clear = content.index(wrapped.ciphertext) + len(wrapped.ciphertext)
     for at in (*range(20, 72, 3), *range(clear, len(content), 11)):
-        yield scene.replaced("keystore", _with_checksum(_flipped(content, at)))
+        yield scene.replaced("keystore", with_checksum(flipped(content, at)))
 
 
 @CELLS.add("keystore file", "version or suite lowered, with a checksum that fits", "refused: KeyFileDamagedError")
@@ -167,7 +167,7 @@ def _(scene: NodeScene) -> Iterator[str]:
     content = (scene.now / "keystore").read_bytes()[:-CHECKSUM_BYTES]
     for at in (8, 10):
         for lower in range(content[at]):
-            yield scene.replaced("keystore", _with_checksum(content[:at] + bytes([lower]) + content[at + 1 :]))
+            yield scene.replaced("keystore", with_checksum(content[:at] + bytes([lower]) + content[at + 1 :]))
 
 
 @CELLS.add("keystore file", "removed", "refused: KeyFileMissingError")
@@ -199,7 +199,7 @@ def _(scene: NodeScene) -> Iterator[str]:
     content = (scene.now / "keystore").read_bytes()[:-CHECKSUM_BYTES]
     ours, theirs = (load(Files(), node / "keystore").head.wrapped.ciphertext for node in (scene.now, scene.other))
     assert len(ours) == len(theirs)
-    yield scene.replaced("keystore", _with_checksum(content.replace(ours, theirs)))
+    yield scene.replaced("keystore", with_checksum(content.replace(ours, theirs)))
 
 
 # -- anchors file -----------------------------------------------------------------------------------------------------
@@ -209,14 +209,14 @@ def _(scene: NodeScene) -> Iterator[str]:
 def _(scene: NodeScene) -> Iterator[str]:
     data = (scene.now / "anchors").read_bytes()
     for at in (*range(0, SEALED_END, 7), 300, RECORD_BYTES - 1):
-        yield scene.replaced("anchors", _flipped(data, at))
+        yield scene.replaced("anchors", flipped(data, at))
 
 
 @CELLS.add("anchors file", "bit flip in the record of a store, or it zeroed", "found: AnchorsDamagedError")
 def _(scene: NodeScene) -> Iterator[str]:
     data = (scene.now / "anchors").read_bytes()
     for at in (0, 5, 7, 9, 13, 20, 40, 70, 90, 150, SEALED_END - 1, 300, RECORD_BYTES - 1):
-        yield scene.replaced("anchors", _flipped(data, RECORD_BYTES + at))
+        yield scene.replaced("anchors", flipped(data, RECORD_BYTES + at))
     yield scene.replaced("anchors", data[:RECORD_BYTES] + bytes(RECORD_BYTES) + data[2 * RECORD_BYTES :])
 
 
@@ -339,7 +339,8 @@ def _(scene: NodeScene) -> Iterator[str]:
 
 @CELLS.add("node directory", "an old store with its own record, with an outside anchor", "found: StoreRolledBackError")
 def _(scene: NodeScene) -> Iterator[str]:
-    yield scene.found(_old_store_with_its_record(scene), outside=True)
+    directory = _old_store_with_its_record(scene)
+    yield scene.found(directory, place=scene.outside_of(directory))
 
 
 @CELLS.add("node directory", "an old one as a whole", "limit 1: the old contents", why=BESIDE)
@@ -350,7 +351,8 @@ def _(scene: NodeScene) -> Iterator[str]:
 
 @CELLS.add("node directory", "an old one as a whole, with an outside anchor", "refused: KeyFileStaleError")
 def _(scene: NodeScene) -> Iterator[str]:
-    yield scene.found(scene.copy(scene.old), outside=True)
+    directory = scene.copy(scene.old)
+    yield scene.found(directory, place=scene.outside_of(directory))
 
 
 # -- forged with a public key -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
 from keystore.snapshots.target import LocalTarget
 from tests.attacks.cells import Cells
-from tests.attacks.on_node import contents
+from tests.attacks.on_node import contents, flipped, with_checksum
 
 CELLS = Cells()
 PAGE_BYTES = 65536
@@ -99,14 +99,6 @@ class SnapshotScene:
         return data, encode_manifest(ManifestHead(*fields, packs).encode(), sealed)
 
 
-def _flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
-
-
-def _with_checksum(content: bytes) -> bytes:
-    return content + hashlib.sha256(content).digest()
-
-
 # -- manifest ---------------------------------------------------------------------------------------------------------
 
 
@@ -114,7 +106,7 @@ def _with_checksum(content: bytes) -> bytes:
 def _(scene: SnapshotScene) -> Iterator[str]:
     data = scene.manifest
     for at in (*range(0, 100, 3), *range(100, len(data), 23)):
-        yield scene.after(manifest=_flipped(data, at))
+        yield scene.after(manifest=flipped(data, at))
     for changed in (b"", data[:1], data[:95], data[:200], data[:-33], data[:-1], data + b"\0", bytes(len(data))):
         yield scene.after(manifest=changed)
 
@@ -133,7 +125,7 @@ def _(scene: SnapshotScene) -> Iterator[str]:
     fields = (0, *range(12, 96, 4), uri, secret, secret + len(wrapped.ciphertext) - 1)
     rows = range(secret + len(wrapped.ciphertext), len(content), 13)
     for at in (*fields, *rows):
-        yield scene.after(manifest=_with_checksum(_flipped(content, at)))
+        yield scene.after(manifest=with_checksum(flipped(content, at)))
 
 
 @CELLS.add("manifest", "version or suite lowered, with a checksum that fits", "refused: SnapshotError")
@@ -141,7 +133,7 @@ def _(scene: SnapshotScene) -> Iterator[str]:
     content = scene.manifest[:-CHECKSUM_BYTES]
     for at in (8, 9):
         for lower in range(content[at]):
-            yield scene.after(manifest=_with_checksum(content[:at] + bytes([lower]) + content[at + 1 :]))
+            yield scene.after(manifest=with_checksum(content[:at] + bytes([lower]) + content[at + 1 :]))
 
 
 @CELLS.add("manifest", "of another snapshot of the same node", DAMAGED)
@@ -170,7 +162,7 @@ def _(scene: SnapshotScene) -> Iterator[str]:
     assert len(data) == index_end + pages * PAGE_BYTES
     clear = (*range(0, HEADER_BYTES + PRELUDE_BYTES, 5), *range(HEADER_BYTES + PRELUDE_BYTES, index_end, 29))
     for at in (*clear, index_end, index_end + PAGE_BYTES - 1, len(data) - 1):
-        yield scene.after(one=_flipped(data, at))
+        yield scene.after(one=flipped(data, at))
 
 
 @CELLS.add("pack", "truncated, extended, zeroed, removed", DAMAGED)
@@ -214,5 +206,5 @@ def _batches(data: bytes) -> list[bytes]:
 
 @CELLS.add("pack", "changed, with length and SHA-256 that fit in the manifest", DAMAGED)
 def _(scene: SnapshotScene) -> Iterator[str]:
-    changed, manifest = scene.forged("one", _flipped(scene.file(scene.one), -1 + len(scene.file(scene.one))))
+    changed, manifest = scene.forged("one", flipped(scene.file(scene.one), -1 + len(scene.file(scene.one))))
     yield scene.after(one=changed, manifest=manifest)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks import document, on_node, on_snapshot, on_store
+from tests.attacks import document, on_node, on_outside, on_snapshot, on_store
 from tests.attacks.cells import Cell
 from tests.attacks.on_node import ForgedScene, NodeScene
 from tests.attacks.on_snapshot import SnapshotScene
@@ -27,7 +27,7 @@ def node_scene(tmp_path_factory: pytest.TempPathFactory) -> NodeScene:
     return NodeScene(tmp_path_factory.mktemp("nodes"))
 
 
-@pytest.mark.parametrize("cell", on_node.CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", [*on_node.CELLS, *on_outside.CELLS], ids=lambda cell: cell.name)
 def test_node(cell: Cell, node_scene: NodeScene) -> None:
     assert set(cell.run(node_scene)) == cell.expected
 

@@ -97,13 +97,17 @@ class Compactor:
                 slots.ceiling = None
 
     def _aim(self) -> bool:
-        """Choose the new end: room for everything in use and for the next checkpoints. Return whether it is a gain."""
+        """Choose the new end: room for all in use or held, and for the next checkpoints. Return whether it gains.
+
+        What pins hold counts too: else pages would be moved where there is no room, and the file would grow.
+        """
         state = self._state
         with self._life.lock:
             for _ in range(2):  # what was killed lately is held until two more headers are durable
                 self._checkpoint()
             slots = state.space.slots
-            end = layout.first_slot(state.page_size) + slots.used_count + state.space.reserve
+            end = layout.first_slot(state.page_size) + slots.busy_count + state.space.reserve
+            self._stuck = state.pins > 0 and slots.busy_count > slots.used_count
             slots.ceiling = min(end, slots.slot_count)
             return end < slots.slot_count
 
@@ -207,7 +211,7 @@ class Compactor:
             self._checkpoint(fresh_places=True)
             self._checkpoint()
             end = max(slots.end, self._ceiling)
-            self._stuck = end > self._ceiling
+            self._stuck = self._stuck or end > self._ceiling
             if end >= slots.slot_count:
                 return
             slots.shrink(end)

@@ -93,6 +93,18 @@ def test_a_pin_keeps_what_it_reaches_and_the_report_says_so(tmp_path: Path) -> N
         assert store.verify().damaged == []
 
 
+def test_where_a_pin_holds_as_much_as_is_in_use_nothing_is_moved_and_the_file_does_not_grow(tmp_path: Path) -> None:
+    keys = StaticKeys()
+    with filled(tmp_path / "s", keys, 2000) as store:
+        with store.pin():
+            store.commit({number: page_of(number + 1) for number in range(2000)})
+            report = store.compact()
+            assert (report.moved_bytes, report.limited_by is not None) == (0, True)
+            assert report.given_back >= 0
+        assert store.compact().given_back > 1500 * PAGE
+        assert store.verify().damaged == []
+
+
 def test_readers_and_writers_go_on_while_it_moves_pages(tmp_path: Path) -> None:
     keys, stop, errors, rounds = StaticKeys(), Event(), list[BaseException](), [0, 0]
     with filled(tmp_path / "s", keys, 3000) as store:

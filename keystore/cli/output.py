@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from keystore.progress import Progress, untold
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 PROGRESS_AFTER_S = 1.0
@@ -41,10 +43,10 @@ class Output:
             text()
 
     @contextmanager
-    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+    def progress(self, label: str) -> Iterator[Progress]:
         """Give a function that takes bytes done and in all, and shows them once a second has passed."""
         if self.as_json or not sys.stderr.isatty():
-            yield lambda done, total: None
+            yield untold
             return
         bar = _ProgressBar(label)
         try:

@@ -208,11 +208,10 @@ def compact(out: Output, node: Path, database: str | None, rate: float | None, k
     Live pages move to free places further up, sealed as they are. Interrupted at any moment nothing is lost, and the
     next run goes on.
     """
-    from keystore.node.upkeep import compact as shorten
     from keystore.pages.pace import Pace
 
     with open_node(node, kms_endpoint) as opened, out.progress("Compacting") as progress:
-        done = shorten(opened, database, progress=progress, pace=Pace(rate))
+        done = opened.upkeep.compact(database, progress=progress, pace=Pace(rate))
     values = {
         "node": str(node),
         "bytes_given_back": sum(item.report.given_back for item in done),
@@ -246,10 +245,8 @@ def compact(out: Output, node: Path, database: str | None, rate: float | None, k
 @with_output
 def stats(out: Output, node: Path, database: str | None, kms_endpoint: str | None) -> None:
     """Show what the files of a node take on the disk, and how much of it is free."""
-    from keystore.node.upkeep import space_of
-
     with open_node(node, kms_endpoint) as opened:
-        found = space_of(opened, database)
+        found = opened.upkeep.stats(database)
     values = {
         "node": str(node),
         "files": [{"file": f"{item.database}/{item.name}", **_stats_values(item.stats)} for item in found],

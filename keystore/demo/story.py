@@ -22,11 +22,11 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.reports import MasterInfo
 from keystore.node.snapshotting import restore, snapshot
+from keystore.progress import Progress
 from keystore.snapshots.target import LocalTarget
 from keystore.units import format_bytes
 
 DATABASE, FILE = "demo", "input"
-Progress = Callable[[int, int], None]
 
 
 class DemoError(KeystoreError):

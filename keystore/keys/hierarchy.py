@@ -206,6 +206,11 @@ class Keystore:
             raise NameUnknownError(f"node {self.node_name!r} has no database {name!r}. Nothing was changed.")
         return self.databases[name]
 
+    def stores(self, database: str | None = None) -> list[tuple[Database, StoreRecord]]:
+        """Return the stores of one database, or of all, each with its database, by name; errors as `database`."""
+        chosen = self.databases.values() if database is None else [self.database(database)]
+        return [(entry, entry.stores[name]) for entry in chosen for name in sorted(entry.stores)]
+
     def with_database(self, database: Database) -> "Keystore":
         """Return the keystore with `database` in place of the one of its name, or in addition."""
         require_name(database.name, "database")

@@ -21,16 +21,13 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from keystore.errors import KeystoreError, NodeClosedError, StoreFullError
 from keystore.keys.files import Files
-from keystore.keys.fingerprint import key_name
 from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
 from keystore.keys.master import MasterKey, generate_master
-from keystore.keys.volume import VolumeKey, generate_volume
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.custody import Custody
@@ -42,14 +39,15 @@ from keystore.node.outside import OutsideInfo
 from keystore.node.outside_attaching import attach, detach, outside_info
 from keystore.node.outside_choice import OutsideChoice, as_place
 from keystore.node.outside_places import Place
-from keystore.node.reports import DatabaseInfo, DataKeyInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
-from keystore.node.scrub_state import ScrubState
+from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.shredding import Shredder, ShredReceipt
 from keystore.node.stores import Stores
-from keystore.node.transfer import Progress, Source, copy_in, copy_out, reading, writing
-from keystore.node.volume import VolumeInfo, rewrap_volume, volume_info
+from keystore.node.transfer import Source, copy_in, copy_out, reading, writing
+from keystore.node.upkeep import Upkeep
+from keystore.node.volume import VolumeInfo, new_volume, rewrap_volume, volume_info
 from keystore.pages.pace import Pace
 from keystore.pages.store import PageStore
+from keystore.progress import Progress
 
 PAGE_SIZE = 16384
 """Bytes of a page where the caller names none."""
@@ -64,6 +62,7 @@ class Node:
         directory: where it lies.
         node_id: 16 random bytes, the same for ever; part of what the KMS binds.
         key_life: what needs its data keys, and how they end.
+        upkeep: what its stores take, and giving space back.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class Node:
         self._stores = Stores(layout, files, custody, lock, now_ns)
         self._now_ns = now_ns
         self.key_life = KeyLife(custody, self._stores, now_ns)
+        self.upkeep = Upkeep(custody, self._stores, now_ns)
         self._shredder = Shredder(layout, files, custody, self._stores, connector, now_ns)
         self._closed = False
         _OPEN.add(self)
@@ -119,12 +119,12 @@ class Node:
         name = name or layout.root.name
         require_name(name, "node")
         files = files or Files()
-        volume_uri = parse(volume_key).text if volume_key is not None else None
+        volume_uri = None if volume_key is None else parse(volume_key).text
         place = None if outside_anchor is None else as_place(outside_anchor)
         if place is not None:
             place.numbers(bytes(16))  # it answers, or nothing is made
         with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
-            volume = _generate_volume(volume_uri, connector)
+            volume = new_volume(volume_uri, connector)
             node = cls(layout, files, lock, initialize(layout, files, kms, name, now_ns, volume), connector, now_ns)
             if place is not None:
                 with node._unmade_by_error():
@@ -193,7 +193,7 @@ class Node:
     @property
     def master_info(self) -> MasterInfo:
         with self.held() as custody:
-            return master_info(custody.master)
+            return MasterInfo.of(custody.master)
 
     @property
     def volume_info(self) -> VolumeInfo | None:
@@ -209,7 +209,7 @@ class Node:
     def list_databases(self) -> list[DatabaseInfo]:
         """Describe the databases and the generations of their data keys."""
         with self.held() as custody:
-            return [_database_info(database) for database in custody.keystore.databases.values()]
+            return [DatabaseInfo.of(database) for database in custody.keystore.databases.values()]
 
     def held(self) -> AbstractContextManager[Custody]:
         """Keep the master key and the databases as they are inside the block; changes wait."""
@@ -220,8 +220,7 @@ class Node:
 
         Each store is opened; one that does not open is in the list with its problem.
         """
-        chosen = self.databases.values() if database is None else [self._open().keystore.database(database)]
-        return [self._stores.info(entry, entry.stores[name]) for entry in chosen for name in sorted(entry.stores)]
+        return [self._stores.info(entry, record) for entry, record in self._open().keystore.stores(database)]
 
     # -- stores and files ---------------------------------------------------------------------------------------------
 
@@ -355,18 +354,8 @@ class Node:
             InputError: `resume` is something else, was changed, or is of another node, or inside one.
             NodeIOError: it cannot be written.
         """
-        scrub = ScrubState.load(resume, self._open().keystore.anchor_key, self._now_ns())
-        chosen = [(entry, entry.stores[name]) for entry in self.databases.values() for name in sorted(entry.stores)]
-        sizes = [self._stores.stored_bytes(database, record) for database, record in chosen]
-        checks, done, total = [], 0, sum(sizes)
-        for (database, record), size in zip(chosen, sizes, strict=True):
-            part = partial(_report_part, progress, done, size, total) if progress else None
-            checks.append(self._stores.check(database, record, part, pace, scrub))
-            done += size
-        if progress is not None:
-            progress(total, total)
-        scrub.remove()
-        return NodeCheck(tuple(checks), tuple(self._stores.unknown_files()), scrub.begun_ns)
+        self._open()
+        return self.upkeep.verify(progress, pace, resume)
 
     # -- outside anchor -----------------------------------------------------------------------------------------------
 
@@ -428,7 +417,7 @@ class Node:
             database, lambda former: former.unshredded().with_new_generation(self._now_ns())
         )
         with self.held():
-            return _database_info(changed)
+            return DatabaseInfo.of(changed)
 
     def rewrap_volume(self, key_uri: str, connector: KmsConnector | None = None) -> VolumeInfo:
         """Wrap the volume key under another platform key. No store is touched; durable on return.
@@ -457,10 +446,10 @@ class Node:
 
         def make_next(former: MasterKey) -> MasterKey:
             with custody.held():
-                old = master_info(former)
+                old = MasterInfo.of(former)
             with closing(connector(key_uri or former.wrapped.key_id)) as kms:
                 new = generate_master(kms, former.node_id, former.generation + 1)
-            made.append(Rotation(old, master_info(new)))
+            made.append(Rotation(old, MasterInfo.of(new)))
             return new
 
         custody.change_master(make_next)
@@ -496,42 +485,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {str(self.directory)!r}{' closed' if self._closed else ''}>"
-
-
-def master_info(master: MasterKey) -> MasterInfo:
-    """Describe a master key for people."""
-    wrapped = master.wrapped
-    return MasterInfo(master.generation, wrapped.provider, wrapped.key_id, wrapped.key_version, key_name(master.key))
-
-
-def _generate_volume(key_uri: str | None, connector: KmsConnector) -> VolumeKey | None:
-    if key_uri is None:
-        return None
-    with closing(connector(key_uri)) as kms:
-        return generate_volume(kms)
-
-
-def _report_part(progress: Progress, before: int, size: int, total: int, done: int, of: int) -> None:
-    progress(before + size * done // max(of, 1), total)
-
-
-def _database_info(database: Database) -> DatabaseInfo:
-    known = [
-        DataKeyInfo(key.generation, key.created_ns, key.decrypt_only, key_name(key.key), key.seals)
-        for key in database.data_keys
-    ]
-    known += [
-        DataKeyInfo(key.generation, key.created_ns, True, key.name.hex(), destroyed_ns=key.destroyed_ns)
-        for key in database.destroyed
-    ]
-    return DatabaseInfo(
-        database.database_id,
-        database.name,
-        database.created_ns,
-        tuple(sorted(known, key=lambda key: key.generation)),
-        len(database.stores),
-        None if database.shredded is None else database.shredded.shredded_ns,
-    )
 
 
 def _after_fork_in_child() -> None:

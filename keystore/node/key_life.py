@@ -12,14 +12,14 @@ CRASH: a data key is destroyed by one replacement of the keystore file; before i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from keystore.errors import DataKeyInUseError, InputError, KeystoreError, cause_of
 from keystore.keys.hierarchy import Database, DestroyedKey, StoreRecord
 from keystore.node.custody import Custody
-from keystore.node.stores import Progress, Stores
+from keystore.node.stores import Stores
 from keystore.pages.generations import KeyReferences
 from keystore.pages.pace import Pace
+from keystore.progress import Progress, parts, untold
 from keystore.units import plural
 
 
@@ -81,7 +81,8 @@ class KeyLife:
         Raises:
             NameUnknownError: there is no such database.
         """
-        return [self._references(entry, record, settle=False) for entry, record in self._chosen(database)]
+        chosen = self._custody.keystore.stores(database)
+        return [self._references(entry, record, settle=False) for entry, record in chosen]
 
     def reseal(
         self,
@@ -111,16 +112,12 @@ class KeyLife:
             self._custody.keystore.database(database).decrypt_only(generation)
         if database is not None:
             self._custody.keystore.database(database).unshredded()
-        chosen = self._chosen(database)
+        chosen = self._custody.keystore.stores(database)
         sizes = [self._stores.stored_bytes(entry, record) for entry, record in chosen]
-        found, done, total = [], 0, sum(sizes)
-        for (entry, record), size in zip(chosen, sizes, strict=True):
-            part = partial(_report_part, progress, done, size, total) if progress else None
-            found.append(self._reseal(entry, record, generation, part, pace or Pace()))
-            done += size
-        if progress is not None:
-            progress(total, total)
-        return found
+        return [
+            self._reseal(entry, record, generation, part, pace)
+            for (entry, record), part in zip(chosen, parts(progress or untold, sizes), strict=True)
+        ]
 
     def destroy(self, database: str, generation: int) -> DataKeyDestroyed:
         """Destroy a decrypt-only data key that nothing in this node needs; durable on return.
@@ -152,11 +149,6 @@ class KeyLife:
         gone = next(key for key in changed.destroyed if key.generation == generation)
         return DataKeyDestroyed(database, gone, before, after)
 
-    def _chosen(self, database: str | None) -> list[tuple[Database, StoreRecord]]:
-        keystore = self._custody.keystore
-        entries = keystore.databases.values() if database is None else [keystore.database(database)]
-        return [(entry, entry.stores[name]) for entry in entries for name in sorted(entry.stores)]
-
     def _references(self, entry: Database, record: StoreRecord, *, settle: bool) -> StoreReferences:
         try:
             with self._stores.using(entry.name, record.name) as store:
@@ -166,7 +158,7 @@ class KeyLife:
         return StoreReferences(entry.name, record.name, tuple(found))
 
     def _reseal(
-        self, entry: Database, record: StoreRecord, generation: int | None, progress: Progress | None, pace: Pace
+        self, entry: Database, record: StoreRecord, generation: int | None, progress: Progress, pace: Pace | None
     ) -> StoreResealed:
         try:
             with self._stores.using(entry.name, record.name) as store:
@@ -202,7 +194,3 @@ BLOCKERS_MAX = 8
 def _listed(blockers: list[str]) -> str:
     more = len(blockers) - BLOCKERS_MAX
     return "; ".join(blockers[:BLOCKERS_MAX]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _report_part(progress: Progress, before: int, size: int, total: int, done: int, of: int) -> None:
-    progress(before + size * done // max(of, 1), total)

@@ -25,8 +25,7 @@ def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
         remove_shredded(files, layout, database)
     known = {
         layout.incoming(database.database_id, record.store_id): layout.store(database.database_id, record.store_id)
-        for database in keystore.databases.values()
-        for record in database.stores.values()
+        for database, record in keystore.stores()
     }
     try:
         for path in [path for path in _files_below(layout.databases) if _INCOMING.fullmatch(path.name)]:
@@ -79,8 +78,7 @@ def unknown_files(layout: Layout, keystore: Keystore) -> list[Path]:
     """
     known = {
         path(database.database_id, record.store_id)
-        for database in keystore.databases.values()
-        for record in database.stores.values()
+        for database, record in keystore.stores()
         for path in (layout.store, layout.incoming)
     }
     directories = {layout.database(database.database_id) for database in keystore.databases.values()}

@@ -56,4 +56,4 @@ def as_place(place: str | Place) -> Place:
 
 def store_ids(keystore: Keystore) -> set[bytes]:
     """Return the ids of all stores in the catalogue."""
-    return {record.store_id for database in keystore.databases.values() for record in database.stores.values()}
+    return {record.store_id for _, record in keystore.stores()}

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from keystore.errors import KeystoreError
+from keystore.keys.fingerprint import key_name
+from keystore.keys.hierarchy import Database
+from keystore.keys.master import MasterKey
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class MasterInfo:
     key_id: str
     key_version: str
     name: str
+
+    @classmethod
+    def of(cls, master: MasterKey) -> Self:
+        """Describe a master key."""
+        wrapped = master.wrapped
+        return cls(master.generation, wrapped.provider, wrapped.key_id, wrapped.key_version, key_name(master.key))
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,26 @@ class DatabaseInfo:
     data_keys: tuple[DataKeyInfo, ...]
     file_count: int
     shredded_ns: int | None = None
+
+    @classmethod
+    def of(cls, database: Database) -> Self:
+        """Describe a database, and all data keys that it ever had."""
+        known = [
+            DataKeyInfo(key.generation, key.created_ns, key.decrypt_only, key_name(key.key), key.seals)
+            for key in database.data_keys
+        ]
+        known += [
+            DataKeyInfo(key.generation, key.created_ns, True, key.name.hex(), destroyed_ns=key.destroyed_ns)
+            for key in database.destroyed
+        ]
+        return cls(
+            database.database_id,
+            database.name,
+            database.created_ns,
+            tuple(sorted(known, key=lambda key: key.generation)),
+            len(database.stores),
+            None if database.shredded is None else database.shredded.shredded_ns,
+        )
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from keystore.format.manifest import ManifestHead, StoreEntry
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, DatabaseKeys, DataKey, Keystore, StoreRecord, generate_id
 from keystore.keys.master import MasterKey, generate_master
-from keystore.keys.volume import VolumeKey, generate_volume
+from keystore.keys.volume import VolumeKey
 from keystore.kms.protocol import KmsConnector
 from keystore.node.anchors import Anchors
 from keystore.node.descriptors import require_descriptors
@@ -43,13 +43,14 @@ from keystore.node.directory import Node
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
 from keystore.node.places import require_outside
-from keystore.node.volume import with_volume
+from keystore.node.volume import new_volume, with_volume
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pin import Pin
 from keystore.pages.store import PageStore
+from keystore.progress import Progress, untold
 from keystore.snapshots.create import CreatedSnapshot, create_snapshot
 from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
-from keystore.snapshots.source import NodeKeys, NodeSource, Progress
+from keystore.snapshots.source import NodeKeys, NodeSource
 from keystore.snapshots.target import LocalTarget, SnapshotTarget
 
 FIRST_GENERATION = 1
@@ -139,7 +140,7 @@ def restore(
             _building(destination) as building,
         ):
             builder = _Builder(building, snapshot, master, volume, now_ns())
-            pages = builder.build(progress or (lambda done, total: None))
+            pages = builder.build(progress or untold)
         return RestoredNode(
             snapshot_id,
             snapshot.head.wrapped.key_id,
@@ -160,16 +161,12 @@ def _choosing(head: ManifestHead, connect: KmsConnector, connect_new: KmsConnect
 @contextmanager
 def _new_volume(head: ManifestHead, key_uri: str | None, connect: KmsConnector) -> Iterator[VolumeKey | None]:
     """Give a fresh volume key for the new node, and wipe it; None where it gets no volume layer."""
-    key_id = key_uri or (head.volume.wrapped.key_id if head.volume else None)
-    if key_id is None:
-        yield None
-        return
-    with contextlib.closing(connect(key_id)) as kms:
-        volume = generate_volume(kms)
+    volume = new_volume(key_uri or (head.volume.wrapped.key_id if head.volume else None), connect)
     try:
         yield volume
     finally:
-        volume.wipe()
+        if volume is not None:
+            volume.wipe()
 
 
 def _require_free(destination: Path) -> None:

@@ -51,8 +51,7 @@ from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pace import Pace
 from keystore.pages.protocols import BlockFile
 from keystore.pages.store import PageStore
-
-Progress = Callable[[int, int], None]
+from keystore.progress import Progress
 
 
 class Stores:
@@ -259,7 +258,7 @@ class Stores:
         return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else None
 
     def check(
-        self, database: Database, record: StoreRecord, progress: Progress | None, pace: Pace | None, scrub: ScrubState
+        self, database: Database, record: StoreRecord, progress: Progress, pace: Pace | None, scrub: ScrubState
     ) -> StoreCheck:
         """Read and verify everything in a store, or what `scrub` says is left of it."""
         position = scrub.of(record.store_id)

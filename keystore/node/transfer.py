@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
@@ -18,10 +18,9 @@ from keystore.keys.files import Files
 from keystore.node.places import require_outside
 from keystore.pages.file import EncryptedFile
 from keystore.pages.store import PageStore
+from keystore.progress import Progress
 
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
-Progress: TypeAlias = Callable[[int, int], None]
-"""``(bytes done, bytes in all)``; 0 in all where nobody knows."""
 
 CHUNK_BYTES = 1 << 20
 """LIMIT: bytes held at once; larger ones are not faster, smaller ones cost calls."""

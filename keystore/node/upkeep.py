@@ -1,14 +1,17 @@
-"""Space of a node's stores: what they take, and giving back what they do not need."""
+"""Looks after the stores of a node, one after the other: their figures, whether they are whole, giving space back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from keystore.node.directory import Node
+from keystore.node.custody import Custody
+from keystore.node.reports import NodeCheck
+from keystore.node.scrub_state import ScrubState
+from keystore.node.stores import Stores
 from keystore.pages.compact import CompactReport
 from keystore.pages.pace import Pace
 from keystore.pages.stats import StoreStats
-
-Progress = Callable[[int, int], None]
+from keystore.progress import Progress, parts, untold
 
 
 @dataclass(frozen=True)
@@ -29,36 +32,49 @@ class Compacted:
     report: CompactReport
 
 
-def space_of(node: Node, database: str | None = None) -> list[FileStats]:
-    """Return the figures of the files of one database, or of all; each store is opened.
+class Upkeep:
+    """The stores of an open node."""
 
-    Raises:
-        NameUnknownError: there is no such database.
-        StoreError: a store does not open.
-    """
-    found = []
-    for database_name, name in _files(node, database):
-        with node.using_store(database_name, name) as store:
-            found.append(FileStats(database_name, name, store.stats()))
-    return found
+    def __init__(self, custody: Custody, stores: Stores, now_ns: Callable[[], int]) -> None:
+        self._custody, self._stores, self._now_ns = custody, stores, now_ns
 
+    def stats(self, database: str | None = None) -> list[FileStats]:
+        """Return the figures of the files of one database, or of all; each store is opened.
 
-def compact(
-    node: Node, database: str | None = None, *, progress: Progress | None = None, pace: Pace | None = None
-) -> list[Compacted]:
-    """Give space at the end of the stores of one database, or of all, back; errors as `PageStore.compact`."""
-    done = []
-    for database_name, name in _files(node, database):
-        with node.using_store(database_name, name) as store:
-            done.append(Compacted(database_name, name, store.compact(progress=progress, pace=pace)))
-    return done
+        Raises:
+            NameUnknownError: there is no such database.
+            StoreError: a store does not open.
+        """
+        found = []
+        for entry, record in self._custody.keystore.stores(database):
+            with self._stores.using(entry.name, record.name) as store:
+                found.append(FileStats(entry.name, record.name, store.stats()))
+        return found
 
+    def compact(
+        self, database: str | None = None, *, progress: Progress | None = None, pace: Pace | None = None
+    ) -> list[Compacted]:
+        """Give space at the end of the stores of one database, or of all, back; errors as `PageStore.compact`.
 
-def _files(node: Node, database: str | None) -> Iterator[tuple[str, str]]:
-    """Yield database and name of the chosen files, as they are in the catalogue at the beginning."""
-    with node.held() as custody:
-        known = custody.keystore
-        databases = [known.database(database)] if database is not None else list(known.databases.values())
-    for entry in databases:
-        for name in sorted(entry.stores):
-            yield entry.name, name
+        Args:
+            progress: is told bytes done and in all, as the stores take them on disk.
+        """
+        chosen = self._custody.keystore.stores(database)
+        sizes = [self._stores.stored_bytes(entry, record) for entry, record in chosen]
+        done = []
+        for (entry, record), part in zip(chosen, parts(progress or untold, sizes), strict=True):
+            with self._stores.using(entry.name, record.name) as store:
+                done.append(Compacted(entry.name, record.name, store.compact(progress=part, pace=pace)))
+        return done
+
+    def verify(self, progress: Progress | None, pace: Pace | None, resume: Path | None) -> NodeCheck:
+        """Read and check everything in every store; see `Node.verify`."""
+        scrub = ScrubState.load(resume, self._custody.keystore.anchor_key, self._now_ns())
+        chosen = self._custody.keystore.stores()
+        sizes = [self._stores.stored_bytes(entry, record) for entry, record in chosen]
+        checks = [
+            self._stores.check(entry, record, part, pace, scrub)
+            for (entry, record), part in zip(chosen, parts(progress or untold, sizes), strict=True)
+        ]
+        scrub.remove()
+        return NodeCheck(tuple(checks), tuple(self._stores.unknown_files()), scrub.begun_ns)

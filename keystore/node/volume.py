@@ -19,7 +19,7 @@ from keystore.errors import InputError, NodeIOError
 from keystore.format.volume import VolumeRecord
 from keystore.keys import volume
 from keystore.keys.files import Files
-from keystore.keys.volume import FileKind, VolumeKey
+from keystore.keys.volume import FileKind, VolumeKey, generate_volume
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.custody import Custody
@@ -48,6 +48,14 @@ def volume_info(record: VolumeRecord) -> VolumeInfo:
     """Describe the key of a volume layer."""
     wrapped = record.wrapped
     return VolumeInfo(record.volume_id, record.generation, wrapped.provider, wrapped.key_id, wrapped.key_version)
+
+
+def new_volume(key_uri: str | None, connector: KmsConnector) -> VolumeKey | None:
+    """Make the volume key of a new node, which its user wipes; None where no platform key is named."""
+    if key_uri is None:
+        return None
+    with closing(connector(key_uri)) as kms:
+        return generate_volume(kms)
 
 
 def with_volume(file: BlockFile, key: VolumeKey | None, kind: FileKind, file_id: bytes) -> BlockFile:

@@ -9,7 +9,7 @@ Invariants:
 CRASH: before the cut the file is longer than its headers say, and the next opening uses all of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ from keystore.pages.pace import Pace
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
 from keystore.pages.writer import Writer
+from keystore.progress import Progress
 from keystore.units import plural
 
 ROUNDS_MAX = 4
@@ -34,9 +35,6 @@ LEAVES_PER_STEP = 64
 """LIMIT: leaves of the map read under one hold of the lock."""
 NODES_PER_CHECKPOINT = 4096
 """LIMIT: nodes of the map that one checkpoint moves."""
-
-Progress = Callable[[int, int], None]
-"""``(pages looked at, pages in all)``."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class CompactReport:
 class Compactor:
     """One compaction of one open store."""
 
-    def __init__(self, state: StoreState, life: Life, writer: Writer, progress: Progress | None, pace: Pace) -> None:
+    def __init__(self, state: StoreState, life: Life, writer: Writer, progress: Progress, pace: Pace) -> None:
         self._state, self._life, self._writer = state, life, writer
         self._progress, self._pace = progress, pace
         self._moved = 0
@@ -141,8 +139,7 @@ class Compactor:
         state, found = self._state, list[int]()
         most = max(64, READ_BYTES // state.page_size)
         for leaves, (first, entries) in enumerate(state.pages.tree.leaves(start)):
-            if self._progress is not None:
-                self._progress(min(first, state.page_count), state.page_count)
+            self._progress(min(first, state.page_count), state.page_count)
             if leaves == LEAVES_PER_STEP:
                 return first, found
             for child in np.flatnonzero(entries["slot"] >= self._ceiling).tolist():

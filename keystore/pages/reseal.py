@@ -9,7 +9,7 @@ starts again after a kill goes on, and reads nothing but the map for what is don
 Leaves to others: which generations are former ones, and what becomes of their keys.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from keystore.pages.protocols import Buffer
 from keystore.pages.reading import UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
 from keystore.pages.writer import Writer
+from keystore.progress import Progress
 
 BATCH_BYTES = 1 << 20
 """LIMIT: bytes of pages sealed anew under one hold of the lock; writers wait so long."""
@@ -33,8 +34,6 @@ LEAVES_MAX = 64
 """LIMIT: leaves of the map looked at under one hold of the lock."""
 PASSES_MAX = 3
 """LIMIT: walks over the map. One is enough, unless pages sealed elsewhere are adopted meanwhile."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

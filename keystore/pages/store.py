@@ -46,9 +46,10 @@ from keystore.pages.repair import Mender, PageVersion
 from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.state import StoreState
 from keystore.pages.stats import StoreStats, store_stats
-from keystore.pages.verify import Progress, Save, Verifier, VerifyReport
+from keystore.pages.verify import Save, Verifier, VerifyReport
 from keystore.pages.verify_map import Moment
 from keystore.pages.writer import Writer
+from keystore.progress import Progress, untold
 
 CACHE_BYTES = 16 << 20
 """LIMIT: bytes of opened pages kept in memory, unless the caller says otherwise."""
@@ -290,7 +291,7 @@ class PageStore:
             StoreFullError, StoreIOError, CommitUnknownError: as `commit`; what was done stays done.
         """
         resealer = Resealer(self._state, self._life, self._writer, generations)
-        return resealer.run(progress or (lambda done, total: None), pace or Pace())
+        return resealer.run(progress or untold, pace or Pace())
 
     def key_references(self, *, settle: bool = False) -> list[KeyReferences]:
         """Tell which generations of the data key this store needs, and how much of it; no page is read.
@@ -327,7 +328,7 @@ class PageStore:
             StoreDamagedError: a page to be moved does not open; nothing was lost, and the store takes no more commits.
             StoreFullError, StoreIOError, CommitUnknownError: every commit is safe; the file may be longer than needed.
         """
-        return Compactor(self._state, self._life, self._writer, progress, pace or Pace()).run()
+        return Compactor(self._state, self._life, self._writer, progress or untold, pace or Pace()).run()
 
     def _unpin(self) -> None:
         with self._life.lock:
@@ -349,6 +350,7 @@ class PageStore:
         Damage is in the report, not raised, and stops all writing; a whole pass that finds none lets writers go on.
 
         Args:
+            progress: is told pages passed and in all.
             pace: holds it back.
             start: check the pages from here on; headers and map are always checked.
             suspects: pages below `start` to check as well.

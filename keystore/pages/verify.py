@@ -18,14 +18,13 @@ from keystore.pages.pace import Pace
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
 from keystore.pages.verify_map import MapVerifier, Moment
+from keystore.progress import Progress, untold
 
 LEAVES_MAX = 64
 """LIMIT: leaves of the map looked at under one hold of the lock."""
 TRIES = 8
 """LIMIT: how often a page is looked up again that a writer moves while it is read."""
 
-Progress = Callable[[int, int], None]
-"""``(pages passed, pages in all)``."""
 Save = Callable[[int, list[int]], None]
 """``(page to go on from, damaged pages so far)``: told after every batch."""
 
@@ -57,7 +56,7 @@ class Verifier:
         self, state: StoreState, life: Life, *, progress: Progress | None, pace: Pace | None, save: Save | None
     ) -> None:
         self._state, self._life = state, life
-        self._progress = progress or (lambda done, total: None)
+        self._progress = progress or untold
         self._pace, self._save = pace or Pace(), save or (lambda following, damaged: None)
         self._report = VerifyReport()
         self._lost: list[range] = []

@@ -37,10 +37,11 @@ from keystore.keys.master import MasterKey
 from keystore.keys.volume import VolumeKey
 from keystore.pages.pin import Pin
 from keystore.pages.reading import Batch
+from keystore.progress import Progress, untold
 from keystore.snapshots.ids import new_id
 from keystore.snapshots.keys import BODY_PURPOSE, wrap_data_key, wrap_pack_key
 from keystore.snapshots.pack import write_pack
-from keystore.snapshots.source import NodeSource, Progress
+from keystore.snapshots.source import NodeSource
 from keystore.snapshots.target import PackWriter, SnapshotTarget
 from keystore.snapshots.volume import VolumePackWriter
 
@@ -101,7 +102,7 @@ def create_snapshot(
         ]
         stack.enter_context(_discard_on_failure(target, snapshot_id))
         target.begin(snapshot_id)
-        stores, packs = _copy_stores(target, snapshot_id, key, volume, pinned, progress or (lambda done, total: None))
+        stores, packs = _copy_stores(target, snapshot_id, key, volume, pinned, progress or untold)
         with node.held() as keys:
             now = [keys.databases[database.name] for database in databases]
             body = ManifestBody(node.name, _databases(key, now, stores), tuple(stores))

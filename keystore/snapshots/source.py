@@ -9,9 +9,6 @@ from keystore.keys.master import MasterKey
 from keystore.keys.volume import VolumeKey
 from keystore.pages.pin import Pin
 
-Progress = Callable[[int, int], None]
-"""Is told bytes done and bytes in all; called often, so it must be quick."""
-
 PinStore = Callable[[Database, StoreRecord], AbstractContextManager[Pin]]
 
 

@@ -26,6 +26,7 @@ from kms_emulator.admin.forms import form_of, known_length_s, to_form
 from kms_emulator.admin.users import credentials_of
 from kms_emulator.calls import CallFilter, CallRecord
 from kms_emulator.core import Core
+from kms_emulator.embedded_azure import Azure
 from kms_emulator.model.entropy import RepeatedEntropy
 from kms_emulator.server import Server, start
 from kms_emulator.storage.directory import DataDir
@@ -51,6 +52,7 @@ class KmsEmulator:
         clock: the virtual clock.
         faults: faults on command.
         users: users of the AWS account, whom policies hold.
+        azure: vaults, their clients, and applications of Azure's tenants.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class KmsEmulator:
         self.clock = Clock(self)
         self.faults = Faults(self)
         self.users = Users(self)
+        self.azure = Azure(self)
 
     # -- life
 
@@ -154,22 +157,6 @@ class KmsEmulator:
         if url is None:
             raise RuntimeError("HTTP needs more packages: pip install 'cmk-keystore[emulator]'")
         return url
-
-    @property
-    def azure_vault_url(self) -> str:
-        """Return the URL of the first vault; RuntimeError if HTTP is not installed."""
-        url = self.server.https_url
-        if url is None:
-            raise RuntimeError("HTTPS needs more packages: pip install 'cmk-keystore[emulator]'")
-        return url
-
-    @property
-    def ca_file(self) -> str:
-        """Return the path of the certificate that clients of vaults trust; RuntimeError if HTTP is not installed."""
-        ca = self.server.ca
-        if ca is None:
-            raise RuntimeError("HTTPS needs more packages: pip install 'cmk-keystore[emulator]'")
-        return ca
 
     @property
     def grpc_endpoint(self) -> str:

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `kms_emulator` and `aws_kms_client`.
+"""The pytest plugin: fixtures `kms_emulator`, `aws_kms_client` and `azure_key_client`.
 
 It is loaded in every pytest run of an environment that has this package. So nothing but pytest is imported here; the
 emulator is, when the first test asks for it.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from azure.keyvault.keys import KeyClient
     from mypy_boto3_kms import KMSClient
 
     from kms_emulator.embedded import KmsEmulator
@@ -48,5 +49,13 @@ def kms_emulator(_kms_emulator_server: "KmsEmulator") -> "KmsEmulator":
 def aws_kms_client(kms_emulator: "KmsEmulator") -> "Iterator[KMSClient]":
     """A boto3 client for KMS that talks to the emulator of `kms_emulator`."""
     client = kms_emulator.boto3_client("kms")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def azure_key_client(kms_emulator: "KmsEmulator") -> "Iterator[KeyClient]":
+    """A client of azure-keyvault-keys for the first vault of the emulator of `kms_emulator`."""
+    client = kms_emulator.azure.key_client()
     yield client
     client.close()

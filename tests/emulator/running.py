@@ -56,6 +56,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=os.environ | {"TMPDIR": str(folder)},
         )
         wait_until(lambda: self.ready_file.exists() or self.popen.poll() is not None)
         if self.popen.poll() is not None:

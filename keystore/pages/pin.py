@@ -15,6 +15,14 @@ from keystore.pages.reading import Batch, UnreadableError, open_batch, read_batc
 from keystore.pages.state import StoreState
 
 
+def unpin(state: StoreState, life: Life) -> None:
+    """Give one pin of a store up; with the last one the slots that pins kept may be used again."""
+    with life.lock:
+        state.pins -= 1
+        if not state.pins:
+            state.space.slots.release_pinned()
+
+
 class Pin:
     """Made by `PageStore.pin`; a context manager. Slots it reaches are not used again before it is released."""
 

@@ -20,8 +20,9 @@ import contextlib
 import os
 import secrets
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -37,7 +38,7 @@ from keystore.pages.generations import settle as settle_state
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.life import Life
 from keystore.pages.pace import Pace
-from keystore.pages.pin import Pin
+from keystore.pages.pin import Pin, unpin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
 from keystore.pages.reader import Reader
 from keystore.pages.reading import Batch
@@ -47,7 +48,6 @@ from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.state import StoreState
 from keystore.pages.stats import StoreStats, store_stats
 from keystore.pages.verify import Save, Verifier, VerifyReport
-from keystore.pages.verify_map import Moment
 from keystore.pages.writer import Writer
 from keystore.progress import Progress, untold
 
@@ -267,7 +267,7 @@ class PageStore:
             self._life.check()
             self._writer.checkpoint_now()
             self._state.pins += 1
-            return Pin(self._state, self._life, self._unpin)
+            return Pin(self._state, self._life, partial(unpin, self._state, self._life))
 
     def reseal(
         self,
@@ -330,12 +330,6 @@ class PageStore:
         """
         return Compactor(self._state, self._life, self._writer, progress or untold, pace or Pace()).run()
 
-    def _unpin(self) -> None:
-        with self._life.lock:
-            self._state.pins -= 1
-            if not self._state.pins:
-                self._state.space.slots.release_pinned()
-
     def verify(
         self,
         progress: Progress | None = None,
@@ -356,8 +350,8 @@ class PageStore:
             suspects: pages below `start` to check as well.
             save: is told, after every batch, where to go on and which pages are damaged.
         """
-        verifier = Verifier(self._state, self._life, progress=progress, pace=pace, save=save)
-        report = verifier.run(self._moment, start, suspects)
+        verifier = Verifier(self._state, self._life, self._writer, progress=progress, pace=pace, save=save)
+        report = verifier.run(start, suspects)
         report.notes = self.notes
         with self._life.lock:
             if report.damaged:
@@ -390,29 +384,6 @@ class PageStore:
             changed.
         """
         return self._mender.put_back(sessions, batch)
-
-    @contextmanager
-    def _moment(self) -> Iterator[Moment]:
-        """Hold the trees of the present moment, also of a store that takes no more commits."""
-        state = self._state
-        with self._life.lock:
-            self._life.check()
-            with contextlib.suppress(StoreDamagedError):
-                self._writer.checkpoint_now()
-            state.pins += 1
-            moment = Moment(
-                state.pages.tree,
-                state.sessions_tree,
-                state.slots_tree,
-                state.page_count,
-                state.space.slots.slot_count,
-                frozenset(state.log_slots),
-                whole=not state.records,
-            )
-        try:
-            yield moment
-        finally:
-            self._unpin()
 
     # -- ending -------------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ First the three trees, of one moment, under a pin: every node, and that the slot
 pass over a large store can be cut off and taken up again.
 """
 
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +15,11 @@ from keystore.errors import StoreDamagedError, StoreIOError
 from keystore.format.entry import ENTRY, HOLE, EntryArray, U64Array, entries_from_bytes
 from keystore.pages.life import Life
 from keystore.pages.pace import Pace
+from keystore.pages.pin import unpin
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
 from keystore.pages.verify_map import MapVerifier, Moment
+from keystore.pages.writer import Writer
 from keystore.progress import Progress, untold
 
 LEAVES_MAX = 64
@@ -53,19 +55,24 @@ class Verifier:
     """One pass over one open store."""
 
     def __init__(
-        self, state: StoreState, life: Life, *, progress: Progress | None, pace: Pace | None, save: Save | None
+        self,
+        state: StoreState,
+        life: Life,
+        writer: Writer,
+        *,
+        progress: Progress | None,
+        pace: Pace | None,
+        save: Save | None,
     ) -> None:
-        self._state, self._life = state, life
+        self._state, self._life, self._writer = state, life, writer
         self._progress = progress or untold
         self._pace, self._save = pace or Pace(), save or (lambda following, damaged: None)
         self._report = VerifyReport()
         self._lost: list[range] = []
 
-    def run(
-        self, moment: Callable[[], AbstractContextManager[Moment]], start: int, suspects: Collection[int]
-    ) -> VerifyReport:
+    def run(self, start: int, suspects: Collection[int]) -> VerifyReport:
         """Check `suspects`, and all pages from `start` on; see `PageStore.verify`."""
-        with moment() as pinned:
+        with self._moment() as pinned:
             trees = MapVerifier(self._state, pinned, self._pace)
             trees.run()
         self._report.nodes, self._report.damaged = trees.nodes, trees.damaged
@@ -84,6 +91,29 @@ class Verifier:
             recent = sorted(number for number in self._state.pages.recent if number >= start)
         self._check_some(recent)
         return self._report
+
+    @contextmanager
+    def _moment(self) -> Iterator[Moment]:
+        """Hold the trees of the present moment, also of a store that takes no more commits."""
+        state = self._state
+        with self._life.lock:
+            self._life.check()
+            with suppress(StoreDamagedError):
+                self._writer.checkpoint_now()
+            state.pins += 1
+            moment = Moment(
+                state.pages.tree,
+                state.sessions_tree,
+                state.slots_tree,
+                state.page_count,
+                state.space.slots.slot_count,
+                frozenset(state.log_slots),
+                whole=not state.records,
+            )
+        try:
+            yield moment
+        finally:
+            unpin(state, self._life)
 
     def _check_some(self, numbers: list[int]) -> None:
         """Check single pages, those that are holes or gone left out."""

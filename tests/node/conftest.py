@@ -7,26 +7,15 @@ from pathlib import Path
 import pytest
 
 from keystore.kms.connect import connector
-from keystore.kms.local import create_key_file
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
+from tests.key_files import cmk as cmk
+from tests.key_files import other_cmk as other_cmk
 
 
 @pytest.fixture
 def connect() -> KmsConnector:
     return connector()
-
-
-@pytest.fixture
-def cmk(tmp_path: Path) -> str:
-    create_key_file(tmp_path / "cmk")
-    return f"local://{tmp_path / 'cmk'}"
-
-
-@pytest.fixture
-def other_cmk(tmp_path: Path) -> str:
-    create_key_file(tmp_path / "other-cmk")
-    return f"local://{tmp_path / 'other-cmk'}"
 
 
 @pytest.fixture

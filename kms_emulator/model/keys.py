@@ -13,6 +13,7 @@ class KeyKind(Enum):
     """What a key's material is."""
 
     AES_128 = "aes-128"
+    AES_192 = "aes-192"
     AES_256 = "aes-256"
     HMAC_224 = "hmac-224"
     HMAC_256 = "hmac-256"

@@ -5,18 +5,19 @@ from functools import cached_property
 from typing import Any, NoReturn, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives import hashes, hmac, keywrap
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from kms_emulator.model import blocks, envelope, keypairs, paddings, signatures
-from kms_emulator.model.errors import CiphertextError, MaterialError, PeerKeyError, SignatureError
+from kms_emulator.model.errors import BlockError, CiphertextError, MaterialError, PeerKeyError, SignatureError
 from kms_emulator.model.keys import KeyKind
 from kms_emulator.model.paddings import RsaPadding as RsaPadding
 
 SYMMETRIC_BYTES: Mapping[KeyKind, int] = {
     KeyKind.AES_128: 16,
+    KeyKind.AES_192: 24,
     KeyKind.AES_256: 32,
     KeyKind.HMAC_224: 28,
     KeyKind.HMAC_256: 32,
@@ -91,6 +92,27 @@ class Material:
     def decrypt_blocks(self, mode: blocks.Mode, vector: bytes, ciphertext: bytes, aad: bytes) -> bytes:
         """Decrypt what was encrypted here or elsewhere; see `blocks`."""
         return blocks.decrypt(self._secret, mode, vector, ciphertext, aad)
+
+    def wrap_key(self, key: bytes) -> bytes:
+        """Wrap a key of 16 bytes and more, in eights (RFC 3394).
+
+        Raises:
+            BlockError: of another length.
+        """
+        if len(key) < 16 or len(key) % 8:
+            raise BlockError("a key that is wrapped has 16 bytes or more, in eights")
+        return keywrap.aes_key_wrap(self._secret, key)
+
+    def unwrap_key(self, wrapped: bytes) -> bytes:
+        """Return the key that `wrap_key` wrapped.
+
+        Raises:
+            CiphertextError: changed, cut, or wrapped under another key.
+        """
+        try:
+            return keywrap.aes_key_unwrap(self._secret, wrapped)
+        except keywrap.InvalidUnwrap:
+            raise CiphertextError("the key cannot be unwrapped") from None
 
     def mac(self, message: bytes) -> bytes:
         """Return the HMAC of the message, with the hash of the key's kind (RFC 2104)."""

@@ -22,6 +22,9 @@ CURVE_NAMES = {
 }
 KEY_OPERATIONS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 CURVE_OPERATIONS = ("sign", "verify")
+AES_OPERATIONS = ("encrypt", "decrypt", "wrapKey", "unwrapKey")
+AES_KINDS = {128: KeyKind.AES_128, 192: KeyKind.AES_192, 256: KeyKind.AES_256}
+"""Kinds of AES keys by their length in bits."""
 _UPDATED, _NOT_BEFORE, _EXPIRES, _TAGS, _OPERATIONS = "updated_ns", "nbf_ns", "exp_ns", "tags", "key_ops"
 _LIFETIME = "lifetime_ns"
 """Attribute of a version that rotation made: how long it is valid, unless its expiry was set since."""
@@ -34,10 +37,10 @@ def stored_attributes(
     tags: Mapping[str, str],
     now_ns: int,
     *,
-    on_curve: bool = False,
+    kind: KeyKind = KeyKind.RSA_2048,
 ) -> dict[str, str]:
     """Return what a version keeps after a request; what the request does not set stays as in `old`."""
-    unknown = sorted(set(key_ops) - set(CURVE_OPERATIONS if on_curve else KEY_OPERATIONS))
+    unknown = sorted(set(key_ops) - set(_operations_for(kind)))
     if unknown:
         raise bad_parameter(f"Property key_ops has invalid value {', '.join(unknown)}")
     changed = {**old, _UPDATED: str(now_ns)}
@@ -61,7 +64,7 @@ def operations_of(key: Key, version: Version) -> list[str]:
     """Return what the version may be used for."""
     stored = version.attributes.get(_OPERATIONS)
     if stored is None:
-        return list(CURVE_OPERATIONS if key.kind in CURVES else KEY_OPERATIONS)
+        return list(_operations_for(key.kind))
     return [str(name) for name in json.loads(stored)]
 
 
@@ -74,6 +77,12 @@ def expires_ns(version: Version) -> int | None:
     """Return when the version stops being valid, if that is limited."""
     lifetime_ns = _stored_time(version, _LIFETIME)
     return _stored_time(version, _EXPIRES) or (version.created_ns + lifetime_ns if lifetime_ns else None)
+
+
+def _operations_for(kind: KeyKind) -> tuple[str, ...]:
+    if kind in CURVES:
+        return CURVE_OPERATIONS
+    return AES_OPERATIONS if kind in AES_KINDS.values() else KEY_OPERATIONS
 
 
 def bundle(call: Call, key: Key, version: Version) -> pb.KeyBundle:
@@ -111,6 +120,8 @@ def web_key(call: Call, key: Key, version: Version) -> pb.JsonWebKey:
         length = (CURVES[key.kind]().key_size + 7) // 8
         x, y = (number.to_bytes(length, "big") for number in call.registry.ec_public(key, version.number))
         return pb.JsonWebKey(kid=kid, kty=f"EC{hardware}", key_ops=operations, crv=CURVE_NAMES[key.kind], x=x, y=y)
+    if key.kind in AES_KINDS.values():
+        return pb.JsonWebKey(kid=kid, kty=f"oct{hardware}", key_ops=operations)
     modulus, exponent = call.registry.rsa_public(key, version.number)
     return pb.JsonWebKey(
         kid=kid,

@@ -1,4 +1,5 @@
-"""Azure operations that use a key: RSA-OAEP, nothing bound to it, and anybody with the public half can wrap.
+"""Azure operations that use a key: RSA-OAEP, nothing bound to it, and anybody with the public half can wrap; or AES,
+which `symmetric` does.
 
 Outside its validity (`nbf`, `exp`) a version still unwraps and decrypts, so that old data stays readable.
 """
@@ -9,14 +10,15 @@ from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
 from kms_emulator.model.keys import Key, Version, VersionState
 from kms_emulator.model.material import RsaPadding
-from kms_emulator.wire.azure.bundles import expires_ns, not_before_ns, operations_of
+from kms_emulator.wire.azure import symmetric
+from kms_emulator.wire.azure.bundles import AES_KINDS, expires_ns, not_before_ns, operations_of
 from kms_emulator.wire.azure.errors import bad_parameter, disabled, forbidden
 from kms_emulator.wire.azure.lookup import check_vault, find_version
 from kms_emulator.wire.azure.names import kid
 from kms_emulator.wire.call import Call
 
 VALUE_BYTES_MAX = 512
-"""LIMIT: an RSA-4096 ciphertext; no value of any operation is longer."""
+"""LIMIT: an RSA-4096 ciphertext; no value of any operation of RSA is longer."""
 
 RANDOM_BYTES_MAX = 128
 """LIMIT: of Managed HSM's operation."""
@@ -29,8 +31,11 @@ def forward(operation: str) -> Run:
     """Return the handler of an operation that encrypts: ``encrypt`` or ``wrapKey``."""
 
     def run(call: Call, request: pb.KeyOperationRequest) -> pb.KeyOperationResult:
-        key, version, pad = _prepare(call, request, operation)
+        key, version = usable_version(call, request, operation)
         check_validity(call, version, operation)
+        if key.kind in AES_KINDS.values():
+            return symmetric.encrypt(call, request, key, version)
+        pad = _padding(request)
         call.plaintext_bytes = len(request.value)
         value = call.registry.rsa_encrypt(key, version.number, request.value, pad)
         call.ciphertext_bytes = len(value)
@@ -44,7 +49,10 @@ def backward(operation: str) -> Run:
 
     def run(call: Call, request: pb.KeyOperationRequest) -> pb.KeyOperationResult:
         call.ciphertext_bytes = len(request.value)
-        key, version, pad = _prepare(call, request, operation)
+        key, version = usable_version(call, request, operation)
+        if key.kind in AES_KINDS.values():
+            return symmetric.decrypt(call, request, key, version)
+        pad = _padding(request)
         value = call.registry.rsa_decrypt(key, version.number, request.value, pad)
         call.plaintext_bytes = len(value)
         return pb.KeyOperationResult(kid=kid(key, version), value=value)
@@ -72,13 +80,12 @@ def usable_version(
     return key, version
 
 
-def _prepare(call: Call, request: pb.KeyOperationRequest, operation: str) -> tuple[Key, Version, RsaPadding]:
-    key, version = usable_version(call, request, operation)
+def _padding(request: pb.KeyOperationRequest) -> RsaPadding:
     if request.alg not in _PADDINGS:
         raise bad_parameter(f"Algorithm '{request.alg}' is not emulated; RSA-OAEP-256 and RSA-OAEP are.")
     if not 1 <= len(request.value) <= VALUE_BYTES_MAX:
         raise bad_parameter("Property value has an invalid length.")
-    return key, version, _PADDINGS[request.alg]
+    return _PADDINGS[request.alg]
 
 
 def check_validity(call: Call, version: Version, operation: str) -> None:

@@ -190,6 +190,9 @@ _MEMBERS: Mapping[str, Callable[[Any, str, object], None]] = {
     "tags": _tags,
     "alg": _text,
     "value": _bytes,
+    "iv": _bytes,
+    "tag": _bytes,
+    "aad": _bytes,
     "digest": _bytes,
     "crv": _text,
     "count": _number,
@@ -277,7 +280,10 @@ def _list(message: pb.ListKeysResponse | pb.ListDeletedKeysResponse, place: Plac
 
 
 def _result(message: pb.KeyOperationResult, place: Place) -> Json:
-    return {"kid": _id(message.kid, place), "value": to_base64url(message.value)}
+    found = {"kid": _id(message.kid, place), "value": to_base64url(message.value)}
+    return found | {
+        name: to_base64url(getattr(message, name)) for name in ("iv", "tag", "aad") if getattr(message, name)
+    }
 
 
 def _verdict(message: pb.VerifyResult, place: Place) -> Json:

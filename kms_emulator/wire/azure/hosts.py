@@ -2,7 +2,8 @@
 
 ``NAME.vault.localhost`` and ``NAME.vault.azure.net`` are the vault NAME, and so is any other host name whose first
 label is one that a vault can have. Addresses are vaults too: 127.0.0.1 and `localhost` are ``local-vault``, 127.0.0.2
-is ``local-vault-2`` and so on. All of them are also reached by those names over gRPC.
+is ``local-vault-2`` and so on. 127.0.0.8 is ``local-hsm``, a managed HSM, and so is ``NAME.managedhsm.localhost``,
+named NAME, or NAME-hsm if NAME does not end so. All of them are also reached by those names over gRPC.
 """
 
 import ipaddress
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from kms_emulator.wire.azure import names
 
 VAULT_DEFAULT = "local-vault"
+HSM_DEFAULT, HSM_ADDRESS = "local-hsm", "127.0.0.8"
 RESOURCE_DEFAULT = "https://vault.azure.net"
 
 
@@ -39,8 +41,12 @@ class Host:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            label = name.partition(".")[0]
+            label, _, rest = name.partition(".")
+            if rest.partition(".")[0] == "managedhsm" and not names.holds_aes(label):
+                label = f"{label}-hsm"
             return label if label != "localhost" and names.VAULT_PATTERN.fullmatch(label) else VAULT_DEFAULT
+        if name == HSM_ADDRESS:
+            return HSM_DEFAULT
         number = int(address) - int(ipaddress.IPv4Address("127.0.0.0"))
         return f"{VAULT_DEFAULT}-{number}" if address.is_loopback and 1 < number < 1 << 24 else VAULT_DEFAULT
 

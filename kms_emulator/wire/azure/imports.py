@@ -19,14 +19,13 @@ _NOT_VALID = "The key material that was given is not a valid key"
 def import_key(call: Call, request: pb.ImportKeyRequest) -> pb.KeyBundle:
     """Store a private key as a new key, or as a new version of the key that has the name."""
     given = request.key
-    if given.kty not in ("RSA", "RSA-HSM", "EC", "EC-HSM"):
-        raise bad_parameter(f"Key type '{given.kty}' cannot be imported; a vault holds RSA and EC keys.")
-    kind = kind_of(given.kty, 8 * len(given.n.lstrip(b"\x00")), given.crv)
-    attributes = stored_attributes(
-        {}, request.attributes, given.key_ops, request.tags, call.now_ns, on_curve=kind in CURVES
-    )
+    if given.kty.removesuffix("-HSM") not in ("RSA", "EC", "oct"):
+        raise bad_parameter(f"Key type '{given.kty}' cannot be imported.")
+    size = 8 * len(given.k or given.n.lstrip(b"\x00"))
+    kind = kind_of(request.vault, given.kty, size, given.crv)
+    attributes = stored_attributes({}, request.attributes, given.key_ops, request.tags, call.now_ns, kind=kind)
     try:
-        material = Material.from_outside(kind, to_pkcs8(_private(kind, given)))
+        material = Material.from_outside(kind, given.k if given.k else to_pkcs8(_private(kind, given)))
     except (ValueError, MaterialError):
         raise bad_parameter(f"{_NOT_VALID} of type {given.kty}.") from None
     return store_version(call, request, material, hardware_of(given.kty), attributes)

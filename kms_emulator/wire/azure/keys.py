@@ -6,11 +6,11 @@ from functools import partial
 from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 
 from kms_emulator.model import lifecycle
-from kms_emulator.model.keypairs import CURVES
 from kms_emulator.model.keys import Key, KeyKind, KeyState, Version, VersionState
 from kms_emulator.model.material import Material
 from kms_emulator.wire.azure import names
 from kms_emulator.wire.azure.bundles import (
+    AES_KINDS,
     CURVE_NAMES,
     attributes_after_rotation,
     attributes_of,
@@ -31,10 +31,8 @@ _CURVE_KINDS = {name: kind for kind, name in CURVE_NAMES.items()}
 
 async def create_key(call: Call, request: pb.CreateKeyRequest) -> pb.KeyBundle:
     """Create a key, or a new version of the key that has the name."""
-    kind = kind_of(request.kty, request.key_size, request.crv)
-    attributes = stored_attributes(
-        {}, request.attributes, request.key_ops, request.tags, call.now_ns, on_curve=kind in CURVES
-    )
+    kind = kind_of(request.vault, request.kty, request.key_size, request.crv)
+    attributes = stored_attributes({}, request.attributes, request.key_ops, request.tags, call.now_ns, kind=kind)
     _free_or_live(call, request.vault, request.name)
     material = await run_beside(partial(call.registry.new_material, kind))
     call.tick()
@@ -63,7 +61,7 @@ def store_version(
     return answer(call, changed, changed.versions[-1])
 
 
-def kind_of(kty: str, key_size: int, crv: str) -> KeyKind:
+def kind_of(vault: str, kty: str, key_size: int, crv: str) -> KeyKind:
     """Return the kind of key that a request describes."""
     plain = kty.removesuffix("-HSM")
     if plain in ("", "RSA"):
@@ -74,7 +72,11 @@ def kind_of(kty: str, key_size: int, crv: str) -> KeyKind:
         if (crv or "P-256") not in _CURVE_KINDS:
             raise bad_parameter(f"Curve {crv} is not supported; {', '.join(_CURVE_KINDS)} are.")
         return _CURVE_KINDS[crv or "P-256"]
-    raise bad_parameter(f"Key type {kty} is not supported; a vault holds RSA and EC keys.")
+    if plain == "oct" and names.holds_aes(vault):
+        if (key_size or 256) not in AES_KINDS:
+            raise bad_parameter(f"Key size {key_size} is not supported; 128, 192 and 256 are.")
+        return AES_KINDS[key_size or 256]
+    raise bad_parameter(f"Key type {kty} is not supported; a vault holds RSA and EC keys, a managed HSM oct-HSM too.")
 
 
 def hardware_of(kty: str) -> str:
@@ -117,7 +119,7 @@ def update_key(call: Call, request: pb.UpdateKeyRequest) -> pb.KeyBundle:
         request.key_ops,
         request.tags,
         call.now_ns,
-        on_curve=key.kind in CURVES,
+        kind=key.kind,
     )
     changed = lifecycle.describe_version(key, version.number, attributes, call.now_ns)
     if request.attributes.HasField("enabled"):

@@ -15,6 +15,11 @@ GIVEN_NAME = "name"
 """Attribute of a key: its name as given. Look-ups ignore case, answers keep it."""
 
 
+def holds_aes(vault: str) -> bool:
+    """Tell whether a vault is a managed HSM, which holds AES keys too: by its name."""
+    return vault.lower().endswith("-hsm")
+
+
 def key_name(vault: str, name: str) -> str:
     """Return the registry's name of a key."""
     return f"{vault}/{name}".lower()

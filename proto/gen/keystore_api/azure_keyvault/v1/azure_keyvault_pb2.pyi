@@ -132,7 +132,7 @@ class CreateKeyRequest(_message.Message):
     def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., kty: _Optional[str] = ..., key_size: _Optional[int] = ..., key_ops: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Union[KeyAttributes, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., crv: _Optional[str] = ...) -> None: ...
 
 class PrivateWebKey(_message.Message):
-    __slots__ = ("kty", "key_ops", "n", "e", "d", "p", "q", "dp", "dq", "qi", "crv", "x", "y")
+    __slots__ = ("kty", "key_ops", "n", "e", "d", "p", "q", "dp", "dq", "qi", "crv", "x", "y", "k")
     KTY_FIELD_NUMBER: _ClassVar[int]
     KEY_OPS_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class PrivateWebKey(_message.Message):
     CRV_FIELD_NUMBER: _ClassVar[int]
     X_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
     kty: str
     key_ops: _containers.RepeatedScalarFieldContainer[str]
     n: bytes
@@ -159,7 +160,8 @@ class PrivateWebKey(_message.Message):
     crv: str
     x: bytes
     y: bytes
-    def __init__(self, kty: _Optional[str] = ..., key_ops: _Optional[_Iterable[str]] = ..., n: _Optional[bytes] = ..., e: _Optional[bytes] = ..., d: _Optional[bytes] = ..., p: _Optional[bytes] = ..., q: _Optional[bytes] = ..., dp: _Optional[bytes] = ..., dq: _Optional[bytes] = ..., qi: _Optional[bytes] = ..., crv: _Optional[str] = ..., x: _Optional[bytes] = ..., y: _Optional[bytes] = ...) -> None: ...
+    k: bytes
+    def __init__(self, kty: _Optional[str] = ..., key_ops: _Optional[_Iterable[str]] = ..., n: _Optional[bytes] = ..., e: _Optional[bytes] = ..., d: _Optional[bytes] = ..., p: _Optional[bytes] = ..., q: _Optional[bytes] = ..., dp: _Optional[bytes] = ..., dq: _Optional[bytes] = ..., qi: _Optional[bytes] = ..., crv: _Optional[str] = ..., x: _Optional[bytes] = ..., y: _Optional[bytes] = ..., k: _Optional[bytes] = ...) -> None: ...
 
 class ImportKeyRequest(_message.Message):
     __slots__ = ("vault", "name", "key", "attributes", "tags")
@@ -411,18 +413,24 @@ class PurgeDeletedKeyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class KeyOperationRequest(_message.Message):
-    __slots__ = ("vault", "name", "version", "alg", "value")
+    __slots__ = ("vault", "name", "version", "alg", "value", "iv", "tag", "aad")
     VAULT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ALG_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    IV_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    AAD_FIELD_NUMBER: _ClassVar[int]
     vault: str
     name: str
     version: str
     alg: str
     value: bytes
-    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., alg: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    iv: bytes
+    tag: bytes
+    aad: bytes
+    def __init__(self, vault: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., alg: _Optional[str] = ..., value: _Optional[bytes] = ..., iv: _Optional[bytes] = ..., tag: _Optional[bytes] = ..., aad: _Optional[bytes] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
     __slots__ = ("vault", "name", "version", "alg", "digest", "value")
@@ -447,9 +455,15 @@ class VerifyResult(_message.Message):
     def __init__(self, value: _Optional[bool] = ...) -> None: ...
 
 class KeyOperationResult(_message.Message):
-    __slots__ = ("kid", "value")
+    __slots__ = ("kid", "value", "iv", "tag", "aad")
     KID_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    IV_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    AAD_FIELD_NUMBER: _ClassVar[int]
     kid: str
     value: bytes
-    def __init__(self, kid: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    iv: bytes
+    tag: bytes
+    aad: bytes
+    def __init__(self, kid: _Optional[str] = ..., value: _Optional[bytes] = ..., iv: _Optional[bytes] = ..., tag: _Optional[bytes] = ..., aad: _Optional[bytes] = ...) -> None: ...

@@ -23,6 +23,7 @@ from keystore.pages.checkpoint import write_checkpoint
 from keystore.pages.commit import Change, adopt
 from keystore.pages.life import Life
 from keystore.pages.pace import Pace
+from keystore.pages.pagemap import LEAVES_PER_HOLD_MAX
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
 from keystore.pages.writer import Writer
@@ -31,8 +32,6 @@ from keystore.units import plural
 
 ROUNDS_MAX = 4
 """LIMIT: passes over the map; a further one only finds what writers put at the end meanwhile."""
-LEAVES_PER_STEP = 64
-"""LIMIT: leaves of the map read under one hold of the lock."""
 NODES_PER_CHECKPOINT = 4096
 """LIMIT: nodes of the map that one checkpoint moves."""
 
@@ -140,7 +139,7 @@ class Compactor:
         most = max(64, READ_BYTES // state.page_size)
         for leaves, (first, entries) in enumerate(state.pages.tree.leaves(start)):
             self._progress(min(first, state.page_count), state.page_count)
-            if leaves == LEAVES_PER_STEP:
+            if leaves == LEAVES_PER_HOLD_MAX:
                 return first, found
             for child in np.flatnonzero(entries["slot"] >= self._ceiling).tolist():
                 page_no = first + child

@@ -9,6 +9,9 @@ from keystore.format import layout
 from keystore.format.entry import HOLE, EntryArray
 from keystore.pages.tree import Tree
 
+LEAVES_PER_HOLD_MAX = 64
+"""LIMIT: leaves that a walk over the whole map looks at under one hold of the store's lock; writers wait so long."""
+
 
 class PageMap:
     """Page number to entry, as of the latest commit."""

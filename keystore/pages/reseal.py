@@ -19,6 +19,7 @@ from keystore.format.entry import ENTRY, EntryArray, U64Array, entry_session
 from keystore.pages.generations import settle
 from keystore.pages.life import Life
 from keystore.pages.pace import Pace
+from keystore.pages.pagemap import LEAVES_PER_HOLD_MAX
 from keystore.pages.protocols import Buffer
 from keystore.pages.reading import UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
@@ -30,8 +31,6 @@ BATCH_BYTES = 1 << 20
 CHECKPOINT_BYTES = 64 << 20
 """LIMIT: bytes of pages between two checkpoints. The former slots are free again two checkpoints later, so the file
 grows by about three times as much, however much is sealed anew."""
-LEAVES_MAX = 64
-"""LIMIT: leaves of the map looked at under one hold of the lock."""
 PASSES_MAX = 3
 """LIMIT: walks over the map. One is enough, unless pages sealed elsewhere are adopted meanwhile."""
 
@@ -129,7 +128,7 @@ class Resealer:
         found: list[tuple[U64Array, EntryArray]] = []
         following = state.page_count
         for leaf, (first, entries) in enumerate(state.pages.tree.leaves(start)):
-            if leaf == LEAVES_MAX or not wanted:
+            if leaf == LEAVES_PER_HOLD_MAX or not wanted:
                 following = first
                 break
             chosen = np.flatnonzero((entries["slot"] != 0) & np.isin(entries["session"], sessions))

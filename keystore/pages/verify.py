@@ -15,6 +15,7 @@ from keystore.errors import StoreDamagedError, StoreIOError
 from keystore.format.entry import ENTRY, HOLE, EntryArray, U64Array, entries_from_bytes
 from keystore.pages.life import Life
 from keystore.pages.pace import Pace
+from keystore.pages.pagemap import LEAVES_PER_HOLD_MAX
 from keystore.pages.pin import unpin
 from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
 from keystore.pages.state import StoreState
@@ -22,8 +23,6 @@ from keystore.pages.verify_map import MapVerifier, Moment
 from keystore.pages.writer import Writer
 from keystore.progress import Progress, untold
 
-LEAVES_MAX = 64
-"""LIMIT: leaves of the map looked at under one hold of the lock."""
 TRIES = 8
 """LIMIT: how often a page is looked up again that a writer moves while it is read."""
 
@@ -153,7 +152,7 @@ class Verifier:
         state, wanted = self._state, max(1, READ_BYTES // self._state.page_size)
         numbers, rows, following = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=ENTRY)], state.page_count
         for leaf, (first, entries) in enumerate(state.pages.tree.leaves(start)):
-            if leaf == LEAVES_MAX or wanted <= 0:
+            if leaf == LEAVES_PER_HOLD_MAX or wanted <= 0:
                 following = first
                 break
             there = np.flatnonzero(entries["slot"])

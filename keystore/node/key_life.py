@@ -3,6 +3,8 @@
 A data key is current, decrypt-only, or destroyed. Only a decrypt-only one can be destroyed, and only where nothing in
 the node needs it: no page and no block of a store, no pin, no import under way. What was counted stays true, because
 nothing is ever sealed under a decrypt-only key again.
+LIMIT: a repair (`keystore.node.repairing`) puts pages back as a snapshot has them, also under a decrypt-only key. One
+that runs in this process while such a key is destroyed may put back what then opens no more; do one after the other.
 
 Snapshots do not keep a data key alive: each carries its own copy, wrapped under the master key of its day, and restores
 without the node. So they are told as copies that remain (`keystore.node.copies`), and block nothing.

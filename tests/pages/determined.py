@@ -37,6 +37,9 @@ class Determined:
     def token_bytes(self, length: int) -> bytes:
         return self._random.randbytes(length)
 
+    def fill(self, view: memoryview) -> None:
+        view[:] = self.token_bytes(len(view))
+
     def time_ns(self) -> int:
         self._now_ns += 1
         return self._now_ns
@@ -63,6 +66,7 @@ def determined(seed: str) -> Iterator[Determined]:
     source.begin("life")
     with (
         patch("secrets.token_bytes", source.token_bytes),
+        patch("keystore.crypto.secret.fill_with_random", source.fill),
         patch("time.time_ns", source.time_ns),
         patch("keystore.pages.sessions.derive_committed", _derive_once),
         patch("keystore.pages.space.GROW_BYTES_MIN", GROW_BYTES),

@@ -198,5 +198,7 @@ class _Joining:
     def _flush(self) -> None:
         self.write = self._transport.write
         if self._held:
+            # uvicorn writes names in lower case; libmongocrypt finds this one only as RFC 9110 writes it.
+            self._held[0] = self._held[0].replace(b"\r\ncontent-length: ", b"\r\nContent-Length: ", 1)
             self.write(b"".join(self._held))
             self._held.clear()

@@ -75,7 +75,7 @@ def test_pipelined_requests_are_answered_in_order(url: str) -> None:
             received = connection.recv(65536)
             assert received
             answer += received
-    lengths = [part.partition(b"\r\n")[0] for part in answer.split(b"content-length: ")[1:]]
+    lengths = [part.partition(b"\r\n")[0] for part in answer.split(b"Content-Length: ")[1:]]
     assert lengths == [str(len('{"Plaintext":""}') + count).encode() for count in (4, 8, 12)]
 
 

@@ -1,4 +1,4 @@
-"""Google's own client, unmodified, over an insecure channel to a fresh emulator with one key ring."""
+"""Google's own client, unmodified, over an insecure channel to a fresh emulator with one key ring; or one with HTTP."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.cloud import kms
 
+from kms_emulator.core import Core
 from tests.emulator.gcp.keys import LOCATION, Client
 from tests.emulator.running import Running
 
@@ -18,3 +19,10 @@ def client(running: Running) -> Iterator[Client]:
     client.create_key_ring(parent=LOCATION, key_ring_id="r", key_ring={})
     yield client
     channel.close()
+
+
+@pytest.fixture
+def http() -> Iterator[Running]:
+    emulator = Running(Core(), http=True)
+    yield emulator
+    emulator.stop()

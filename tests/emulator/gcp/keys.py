@@ -5,6 +5,8 @@ from typing import Any
 from google.cloud import kms
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from tests.emulator.running import Running
+
 LOCATION = "projects/p/locations/global"
 RING = f"{LOCATION}/keyRings/r"
 Client = Any  # its own types say protobuf where proto-plus gives datetime and int
@@ -26,3 +28,9 @@ def switch(client: Client, version: str, state: str) -> None:
         crypto_key_version=kms.CryptoKeyVersion(name=version, state=State[state]),
         update_mask=FieldMask(paths=["state"]),
     )
+
+
+def client_of(emulator: Running) -> Client:
+    """Return a client over the emulator's own channel, which lives as long as it does."""
+    over_grpc = kms.KeyManagementServiceClient.get_transport_class("grpc")
+    return kms.KeyManagementServiceClient(transport=over_grpc(channel=emulator.channel))

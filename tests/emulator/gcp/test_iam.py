@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,10 +12,12 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2
 from keystore_api.admin.v1 import admin_pb2
 from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
+from kms_emulator.core import Core
+from kms_emulator.storage.directory import DataDir
 from kms_emulator.wire.gcp.adapter import GCP
 from kms_emulator.wire.gcp.roles import PERMISSIONS
 from tests.emulator.gcp.accounts import UNIVERSE, bind, email_of, key_pair, put_account, signed
-from tests.emulator.gcp.keys import LOCATION, RING, Client, make
+from tests.emulator.gcp.keys import LOCATION, RING, Client, client_of, make
 from tests.emulator.running import Running, run_cli
 
 KEY = f"{RING}/cryptoKeys/k"
@@ -196,6 +199,24 @@ def test_every_operation_asks_for_a_permission(running: Running, admin: AdminStu
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
     asked = (caught.value.details() or "").split("'")[1]
     assert asked in PERMISSIONS
+
+
+def test_policies_and_accounts_outlive_the_process(tmp_path: Path) -> None:
+    with DataDir(tmp_path / "data") as data:
+        emulator = Running(Core(data.store))
+        client = client_of(emulator)
+        client.create_key_ring(parent=LOCATION, key_ring_id="r", key_ring={})
+        make(client, "ENCRYPT_DECRYPT", "GOOGLE_SYMMETRIC_ENCRYPTION")
+        metadata = signed(put_account(AdminStub(emulator.channel), "app"))
+        bind(client, RING, "roles/cloudkms.cryptoKeyEncrypter", "app")
+        emulator.stop()
+    with DataDir(tmp_path / "data") as data:
+        emulator = Running(Core(data.store))
+        emulator.core.strict_auth = True
+        assert client_of(emulator).encrypt(name=KEY, plaintext=b"x", metadata=metadata).ciphertext
+        with denied("cloudkms.cryptoKeys.get"):
+            client_of(emulator).get_crypto_key(name=KEY, metadata=metadata)
+        emulator.stop()
 
 
 def test_command_makes_a_key_file_that_signs(client: Client, running: Running, key: str) -> None:

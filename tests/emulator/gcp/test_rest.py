@@ -3,7 +3,6 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from google.oauth2 import service_account
 from keystore_api.admin.v1 import admin_pb2
 from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
-from kms_emulator.core import Core
 from kms_emulator.wire.gcp.adapter import GCP, GCP_IAM
 from kms_emulator.wire.gcp.crc32c import crc32c
 from kms_emulator.wire.gcp.rules import RULES
@@ -25,13 +23,6 @@ from tests.emulator.running import Running
 
 KEY = f"{RING}/cryptoKeys/k"
 V1 = f"{KEY}/cryptoKeyVersions/1"
-
-
-@pytest.fixture
-def http() -> Iterator[Running]:
-    emulator = Running(Core(), http=True)
-    yield emulator
-    emulator.stop()
 
 
 def rest_client(http: Running, credentials: Any = None) -> Client:

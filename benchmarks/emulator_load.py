@@ -58,7 +58,7 @@ class Connection:
         while (head_end := data.find(b"\r\n\r\n")) < 0:
             data += self._read()
         head, body = data[:head_end].lower(), data[head_end + 4 :]
-        at = head.index(b"Content-Length:") + 15
+        at = head.index(b"content-length:") + 15
         length = int(head[at:].split(b"\r\n", 1)[0])
         while len(body) < length:
             body += self._read()

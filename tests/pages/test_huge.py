@@ -75,7 +75,10 @@ def test_compaction_takes_levels_off_the_slot_map() -> None:
     counted = CountedFile(file)
     with PageStore.open(counted, name="s", keys=keys) as store:
         report = store.compact()
-        assert (report.limited_by, report.bytes_before) == (None, TIB)
+        assert (report.limited_by, report.bytes_before) == (
+            None,
+            TIB - 4096,
+        )  # an opening cut a slot that nothing named
         assert report.bytes_after == file.size() < 80 << 20
         assert store._state.slots_tree.height == 0
         assert counted.bytes["read"] < 32 << 20

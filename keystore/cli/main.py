@@ -101,8 +101,10 @@ def run(arguments: Sequence[str]) -> int:
         return code
     except OSError as error:
         return _report_output(error)
-    except SystemExit:  # click's way out where the reader of a pipe is gone
-        return _report_output(BrokenPipeError(errno.EPIPE, "its reader is gone"))
+    except SystemExit as error:
+        if error.code == 1:  # click's way out where the reader of a pipe is gone
+            return _report_output(BrokenPipeError(errno.EPIPE, "its reader is gone"))
+        return exits.USAGE if error.code else exits.OK  # a group without a command showed its help
     except MemoryError:
         message = "not enough memory. What was durable before still is; give this process more, and try again."
         print_error("MemoryError", message, exits.ERROR, as_json=as_json)

@@ -293,3 +293,11 @@ def close_pipes(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+
+
+@pytest.mark.parametrize("group", [(), ("snapshot",), ("keys",), ("data-key",), ("outside-anchor",)])
+def test_a_group_without_a_command_shows_its_help(group: tuple[str, ...]) -> None:
+    ended = subprocess.run([*PROGRAM, *group], check=False, capture_output=True, timeout=TIMEOUT_S, env=environment())
+    assert b"Usage: keystore" in ended.stdout + ended.stderr
+    assert b"error:" not in ended.stdout + ended.stderr
+    assert ended.returncode == 2

@@ -15,6 +15,7 @@ from keystore.units import format_bytes, plural
 if TYPE_CHECKING:
     from keystore.node.repairing import CopySearch, PageCopy, Repair
     from keystore.node.reports import NodeCheck
+    from keystore.node.upkeep import Compacted
     from keystore.pages.stats import StoreStats
 
 
@@ -202,7 +203,10 @@ def _print_check(report: "NodeCheck") -> None:
 @AT_RATE
 @with_kms
 @with_output
-def compact(out: Output, node: Path, database: str | None, rate: float | None, kms_endpoint: str | None) -> None:
+@click.pass_context
+def compact(
+    context: click.Context, out: Output, node: Path, database: str | None, rate: float | None, kms_endpoint: str | None
+) -> None:
     """Give space that dead pages left at the end of the files back to the system.
 
     Live pages move to free places further up, sealed as they are. Interrupted at any moment nothing is lost, and the
@@ -212,30 +216,41 @@ def compact(out: Output, node: Path, database: str | None, rate: float | None, k
 
     with open_node(node, kms_endpoint) as opened, out.progress("Compacting") as progress:
         done = opened.upkeep.compact(database, progress=progress, pace=Pace(rate))
+    problems = [item.problem for item in done if item.problem is not None]
+    given_back = sum(item.report.given_back for item in done if item.report is not None)
     values = {
+        "ok": not problems,
         "node": str(node),
-        "bytes_given_back": sum(item.report.given_back for item in done),
-        "files": [
-            {
-                "file": f"{item.database}/{item.name}",
-                "bytes_before": item.report.bytes_before,
-                "bytes_after": item.report.bytes_after,
-                "bytes_moved": item.report.moved_bytes,
-                "limited_by": item.report.limited_by,
-            }
-            for item in done
-        ],
+        "bytes_given_back": given_back,
+        "files": [_compacted_values(item) for item in done],
     }
 
     def text() -> None:
         for item in done:
+            if item.report is None:
+                continue
             before, after = format_bytes(item.report.bytes_before), format_bytes(item.report.bytes_after)
             click.echo(f"{item.database}/{item.name}: {before} -> {after}")
             if item.report.limited_by:
                 print_problem("limited:", "yellow", item.report.limited_by, err=False)
-        click.echo(f"given back: {format_bytes(sum(item.report.given_back for item in done))}")
+        click.echo(f"given back: {format_bytes(given_back)}")
+        for problem in problems:
+            print_problem("problem:", "red", str(problem))
 
     out.emit(values, text)
+    context.exit(exits.code_of_all(problems))
+
+
+def _compacted_values(item: "Compacted") -> dict[str, Any]:
+    report = item.report
+    return {
+        "file": f"{item.database}/{item.name}",
+        "bytes_before": report and report.bytes_before,
+        "bytes_after": report and report.bytes_after,
+        "bytes_moved": report and report.moved_bytes,
+        "limited_by": report and report.limited_by,
+        "problem": None if item.problem is None else str(item.problem),
+    }
 
 
 @click.command()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keystore.errors import KeystoreError
 from keystore.node.custody import Custody
 from keystore.node.reports import NodeCheck
 from keystore.node.scrub_state import ScrubState
@@ -25,11 +26,17 @@ class FileStats:
 
 @dataclass(frozen=True)
 class Compacted:
-    """What was done to one file."""
+    """What was done to one file.
+
+    Attributes:
+        report: None where it could not be done, or not to its end.
+        problem: why, or None.
+    """
 
     database: str
     name: str
-    report: CompactReport
+    report: CompactReport | None = None
+    problem: KeystoreError | None = None
 
 
 class Upkeep:
@@ -54,17 +61,26 @@ class Upkeep:
     def compact(
         self, database: str | None = None, *, progress: Progress | None = None, pace: Pace | None = None
     ) -> list[Compacted]:
-        """Give space at the end of the stores of one database, or of all, back; errors as `PageStore.compact`.
+        """Give space at the end of the stores of one database, or of all, back.
+
+        A store that cannot be done, or not to its end, is in the list with its problem; the others are done.
 
         Args:
             progress: is told bytes done and in all, as the stores take them on disk.
+
+        Raises:
+            NameUnknownError: there is no such database.
         """
         chosen = self._custody.keystore.stores(database)
         sizes = [self._stores.stored_bytes(entry, record) for entry, record in chosen]
         done = []
         for (entry, record), part in zip(chosen, parts(progress or untold, sizes), strict=True):
-            with self._stores.using(entry.name, record.name) as store:
-                done.append(Compacted(entry.name, record.name, store.compact(progress=part, pace=pace)))
+            try:
+                with self._stores.using(entry.name, record.name) as store:
+                    report = store.compact(progress=part, pace=pace)
+                done.append(Compacted(entry.name, record.name, report))
+            except KeystoreError as error:
+                done.append(Compacted(entry.name, record.name, problem=error))
         return done
 
     def verify(self, progress: Progress | None, pace: Pace | None, resume: Path | None) -> NodeCheck:

@@ -188,10 +188,6 @@ class SlotMap:
         """Return how many slots of a block the next header should reach."""
         return int(np.bitwise_count(self._block(block)).sum())
 
-    def is_used(self, slot: int) -> bool:
-        block, byte, bit = self._place(slot)
-        return bool(self._block(block)[byte] & bit)
-
     def is_free(self, slot: int) -> bool:
         """Tell whether `slot` could be taken: no state that still counts names it."""
         block, byte, bit = self._place(slot)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from keystore.cli import output
+from keystore.cli import exits, output
 from tests.cli.conftest import Made
 from tests.cli.running import keystore, process
 
@@ -207,3 +207,16 @@ def test_no_progress_where_nobody_looks() -> None:
     ):
         progress(1, 2)
     assert stream.getvalue() == ""
+
+
+def test_a_damaged_file_keeps_no_other_from_being_compacted(made: Made) -> None:
+    damaged = made.store
+    assert keystore("import", made.node, "db/other", made.source).code == exits.OK
+    damaged.write_bytes(b"")
+    run = keystore("compact", made.node, "--json")
+    assert (run.code, run.json["ok"]) == (exits.DAMAGED, False)
+    problems = {item["file"]: item["problem"] for item in run.json["files"]}
+    assert problems["db/other"] is None
+    assert "db/file" in problems["db/file"]
+    run = keystore("compact", made.node)
+    assert ("db/other:" in run.out, "db/file" in run.err) == (True, True)

@@ -219,11 +219,9 @@ class StoreDamagedError(StoreError):
         if pages:
             where += f", above pages {pages.start} to {pages.stop - 1},"
         left = "Other parts stay readable" if part in ("page", "map node") else "The store cannot be used as it is"
+        cure = "Repair it from a snapshot." if part == "page" else "Restore this store from a snapshot."
         seen = cause_of(found).removeprefix(f"store {store}: ")
-        super().__init__(
-            f"store {store}: {where} is damaged: {seen}. {left}; nothing was written. "
-            "Restore this store from a snapshot."
-        )
+        super().__init__(f"store {store}: {where} is damaged: {seen}. {left}; nothing was written. {cure}")
 
     def __reduce__(self) -> tuple[type["StoreDamagedError"], tuple[str, str, int | None, str, range | None]]:
         return type(self), (self.store, self.part, self.number, self.found, self.pages)

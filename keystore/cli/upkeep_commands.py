@@ -60,6 +60,8 @@ def verify(
         for copy in search.copies:
             click.echo(f"{click.style('copy:', fg='green')} {_copy_text(copy)}")
         _print_search(search)
+        if search.copies:
+            click.echo(f"To put them back: keystore repair {node} --from {snapshots}")
 
     out.emit(values, text)
     if not report.ok:

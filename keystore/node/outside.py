@@ -112,12 +112,12 @@ class OutsideAnchor:
             raise KeyFileStaleError(
                 f"the keystore file is number {generation}, and the outside anchor {self} has seen number "
                 f"{body.file_generation}: the node directory was rolled back. Nothing was changed; bring back what was "
-                "there last."
+                "there last, or go on from here with `keystore --ignore-outside-anchor`, if this is what is left."
             )
         if generation == body.file_generation and fingerprint != body.fingerprint:
             raise KeyFileStaleError(
-                f"the keystore file is another number {generation} than the one that the outside anchor {self} has "
-                "seen. Nothing was changed; bring back what was there last."
+                f"the keystore file is number {generation}, and not the one of that number that the outside anchor "
+                f"{self} has seen. Nothing was changed; bring back what was there last."
             )
         self._generation, self._fingerprint = body.file_generation, body.fingerprint
         self._states = {store_id: state for store_id, state in body.stores.items() if store_id in stores}

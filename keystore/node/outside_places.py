@@ -235,8 +235,8 @@ def _cause(error: Exception) -> str:
 
 def _unreachable(place: Place, cause: str) -> str:
     return (
-        f"the outside anchor {place} cannot be reached: {cause}. Nothing inside the node was changed by that; bring "
-        "the place back, and try again."
+        f"the outside anchor {place} cannot be reached: {cause}. Nothing inside the node was changed; bring the place "
+        "back and try again, or go on without it with `keystore --ignore-outside-anchor`."
     )
 
 

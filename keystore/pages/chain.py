@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keystore.crypto.kernel import KERNEL, TagMismatchError
-from keystore.errors import NotAStoreError, StoreDamagedError, WrongKeyError
+from keystore.errors import NotAStoreError, StoreDamagedError, WrongKeyError, cause_of
 from keystore.format import block, layout
 from keystore.format.block import NotABlockError, Prelude
 from keystore.format.entry import encode_aads
@@ -111,7 +111,8 @@ class Scanner:
         if self._file.size() < body.slot_count * header.page_size:
             text = f"{self._file.size()} bytes, and the header names {body.slot_count * header.page_size}"
             raise StoreDamagedError(self._name, "file length", None, text)
-        scan = Scan(header, body, [], [f"header copy {copy} was invalid: {error}" for copy, error in refused])
+        causes = ((copy, cause_of(error).removeprefix(f"store {self._name}: ")) for copy, error in refused)
+        scan = Scan(header, body, [], [f"header copy {copy} was invalid: {cause}" for copy, cause in causes])
         scan.touched.append((0, layout.RESERVED_BYTES))
         return scan
 

@@ -177,7 +177,7 @@ def test_reset(ask: Ask, kms_emulator: KmsEmulator) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "raw", "status", "text"),
     [
-        ("GET", "nothing", None, 404, "there are calls, clock"),
+        ("GET", "nothing", None, 404, "calls, clock, "),
         ("GET", "", None, 404, "there is no"),
         ("GET", "faults/1/2", None, 405, "takes DELETE"),
         ("POST", "health", b"", 405, "takes GET"),

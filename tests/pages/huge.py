@@ -144,7 +144,7 @@ def _use_all(store: PageStore, end: int, free: range) -> None:
     slots.resize(end)
     for block in range(first // per_block, layout.slot_blocks(end, store.page_size)):
         numbers = np.arange(block * per_block, (block + 1) * per_block)
-        chosen = (numbers >= first) & (numbers < end) & ~np.isin(numbers, free)
+        chosen = (numbers >= first) & (numbers < end) & ~((numbers >= free.start) & (numbers < free.stop))
         bits = np.packbits(chosen, bitorder="little")
         slots._block(block)[:] |= bits
         slots._busy[block] |= bits

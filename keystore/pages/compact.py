@@ -117,8 +117,7 @@ class Compactor:
     def _checkpoint(self, moving: list[int] | None = None, *, fresh_places: bool = False) -> None:
         state = self._state
         self._life.check_writable()
-        seals = 2 * (len(state.pages.recent) + len(moving or ())) + 1024
-        session = state.sessions.for_seals(seals)
+        session = state.checkpoint_session(len(moving or ()))
         write_checkpoint(state, session, fresh_places=fresh_places, moving=moving or ())
 
     # -- pages --------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def settle(state: StoreState) -> None:
         StoreFullError, StoreIOError, StoreDamagedError: nothing changed, every commit is safe.
         CommitUnknownError: the store is poisoned, and every commit is safe.
     """
-    session = state.sessions.for_seals(2 * len(state.pages.recent) + 1024)
+    session = state.checkpoint_session()
     write_checkpoint(state, session)
     with state.file.changing("a header", lambda: None) as under_way:
         under_way.no_return()

@@ -76,6 +76,13 @@ class StoreState:
             bytes(12),
         )
 
+    def checkpoint_session(self, moving: int = 0) -> Session:
+        """Return a session with seals left for a checkpoint now, which also moves that many nodes.
+
+        What changed counts twice, for the nodes above it; the rest is for the session table.
+        """
+        return self.sessions.for_seals(2 * (len(self.pages.recent) + len(self.space.slots.dirty) + moving) + 1024)
+
     def now_ns(self) -> int:
         """Return the time for the next record: the system's, never earlier than the last one."""
         return max(time.time_ns(), self.time_ns + 1)

@@ -150,4 +150,4 @@ class Writer:
         state = self._state
         if state.records:
             self._life.check_writable()
-            write_checkpoint(state, state.sessions.for_seals(2 * len(state.pages.recent) + 1024))
+            write_checkpoint(state, state.checkpoint_session())

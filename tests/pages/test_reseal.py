@@ -12,6 +12,7 @@ from keystore.format.entry import entry_slot
 from keystore.pages import reseal, space
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pace import Pace
+from keystore.pages.sessions import SEALS_MAX
 from keystore.pages.store import PageStore
 from tests.pages.exploring import opens
 from tests.pages.simdisk import Image, Machine
@@ -276,3 +277,17 @@ def test_parts_of_the_slot_map_that_nobody_touches_are_sealed_anew_too(
         assert store.reseal().left == 0
         assert needed(store) == [2]
         assert store.read(0) == bytes(4096)
+
+
+def test_a_checkpoint_of_much_of_the_slot_map_has_a_session_with_seals_left(tmp_path: Path) -> None:
+    """No session seals more than SEALS_MAX, the blocks of the slot map included."""
+    with PageStore.create(tmp_path / "s", name="s", keys=StaticKeys(), page_size=4096) as store:
+        state = store._state
+        session = state.checkpoint_session()
+        session.seals = SEALS_MAX - 2000
+        assert state.checkpoint_session() is session
+        state.space.slots.dirty.update(range(1000))
+        try:
+            assert state.checkpoint_session() is not session
+        finally:
+            state.space.slots.dirty.difference_update(range(1, 1000))

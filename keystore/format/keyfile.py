@@ -4,7 +4,7 @@ Leaves to `keystore.keys`: the keys themselves, and sealing. Key bytes come in a
 caller wipes. All integers are unsigned and little-endian; a *field* is a length (u32), then that many bytes; *text* is
 a field in UTF-8.
 
-- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 2, suite u16 = 1,
+- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 3, suite u16 = 1,
   head bytes u32, body bytes u32, file generation u64, node id 16, master generation u32, time written u64 (ns since
   1970), master-key commitment 16; then the fields provider (text), key URI (text), key version (text), wrapped secret.
 - **K-2** The lengths in the head add up to the length of the file, and a head has at most 16384 bytes. What is longer,
@@ -15,6 +15,7 @@ a field in UTF-8.
   writing.
 - **K-5** Body: node name (text), time of init u64, anchor key 32, volume id 16 (zeros where the node has no volume
   layer), outside anchor (text: its place, or empty), each commit u8 (0 or 1: whether every commit is stated to it),
+  signing seed 32 (Ed25519), snapshot secret 32, log place (text, or empty: there is no log), log window u32 (days),
   count u32 of databases; each: id 16, name (text), time u64, count u32 of data keys (generation u32, decrypt-only u8,
   time u64, seals u64, key 32), count u32 of destroyed data keys (generation u32, time u64, time of destruction u64,
   name for people 8), shredded u8; if that is 1: time u64, SHA-256 of the file before 32, its master generation u32,
@@ -27,6 +28,9 @@ a field in UTF-8.
 - **K-8** Version 1 differs in the body only: there is no volume id and no outside anchor, a data key has no count of
   seals (0 is meant), and a database neither destroyed data keys nor the mark of being shredded. It is read and never
   written.
+- **K-11** Version 2 differs in the body only, and so does version 1 beside what K-8 says: there is no signing seed, no
+  snapshot secret and no log. It is read and never written.
+- **K-12** The log window is 0 exactly where there is no log.
 """
 
 import hashlib
@@ -42,8 +46,8 @@ from keystore.format.volume import NO_VOLUME
 from keystore.format.wrapped import WrappedKey
 
 MAGIC: Final = b"CMKKEYFL"
-VERSION: Final = 2
-VERSIONS: Final = (1, 2)
+VERSION: Final = 3
+VERSIONS: Final = (1, 2, 3)
 SUITE: Final = 1
 """AES-256-GCM, HKDF-SHA256."""
 
@@ -144,14 +148,31 @@ class DatabaseRow:
 
 
 @dataclass(frozen=True)
+class IdentityRow:
+    """The keys of a node for its snapshots: the seed that signs them, and the secret that opens their maps."""
+
+    signing_seed: memoryview
+    snapshot_secret: memoryview
+
+
+@dataclass(frozen=True)
 class Body:
+    """The values of a body.
+
+    Attributes:
+        identity: None where the file is of a version that has none (K-11).
+    """
+
     node_name: str
     created_ns: int
     anchor_key: memoryview
     volume_id: bytes
     databases: Sequence[DatabaseRow]
+    identity: IdentityRow | None
     outside_anchor: str = ""
     outside_each_commit: bool = False
+    log_place: str = ""
+    log_window_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -210,7 +231,7 @@ def split(data: bytes) -> KeyFileParts:
     if hashlib.sha256(data[:-CHECKSUM_BYTES]).digest() != data[-CHECKSUM_BYTES:]:
         raise NotDecodableError("its checksum does not match")
     if version not in VERSIONS or suite != SUITE:
-        known = " and ".join(str(each) for each in VERSIONS)
+        known = ", ".join(str(each) for each in VERSIONS)
         raise NotDecodableError(
             f"it has version {version}, suite {suite}; this program knows versions {known}, suite 1"
         )
@@ -227,7 +248,13 @@ def split(data: bytes) -> KeyFileParts:
 
 
 def encode_body(body: Body) -> bytearray:
-    """Return the body in clear (K-5, K-7); the caller wipes it."""
+    """Return the body in clear (K-5, K-7); the caller wipes it.
+
+    Raises:
+        ValueError: it has no identity.
+    """
+    if body.identity is None:
+        raise ValueError("a keystore file without the keys of its node's snapshots is never written")
     # Joined at once: a buffer that grew would leave copies of keys where it had been.
     out: list[bytes | memoryview] = []
     out.append(encode_field(body.node_name.encode()))
@@ -236,6 +263,10 @@ def encode_body(body: Body) -> bytearray:
     out.append(body.volume_id)
     out.append(encode_field(body.outside_anchor.encode()))
     out.append(bytes([body.outside_each_commit]))
+    out.append(body.identity.signing_seed)
+    out.append(body.identity.snapshot_secret)
+    out.append(encode_field(body.log_place.encode()))
+    out.append(_U32.pack(body.log_window_days))
     out.append(_U32.pack(len(body.databases)))
     for database in sorted(body.databases, key=lambda row: row.name):
         _encode_database(out, database)
@@ -270,14 +301,16 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     """Return the values of a body; its keys are views of `data`, which the caller wipes.
 
     Raises:
-        NotDecodableError: it breaks K-5 to K-8.
+        NotDecodableError: it breaks K-5 to K-12.
     """
     cursor = Cursor(data)
     name = cursor.text("the node name")
     created_ns = _u64(cursor, "the time of init")
     anchor_key = cursor.view(KEY_BYTES, "the anchor key")
     volume_id = NO_VOLUME if version == 1 else cursor.take(ID_BYTES, "the volume id")
-    outside, each_commit = _decode_outside(cursor) if version > 1 else ("", False)
+    outside, each_commit = _decode_outside(cursor) if version >= 2 else ("", False)
+    identity = _decode_identity(cursor) if version >= 3 else None
+    log_place, log_window_days = _decode_log(cursor) if version >= 3 else ("", 0)
     databases = [_decode_database(cursor, version) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
     cursor.end()
     _require_rising([database.name for database in databases], "names of databases")
@@ -285,7 +318,9 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     ids += [store.store_id for database in databases for store in database.stores]
     if len(set(ids)) != len(ids):
         raise NotDecodableError("an id appears twice")
-    return Body(name, created_ns, anchor_key, volume_id, databases, outside, each_commit)
+    return Body(
+        name, created_ns, anchor_key, volume_id, databases, identity, outside, each_commit, log_place, log_window_days
+    )
 
 
 def _decode_outside(cursor: Cursor) -> tuple[str, bool]:
@@ -293,6 +328,17 @@ def _decode_outside(cursor: Cursor) -> tuple[str, bool]:
     if each_commit > 1:
         raise NotDecodableError(f"the mark {each_commit} of each commit")
     return place, bool(each_commit)
+
+
+def _decode_identity(cursor: Cursor) -> IdentityRow:
+    return IdentityRow(cursor.view(KEY_BYTES, "the signing seed"), cursor.view(KEY_BYTES, "the snapshot secret"))
+
+
+def _decode_log(cursor: Cursor) -> tuple[str, int]:
+    place, window_days = cursor.text("the log place"), int(cursor.unpack(_U32, "the log window")[0])
+    if bool(place) != bool(window_days):
+        raise NotDecodableError(f"a log of {window_days} days in the place {place!r}")
+    return place, window_days
 
 
 def _decode_database(cursor: Cursor, version: int) -> DatabaseRow:

@@ -1,4 +1,4 @@
-"""What a node's keystore file holds: its databases, their data keys and stores, and the anchor key.
+"""What a node's keystore file holds: its databases, their data keys and stores, and the node's own keys.
 
 All values are frozen: an operation returns a new `Keystore`, so that a change that could not be made durable leaves the
 former one as it was. Versions share their `SecretKey` objects; `Keystore.wipe` of the last one wipes them all, because
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from keystore.crypto.secret import SecretKey
+from keystore.crypto.signing import SigningKey
 from keystore.errors import DatabaseShreddedError, InputError, NameTakenError, NameUnknownError
 from keystore.format.keyfile import ID_BYTES, DestroyedKey, ShredRecord, StoreRecord
 from keystore.format.names import name_problem
@@ -28,6 +29,7 @@ __all__ = [
     "DatabaseKeys",
     "DestroyedKey",
     "Keystore",
+    "LogSetting",
     "OutsideSetting",
     "ShredRecord",
     "StoreRecord",
@@ -176,25 +178,40 @@ class OutsideSetting:
 
 
 @dataclass(frozen=True)
+class LogSetting:
+    """Where the segments of a node's point-in-time log go, and for how many days a restore may reach back."""
+
+    place: str
+    window_days: int
+
+
+@dataclass(frozen=True)
 class Keystore:
     """The contents of a keystore file, in memory.
 
     Attributes:
+        signing: signs the node's snapshots and log.
+        snapshot_secret: the keys of the maps of its snapshots are derived from it; so it opens the map of a former
+            snapshot without a KMS, and no data.
         volume_id: id of the volume key that the node's stores lie under; None where it has no volume layer.
     """
 
     node_name: str
     created_ns: int
     anchor_key: SecretKey
+    signing: SigningKey
+    snapshot_secret: SecretKey
     databases: Mapping[str, Database] = field(default_factory=lambda: MappingProxyType({}))
     volume_id: bytes | None = None
     outside_anchor: OutsideSetting | None = None
+    log: LogSetting | None = None
 
     @classmethod
     def generate(cls, node_name: str, now_ns: int, volume_id: bytes | None = None) -> "Keystore":
         """Make the keystore of a new node: no databases yet."""
         require_name(node_name, "node")
-        return cls(node_name, now_ns, SecretKey.generate(), volume_id=volume_id)
+        own = SecretKey.generate(), SigningKey.generate(), SecretKey.generate()
+        return cls(node_name, now_ns, *own, volume_id=volume_id)
 
     def database(self, name: str) -> Database:
         """Return a database.
@@ -220,9 +237,15 @@ class Keystore:
         """Return the keystore with this outside anchor, or with none."""
         return replace(self, outside_anchor=setting)
 
+    def with_log(self, setting: LogSetting | None) -> "Keystore":
+        """Return the keystore with this point-in-time log, or with none."""
+        return replace(self, log=setting)
+
     def wipe(self) -> None:
         """Wipe every key."""
         self.anchor_key.wipe()
+        self.signing.wipe()
+        self.snapshot_secret.wipe()
         for database in self.databases.values():
             for data_key in database.data_keys:
                 data_key.key.wipe()

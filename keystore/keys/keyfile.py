@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from keystore.crypto.secret import SecretKey
+from keystore.crypto.signing import SigningKey
 from keystore.crypto.wrap import OVERHEAD_BYTES, WrapDamagedError, unwrap, wrap
 from keystore.errors import KeyFileDamagedError, KeyFileError, KeyFileMissingError, KeyFileWriteError, WrongKeyError
 from keystore.format.cursor import NotDecodableError
@@ -24,6 +25,7 @@ from keystore.format.keyfile import (
     DatabaseRow,
     DataKeyRow,
     Head,
+    IdentityRow,
     KeyFileParts,
     decode_body,
     encode_body,
@@ -33,7 +35,7 @@ from keystore.format.keyfile import (
 )
 from keystore.format.volume import NO_VOLUME
 from keystore.keys.files import Files, publish, write_beside
-from keystore.keys.hierarchy import Database, DataKey, Keystore, OutsideSetting
+from keystore.keys.hierarchy import Database, DataKey, Keystore, LogSetting, OutsideSetting
 from keystore.keys.master import MasterKey, SecretWrapper, open_master
 
 _PURPOSE = "keystore file 1"
@@ -113,7 +115,7 @@ def open_body(parts: KeyFileParts, master_key: SecretKey, path: Path) -> Keystor
 
 
 def seal(keystore: Keystore, master: MasterKey, file_generation: int, now_ns: int) -> bytes:
-    """Return a whole keystore file (K-1 to K-8)."""
+    """Return a whole keystore file (K-1 to K-7)."""
     head = Head(file_generation, master.node_id, master.generation, now_ns, master.commitment, master.wrapped)
     body = encode_body(_to_body(keystore))
     try:
@@ -178,24 +180,40 @@ def _to_body(keystore: Keystore) -> Body:
         )
         for database in keystore.databases.values()
     ]
-    outside = keystore.outside_anchor
+    outside, log = keystore.outside_anchor, keystore.log
     return Body(
         keystore.node_name,
         keystore.created_ns,
         keystore.anchor_key.view(),
         keystore.volume_id or NO_VOLUME,
         databases,
+        IdentityRow(keystore.signing.seed.view(), keystore.snapshot_secret.view()),
         outside.place if outside else "",
         outside.each_commit if outside else False,
+        log.place if log else "",
+        log.window_days if log else 0,
     )
 
 
 def _from_body(body: Body) -> Keystore:
+    """Return the contents; a body of a version without an identity is given one, durable with the next writing."""
+    identity = body.identity
+    signing = SigningKey(SecretKey(identity.signing_seed)) if identity else SigningKey.generate()
+    snapshot_secret = SecretKey(identity.snapshot_secret) if identity else SecretKey.generate()
     databases = {row.name: _from_row(row) for row in body.databases}
     volume_id = None if body.volume_id == NO_VOLUME else body.volume_id
     outside = OutsideSetting(body.outside_anchor, body.outside_each_commit) if body.outside_anchor else None
-    anchor_key = SecretKey(body.anchor_key)
-    return Keystore(body.node_name, body.created_ns, anchor_key, MappingProxyType(databases), volume_id, outside)
+    return Keystore(
+        body.node_name,
+        body.created_ns,
+        SecretKey(body.anchor_key),
+        signing,
+        snapshot_secret,
+        MappingProxyType(databases),
+        volume_id,
+        outside,
+        LogSetting(body.log_place, body.log_window_days) if body.log_place else None,
+    )
 
 
 def _from_row(row: DatabaseRow) -> Database:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from keystore.errors import KeyFileStaleError, NodeClosedError, NodeIOError
+from keystore.format.keyfile import VERSION
 from keystore.keys import keyfile
 from keystore.keys.files import Files, publish, temporary_path
 from keystore.keys.hierarchy import Keystore
@@ -32,6 +33,7 @@ from keystore.keys.keyfile import KeyFile
 from keystore.keys.master import MasterKey
 from keystore.keys.volume import VolumeKey
 from keystore.node.anchors import Anchors
+from keystore.snapshots.source import NodeKeys
 
 
 class Custody:
@@ -55,6 +57,7 @@ class Custody:
     ) -> None:
         self._files, self._path, self._now_ns = files, path, now_ns
         self._generation, self._fingerprint = loaded.head.file_generation, loaded.fingerprint
+        self._version = loaded.parts.version
         self.unsure, self._closed = False, False
         self.anchors, self.master, self.keystore, self.volume = anchors, master, keystore, volume
         self._lock, self._changing_master = threading.RLock(), threading.RLock()
@@ -118,6 +121,20 @@ class Custody:
             finally:
                 (former if self.master is new else new).wipe()
 
+    def make_identity_durable(self) -> None:
+        """Write the keystore file anew where it is of a version without signing seed and snapshot secret (K-11).
+
+        To be called before anything leaves the node that was made with them; errors as `change`.
+        """
+        with self.held():
+            if self._version != VERSION:
+                self._replace(self.keystore, self.master)
+
+    def node_keys(self) -> NodeKeys:
+        """Return what a snapshot needs; to be used inside `held`."""
+        keystore = self.keystore
+        return NodeKeys(self.master, keystore.databases, keystore.signing, keystore.snapshot_secret, self.volume)
+
     def state_outside(self) -> None:
         """Tell the outside anchor, where there is one, which keystore file is in force.
 
@@ -170,6 +187,7 @@ class Custody:
         keyfile.prepare(self._files, self._path, data)
         self._put_in_force(keyfile.fingerprint(data))
         self._generation += 1
+        self._version = VERSION
         self.keystore, self.master = keystore, master
         self.unsure = False
         self.state_outside()

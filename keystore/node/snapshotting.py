@@ -94,8 +94,10 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
     @contextmanager
     def held() -> Iterator[NodeKeys]:
         with node.held() as custody:
-            yield NodeKeys(custody.master, custody.keystore.databases, custody.volume)
+            yield custody.node_keys()
 
+    with node.held() as custody:
+        custody.make_identity_durable()
     require_descriptors(sum(len(database.stores) for database in node.databases.values()), f"a snapshot of {node.name}")
     return create_snapshot(target, NodeSource(node.name, held, pin), progress)
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from keystore.crypto.secret import SecretKey
+from keystore.crypto.signing import SigningKey
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.keys.master import MasterKey
 from keystore.keys.volume import VolumeKey
@@ -14,10 +16,12 @@ PinStore = Callable[[Database, StoreRecord], AbstractContextManager[Pin]]
 
 @dataclass(frozen=True)
 class NodeKeys:
-    """The master key, the databases by name, and the volume key, of one moment; every key stays its owner's to wipe."""
+    """The keys of a node at one moment, and its databases by name; every key stays its owner's to wipe."""
 
     master: MasterKey
     databases: Mapping[str, Database]
+    signing: SigningKey
+    snapshot_secret: SecretKey
     volume: VolumeKey | None = None
 
 

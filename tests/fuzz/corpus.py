@@ -95,7 +95,10 @@ def _keyfile_body() -> bytes:
     rows = [keyfile.DataKeyRow(1, True, 5, 7, key), keyfile.DataKeyRow(2, False, 6, 8, key)]
     stores = [keyfile.StoreRecord(bytes([i]) * 16, f"2024/{i}.db", 4096, 9) for i in (1, 2)]
     databases = [keyfile.DatabaseRow(A, "orders", 4, rows, stores), keyfile.DatabaseRow(B, "users", 4, rows[1:], [])]
-    return bytes(keyfile.encode_body(keyfile.Body("node-1", 3, key, VOLUME.volume_id, databases)))
+    identity = keyfile.IdentityRow(key, key)
+    places = ("s3://anchors/node-1", True, "s3://log", 7)
+    body = keyfile.Body("node-1", 3, key, VOLUME.volume_id, databases, identity, *places)
+    return bytes(keyfile.encode_body(body))
 
 
 def _keyfile() -> bytes:

@@ -100,4 +100,6 @@ def test_wipe_leaves_no_key() -> None:
     keystore = Keystore.generate("n", 1).with_database(database)
     keystore.wipe()
     assert keystore.anchor_key.wiped
+    assert keystore.signing.wiped
+    assert keystore.snapshot_secret.wiped
     assert all(data_key.key.wiped for data_key in database.data_keys)

@@ -1,7 +1,7 @@
 """The keystore file: what goes in comes out, and every changed byte is a typed error."""
 
-import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keystore.crypto.secret import SecretKey
+from keystore.crypto.signing import SigningKey
 from keystore.errors import (
     KeyFileDamagedError,
     KeyFileError,
@@ -22,11 +23,20 @@ from keystore.format.keyfile import StoreRecord, decode_body, encode_body, split
 from keystore.keys import keyfile
 from keystore.keys.files import Files, publish, temporary_path
 from keystore.keys.fingerprint import key_name
-from keystore.keys.hierarchy import Database, DataKey, Keystore, generate_database, generate_id
+from keystore.keys.hierarchy import (
+    Database,
+    DataKey,
+    Keystore,
+    LogSetting,
+    OutsideSetting,
+    generate_database,
+    generate_id,
+)
 from keystore.keys.master import MasterKey, generate_master
 from keystore.kms.connect import connect
 from keystore.kms.local import create_key_file
 from keystore.kms.protocol import Kms
+from tests.keys.former_versions import VERSION_1, VERSION_2
 
 NODE_ID = b"n" * 16
 NOW_NS = 1_700_000_000_000_000_000
@@ -72,7 +82,8 @@ def test_file_shows_no_key_and_no_name(master: MasterKey) -> None:
     keystore = example()
     data = keyfile.seal(keystore, master, 1, NOW_NS)
     database = keystore.database("payments")
-    secrets = [bytes(keystore.anchor_key.view()), bytes(master.key.view())]
+    own = keystore.anchor_key, keystore.signing.seed, keystore.snapshot_secret, master.key
+    secrets = [bytes(key.view()) for key in own]
     secrets += [bytes(data_key.key.view()) for data_key in database.data_keys]
     for hidden in (*secrets, b"payments", b"ledger", b"node-1"):
         assert hidden not in data
@@ -190,9 +201,10 @@ names = st.text(st.characters(categories=["L", "N", "P"], exclude_characters="/.
 
 @st.composite
 def keystores(draw: st.DrawFn) -> Keystore:
+    key = st.binary(min_size=32, max_size=32).map(SecretKey)
     keystore = Keystore(
-        draw(names), draw(st.integers(0, 2**64 - 1)), SecretKey(draw(st.binary(min_size=32, max_size=32)))
-    )
+        draw(names), draw(st.integers(0, 2**64 - 1)), draw(key), draw(key.map(SigningKey)), draw(key)
+    ).with_log(draw(st.none() | st.builds(LogSetting, names, st.integers(1, 2**32 - 1))))
     for name in draw(st.lists(names, unique=True, max_size=4)):
         generations = sorted(draw(st.sets(st.integers(1, 2**32 - 1), min_size=1, max_size=4)))
         data_keys = tuple(
@@ -239,7 +251,7 @@ def test_head_begins_as_the_format_says(master: MasterKey) -> None:
     """K-1, with the offsets written out."""
     data = small(master)
     assert data[:8] == b"CMKKEYFL"
-    assert data[8:12] == b"\x02\0\x01\0"
+    assert data[8:12] == b"\x03\0\x01\0"
     head_bytes, body_bytes = (int.from_bytes(data[at : at + 4], "little") for at in (12, 16))
     assert head_bytes + body_bytes + 32 == len(data)
     assert int.from_bytes(data[20:28], "little") == 1
@@ -251,21 +263,10 @@ def test_head_begins_as_the_format_says(master: MasterKey) -> None:
     assert data[-32:] == hashlib.sha256(data[:-32]).digest()
 
 
-VERSION_1 = """
-Q01LS0VZRkwBAAEAkQAAAC4BAAAHAAAAAAAAAG5ubm5ubm5ubm5ubm5ubm4DAAAAyAAAAAAAAABjY2NjY2NjY2NjY2NjY2Nj
-BQAAAGxvY2FsDAAAAGxvY2FsOi8vL2NtawAAAAAoAAAAd3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3
-dxgJQeaApdkz8Yh2s2R70zump36DhA5ZZBRKHgzp3QoXL1deVjdBy7u+85UfIlP5u87ZcZME21psgIMgIy3op0QoCrhI4olG
-CK5jVyN+MwplDqePtjNqmHWc4tpTOOrM9/iVaoxE2n2BqZqJHYkt24flTjDsTA3X//VGuLWL6gDEoQeN/iv064xoXiJBgi+v
-SGeRgdg5am9kcypVw/sxuM/TP7qkBMAs6KOQDjDZc5uYoT/pVkFrJy4QTL01QDT89JkBO/mME4ksjuItwQwjlUU0BgEbr4i1
-T6baX0mEqHzrsFopNoT+Qb7ss+rYkfRAPXH7uYsn/YmBpHNOS3jlzsqZerf/SE99wclNnfixnPnKaS6/8BhCpsTYGXrwyADA
-CokwDRtCcZL4H23BqFlvJDxN4eDZid786VZ0ppgcmfIY2eJJbrM5v8qh5QEAOdI=
-"""
-
-
 def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
     """K-8: written by the program before there were counts of seals and destroyed keys."""
     path = tmp_path / "keystore"
-    path.write_bytes(base64.b64decode(VERSION_1))
+    path.write_bytes(VERSION_1)
     parts = keyfile.load(Files(), path).parts
     assert parts.version == 1
     keystore = keyfile.open_body(parts, SecretKey(b"\x11" * 32), path)
@@ -278,12 +279,51 @@ def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
     assert list(database.stores) == ["ledger"]
 
 
-def test_version_1_and_2_are_not_taken_for_each_other(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+def test_a_file_of_version_2_is_read(tmp_path: Path) -> None:
+    """K-11: written by the program before nodes signed their snapshots."""
+    path = tmp_path / "keystore"
+    path.write_bytes(VERSION_2)
+    parts = keyfile.load(Files(), path).parts
+    assert parts.version == 2
+    keystore = keyfile.open_body(parts, SecretKey(b"\x11" * 32), path)
+    assert (keystore.volume_id, keystore.outside_anchor) == (b"v" * 16, OutsideSetting("/outside", each_commit=True))
+    database = keystore.database("payments")
+    assert [key.seals for key in database.data_keys] == [7, 8]
+    assert [key.name for key in database.destroyed] == [b"deadbeef"]
+    assert list(database.stores) == ["ledger"]
+    assert keystore.log is None
+
+
+@pytest.mark.parametrize("data", [VERSION_1, VERSION_2], ids=["version 1", "version 2"])
+def test_a_file_without_an_identity_is_given_one_of_its_own(tmp_path: Path, master: MasterKey, data: bytes) -> None:
+    """K-11, K-13: two openings share nothing until the file was written again."""
+    path = tmp_path / "keystore"
+    path.write_bytes(data)
+    parts = keyfile.load(Files(), path).parts
+    one, two = (keyfile.open_body(parts, SecretKey(b"\x11" * 32), path) for _ in range(2))
+    assert one.signing != two.signing
+    assert one.snapshot_secret != two.snapshot_secret
+    write(path, keyfile.seal(one, master, 8, NOW_NS))
+    parts = keyfile.load(Files(), path).parts
+    assert parts.version == 3
+    again = keyfile.open_body(parts, master.key, path)
+    assert (again.signing, again.snapshot_secret) == (one.signing, one.snapshot_secret)
+
+
+@pytest.mark.parametrize(("place", "days"), [("", 1), ("/log", 0)])
+def test_a_log_without_a_place_or_a_window_is_refused(place: str, days: int) -> None:
+    """K-12"""
+    body = encode_body(replace(keyfile._to_body(example()), log_place=place, log_window_days=days))
+    with pytest.raises(NotDecodableError, match="a log of"):
+        decode_body(body)
+
+
+def test_version_1_and_3_are_not_taken_for_each_other(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
     """The version stands in the head, and the head is associated data of the body."""
-    old = base64.b64decode(VERSION_1)
+    old = VERSION_1
     new = keyfile.seal(example(), master, 1, NOW_NS)
     path = tmp_path / "keystore"
-    path.write_bytes(resum(old[:8] + b"\x02\x00" + old[10:-32]))
+    path.write_bytes(resum(old[:8] + b"\x03\x00" + old[10:-32]))
     with pytest.raises(KeyFileDamagedError, match="does not open"):
         keyfile.open_body(keyfile.load(Files(), path).parts, SecretKey(b"\x11" * 32), path)
     path.write_bytes(resum(new[:8] + b"\x01\x00" + new[10:-32]))

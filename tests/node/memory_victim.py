@@ -10,7 +10,7 @@ from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
 from keystore.snapshots.target import LocalTarget
 
-TOLD = ("former master", "master", "anchor", "data 1", "data 2", "volume", "page", "metadata")
+TOLD = ("former master", "master", "anchor", "signing", "snapshots", "data 1", "data 2", "volume", "page", "metadata")
 
 
 def tell(key: SecretKey) -> None:
@@ -34,8 +34,9 @@ def main(directory: str, target: str) -> None:
                 session = store._state.sessions.current
                 assert session is not None
                 first, second = (data_key.key for data_key in database.data_keys)
-                keys = (custody.master.key, custody.keystore.anchor_key, first, second, custody.volume.key)
-                for key in (*keys, session.page_key, session.metadata_key):
+                keystore = custody.keystore
+                own = (custody.master.key, keystore.anchor_key, keystore.signing.seed, keystore.snapshot_secret)
+                for key in (*own, first, second, custody.volume.key, session.page_key, session.metadata_key):
                     tell(key)
             os.write(1, made.snapshot_id)
             sys.stdin.buffer.read(1)

@@ -102,7 +102,7 @@ def open_and_close(
     return while_open, after
 
 
-HELD = {"master", "anchor", "data 1", "data 2", "volume", "page", "metadata"}
+HELD = {"master", "anchor", "signing", "snapshots", "data 1", "data 2", "volume", "page", "metadata"}
 """The keys that an open node needs. A former master key, a secret of the KMS and a snapshot key are gone by then."""
 
 

@@ -45,7 +45,7 @@ def test_a_data_key_made_before_the_pin_goes_along(
     @contextmanager
     def held() -> Iterator[NodeKeys]:
         with node.held() as custody:
-            yield NodeKeys(custody.master, custody.keystore.databases)
+            yield custody.node_keys()
 
     @contextmanager
     def pin(database: Database, record: StoreRecord) -> Iterator[Pin]:

@@ -1,0 +1,30 @@
+"""Keystore files of former versions, as the programs of their day wrote them; the master key is 32 bytes 0x11."""
+
+import base64
+
+VERSION_1 = base64.b64decode(
+    """
+Q01LS0VZRkwBAAEAkQAAAC4BAAAHAAAAAAAAAG5ubm5ubm5ubm5ubm5ubm4DAAAAyAAAAAAAAABjY2NjY2NjY2NjY2NjY2Nj
+BQAAAGxvY2FsDAAAAGxvY2FsOi8vL2NtawAAAAAoAAAAd3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3
+dxgJQeaApdkz8Yh2s2R70zump36DhA5ZZBRKHgzp3QoXL1deVjdBy7u+85UfIlP5u87ZcZME21psgIMgIy3op0QoCrhI4olG
+CK5jVyN+MwplDqePtjNqmHWc4tpTOOrM9/iVaoxE2n2BqZqJHYkt24flTjDsTA3X//VGuLWL6gDEoQeN/iv064xoXiJBgi+v
+SGeRgdg5am9kcypVw/sxuM/TP7qkBMAs6KOQDjDZc5uYoT/pVkFrJy4QTL01QDT89JkBO/mME4ksjuItwQwjlUU0BgEbr4i1
+T6baX0mEqHzrsFopNoT+Qb7ss+rYkfRAPXH7uYsn/YmBpHNOS3jlzsqZerf/SE99wclNnfixnPnKaS6/8BhCpsTYGXrwyADA
+CokwDRtCcZL4H23BqFlvJDxN4eDZid786VZ0ppgcmfIY2eJJbrM5v8qh5QEAOdI=
+"""
+)
+"""Written before there were counts of seals and destroyed keys (K-8)."""
+
+VERSION_2 = base64.b64decode(
+    """
+Q01LS0VZRkwCAAEAkQAAAHwBAAAHAAAAAAAAAG5ubm5ubm5ubm5ubm5ubm4DAAAAyAAAAAAAAABjY2NjY2NjY2NjY2NjY2Nj
+BQAAAGxvY2FsDAAAAGxvY2FsOi8vL2NtawAAAAAoAAAAd3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3
+dxHLGcZ/Gzd8zXPLu23By+u/ZLb25eobJF6ah2mJPY+DwbaXtKYQWlRdIRcxAIibyvSmzB2GERexEVIn76vdAPVamrcrx1sY
+kpDvpwI83ZfXaM4U41jxu5w/k6FTpBxAYFMPMWEO8C9Xpa3KKWeFJEiwzLxdXZcpwV9oezE7l0TxjiCXym54Gt592xGQVYBg
+YrtLHlotoUmL7Zqy0hUTi/hq1q5i1kpEtt2uZv+6ae9kPcA0VND4rl2DIM0H18NEZ3b7HhZRgQw30btocKxaQeAZJihCgv3a
+VZCtIvqD5dUbxDOB8Nqr6q5dz524dpv4TanISuY1vCOBZ4sxfRw1VzO48TqvKqyRvoDcBbkCAggIEixtZXz7Xw/P8oGAOewG
+APjbqWGDheFTnr5PjYNx021Yf/mVnP2EIkXJbB099qTM6nvgzOaa5Pa92OM+XMHb4lDmF1vcYEmBvX89dRU2I0kozoRq3sMY
+34FnaE9E7iuh1/rvSl+alY6QH4ODrNB4Tlb4GPqAqVWFMHgCPOUYSqMpSf1N2lsYtvt4w+8=
+"""
+)
+"""Written before nodes signed their snapshots (K-11); node id 16 times `n`, anchor key 32 bytes 0x22."""

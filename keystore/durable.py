@@ -1,7 +1,11 @@
 """Makes names durable: what was made, renamed or removed in a directory is so for good once the directory is synced."""
 
+import ctypes
 import os
 from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 
 
 def sync_directory(path: Path) -> None:
@@ -11,3 +15,11 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def rename_once(old: Path, new: Path) -> None:
+    """Rename a file, at once, where nothing has the new name (`renameat2`); errors come out as `OSError`."""
+    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    if renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(new))

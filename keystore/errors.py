@@ -27,6 +27,10 @@ No message carries key material or plaintext.
           OutsideAnchorConflictError
       SnapshotError
         SnapshotMissingError, SnapshotDamagedError
+      PlaceError                    a place of objects, or an object in it, cannot be read or written
+        PlaceUnreachableError       no answer, or one about the way there: a second try can help
+        PlaceMissingError           there is no such directory or bucket
+        ObjectMissingError, ObjectExistsError, ObjectDamagedError
 """
 
 from os import PathLike
@@ -313,3 +317,30 @@ class SnapshotMissingError(SnapshotError):
 
 class SnapshotDamagedError(SnapshotError):
     """A manifest or pack is not what was written; the target of the restore is untouched."""
+
+
+class PlaceError(KeystoreError):
+    """A place of objects, or an object in it, cannot be read or written. No object that was there is changed."""
+
+
+class PlaceUnreachableError(PlaceError):
+    """No answer from the place, or an answer about the way there: refused, timed out, cut, 5xx, throttled.
+
+    What was being written may be there, whole, or not; a second try can help.
+    """
+
+
+class PlaceMissingError(PlaceError):
+    """There is no such directory or bucket."""
+
+
+class ObjectMissingError(PlaceError):
+    """The place has no object of that name."""
+
+
+class ObjectExistsError(PlaceError):
+    """The place has another object of that name, which is unchanged."""
+
+
+class ObjectDamagedError(PlaceError):
+    """An object is shorter or longer than what was written can be."""

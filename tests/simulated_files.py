@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from keystore.keys.files import Files
+from keystore.keys.files import Entry, Files
 
 SECTOR_BYTES: Final = 512
 DIRECTORY: Final = 0
@@ -143,6 +143,7 @@ class SimulatedFiles(Files):
         self.cut_at: int | None = None
         self._next = max(self.disk.contents, default=DIRECTORY)
         self._open: dict[int, int] = {}
+        self._locks: dict[int, int] = {}
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         return self.disk.contents[self._number(path)].now()[: bytes_max + 1]
@@ -158,6 +159,21 @@ class SimulatedFiles(Files):
 
     def open(self, path: Path) -> int:
         return self._descriptor(self._number(path))
+
+    def open_to_read(self, path: Path) -> tuple[int, int]:
+        if self._number(path) == DIRECTORY:
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        fd = self.open(path)
+        return fd, len(self.disk.contents[self._open[fd]].now())
+
+    def read_into(self, fd: int, offset: int, buffer: memoryview) -> int:
+        found = self.disk.contents[self._open[fd]].now()[offset : offset + len(buffer)]
+        buffer[: len(found)] = found
+        return len(found)
+
+    def lock(self, fd: int) -> bool:
+        number = self._open[fd]
+        return number in self.disk.names().values() and self._locks.setdefault(number, fd) == fd
 
     def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         self._step()
@@ -175,11 +191,28 @@ class SimulatedFiles(Files):
         self._put(number, Content(self.disk.contents[number].now()))
 
     def close(self, fd: int) -> None:
+        if self._locks.get(self._open[fd]) == fd:
+            del self._locks[self._open[fd]]
         del self._open[fd]
 
     def rename(self, old: Path, new: Path) -> None:
         self._step()
         self._rename({old: None, new: self._number(old)})
+
+    def name_once(self, old: Path, new: Path) -> None:
+        if new in self.disk.names():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+        self._step()
+        self._rename({new: self._number(old)})
+
+    def entries(self, path: Path) -> list[Entry]:
+        names = self.disk.names()
+        if names.get(path) != DIRECTORY:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        here = [(name.name, number) for name, number in names.items() if name.parent == path]
+        return [
+            Entry(name, None if number == DIRECTORY else len(self.disk.contents[number].now())) for name, number in here
+        ]
 
     def remove(self, path: Path) -> None:
         if path in self.disk.names():

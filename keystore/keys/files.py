@@ -1,14 +1,24 @@
-"""The file operations on which durability rests outside page stores: keystore file, anchors, snapshots.
+"""The file operations on which durability rests outside page stores: keystore file, anchors, objects of a directory.
 
 One class, so that tests can put a crash at every one of them. Errors come out as `OSError`.
 """
 
 import errno
+import fcntl
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from keystore import durable
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in a directory. `byte_length` is None for a directory."""
+
+    name: str
+    byte_length: int | None
 
 
 class Files:
@@ -34,6 +44,34 @@ class Files:
         """Return a descriptor of an existing file, for reading and writing."""
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
+    def open_to_read(self, path: Path) -> tuple[int, int]:
+        """Return a descriptor of a regular file, for reading only, and its length in bytes."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return fd, status.st_size
+
+    def read_into(self, fd: int, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset` on; return how many bytes there were, fewer only at the end of the file."""
+        done = 0
+        while done < len(buffer) and (count := os.preadv(fd, [buffer[done:]], offset + done)):
+            done += count
+        return done
+
+    def lock(self, fd: int) -> bool:
+        """Take the lock of a file, which ends with its descriptor or its process.
+
+        Returns:
+            False where another has it, or where the file was removed meanwhile.
+        """
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return os.fstat(fd).st_nlink > 0
+
     def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data`; not durable before `sync`."""
         done = 0
@@ -54,9 +92,37 @@ class Files:
         """Put `old` in the place of `new`, at once; durable after `sync_directory`."""
         old.replace(new)
 
+    def name_once(self, old: Path, new: Path) -> None:
+        """Give the file `old` the name `new`, at once; durable after `sync_directory`. `old` may stay as a second name.
+
+        Raises:
+            FileExistsError: something has that name, and is unchanged.
+        """
+        try:
+            os.link(old, new, follow_symlinks=False)
+        except OSError as error:
+            # EPERM, by the manual, and what others say: a file system that knows no second name, as on a memory card.
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            durable.rename_once(old, new)
+
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there."""
         path.unlink(missing_ok=True)
+
+    def entries(self, path: Path) -> list[Entry]:
+        """Return the directories and regular files in a directory, in no order; symbolic links are neither."""
+        found = []
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    found.append(Entry(entry.name, None))
+                elif entry.is_file(follow_symlinks=False):
+                    try:
+                        found.append(Entry(entry.name, entry.stat(follow_symlinks=False).st_size))
+                    except FileNotFoundError:
+                        continue  # removed since
+        return found
 
     def make_directory(self, path: Path, *, exist_ok: bool = True) -> None:
         """Make a directory for its owner only, if it is not there; durable after its parent is synced.

@@ -12,7 +12,9 @@
       v. ENABLED  <-----------------> DISABLED ----------------+
          |          enable_version     ^                       v
          +--- schedule_destroy --------|-----------> DESTROY_SCHEDULED --- window ends ---> DESTROYED
-                                       +--- restore_version ---+
+         ^                             +--- restore_version ---+                               |
+         +--- refill_version(ENABLED) --- MISSING <--- refill_version(MISSING) ----------------+
+         +--- refill_version(ENABLED) ---------------------------------------------------------+
 
 Imported material comes and goes besides (a key is only as usable as all the versions up to its primary):
 
@@ -33,7 +35,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kms_emulator.model.errors import KeyStateError, VersionMissingError, VersionStateError
-from kms_emulator.model.keys import Key, KeyState, Role, Schedule, Version, VersionState
+from kms_emulator.model.keys import NO_MATERIAL, Key, KeyState, Role, Schedule, Version, VersionState
 
 _SWITCHABLE = (VersionState.ENABLED, VersionState.DISABLED)
 ROTATED = "rotated"
@@ -91,11 +93,18 @@ def set_schedule(key: Key, schedule: Schedule | None, now_ns: int) -> Key:
 
 
 def add_version(
-    key: Key, version_id: str, now_ns: int, *, primary: bool, attributes: Mapping[str, str] | None = None
+    key: Key,
+    version_id: str,
+    now_ns: int,
+    *,
+    primary: bool,
+    attributes: Mapping[str, str] | None = None,
+    state: VersionState = VersionState.ENABLED,
+    expires_ns: int | None = None,
 ) -> Key:
-    """Append an enabled version; the caller stores its material with it."""
+    """Append a version, whose material the caller stores with it; one that is missing has none."""
     number = len(key.versions) + 1
-    version = Version(number, version_id, now_ns, attributes=attributes or {})
+    version = Version(number, version_id, now_ns, state, expires_ns=expires_ns, attributes=attributes or {})
     return replace(
         _not_ending(key),
         versions=(*key.versions, version),
@@ -147,6 +156,14 @@ def restore_version(key: Key, number: int, now_ns: int) -> Key:
     if version.state is not VersionState.DESTROY_SCHEDULED:
         raise VersionStateError(key, version)
     return _with_version(key, replace(version, state=VersionState.DISABLED, destroy_at_ns=None), now_ns)
+
+
+def refill_version(key: Key, number: int, state: VersionState, attributes: Mapping[str, str], now_ns: int) -> Key:
+    """Let a version that is destroyed or missing be enabled, with material that the caller stores; or be missing."""
+    version = _version(key, number)
+    if version.state not in NO_MATERIAL:
+        raise VersionStateError(key, version)
+    return _with_version(key, replace(version, state=state, destroyed_ns=None, attributes=attributes), now_ns)
 
 
 def elapse(key: Key, now_ns: int) -> Key | None:

@@ -14,6 +14,7 @@ from kms_emulator.model import blocks, envelope, keypairs, paddings, signatures
 from kms_emulator.model.errors import BlockError, CiphertextError, MaterialError, PeerKeyError, SignatureError
 from kms_emulator.model.keys import KeyKind
 from kms_emulator.model.paddings import RsaPadding as RsaPadding
+from kms_emulator.model.unwrapping import Wrapping, unwrap
 
 SYMMETRIC_BYTES: Mapping[KeyKind, int] = {
     KeyKind.AES_128: 16,
@@ -157,6 +158,10 @@ class Material:
     def rsa_decrypt(self, ciphertext: bytes, pad: RsaPadding) -> bytes:
         """Decrypt with the private half; see `paddings`."""
         return paddings.decrypt(self._rsa, ciphertext, pad)
+
+    def unwrap(self, wrapping: Wrapping, wrapped: bytes) -> bytes:
+        """Return material that was wrapped under the public half; see `unwrapping`."""
+        return unwrap(self._rsa, wrapping, wrapped)
 
     def sign(self, scheme: signatures.Scheme, message: bytes, form: signatures.MessageForm) -> bytes:
         """Sign; see `signatures`."""

@@ -181,12 +181,15 @@ class Registry:
         *,
         primary: bool = True,
         attributes: Mapping[str, str] | None = None,
+        expires_ns: int | None = None,
     ) -> Key:
         """Append a version with `material` and store it; replicas of a primary get it too."""
         if material.kind is not key.kind:
             raise ValueError(f"a key of kind {key.kind.value} cannot hold {material.kind.value} material")
         version_id = self._entropy(16).hex()
-        changed = lifecycle.add_version(key, version_id, now_ns, primary=primary, attributes=attributes)
+        changed = lifecycle.add_version(
+            key, version_id, now_ns, primary=primary, attributes=attributes, expires_ns=expires_ns
+        )
         return self.put(changed, {len(changed.versions): material})
 
     def put(self, key: Key, new: Mapping[int, Material] | None = None) -> Key:

@@ -4,7 +4,7 @@ from keystore_api.google_iam.v1 import iam_pb2
 from keystore_api.google_kms.v1 import service_pb2 as pb
 
 from kms_emulator.wire.call import Adapter, Operation
-from kms_emulator.wire.gcp import asymmetric, crypto, iam, keys, mac, names, raw, roles, versions
+from kms_emulator.wire.gcp import asymmetric, crypto, iam, import_jobs, imports, keys, mac, names, raw, roles, versions
 from kms_emulator.wire.gcp.authenticate import authenticate
 from kms_emulator.wire.gcp.authorize import permitted
 from kms_emulator.wire.gcp.errors import translate
@@ -19,15 +19,21 @@ GCP = Adapter(
         "ListCryptoKeyVersions": permitted(
             "cloudkms.cryptoKeyVersions.list", pb.ListCryptoKeyVersionsRequest, versions.list_versions
         ),
+        "ListImportJobs": permitted("cloudkms.importJobs.list", pb.ListImportJobsRequest, import_jobs.list_import_jobs),
         "GetKeyRing": permitted("cloudkms.keyRings.get", pb.GetKeyRingRequest, keys.get_key_ring),
         "GetCryptoKey": permitted("cloudkms.cryptoKeys.get", pb.GetCryptoKeyRequest, keys.get_crypto_key),
         "GetCryptoKeyVersion": permitted(
             "cloudkms.cryptoKeyVersions.get", pb.GetCryptoKeyVersionRequest, versions.get_version
         ),
+        "GetImportJob": permitted("cloudkms.importJobs.get", pb.GetImportJobRequest, import_jobs.get_import_job),
         "CreateKeyRing": permitted("cloudkms.keyRings.create", pb.CreateKeyRingRequest, keys.create_key_ring),
         "CreateCryptoKey": permitted("cloudkms.cryptoKeys.create", pb.CreateCryptoKeyRequest, keys.create_crypto_key),
         "CreateCryptoKeyVersion": permitted(
             "cloudkms.cryptoKeyVersions.create", pb.CreateCryptoKeyVersionRequest, versions.create_version
+        ),
+        "ImportCryptoKeyVersion": Operation(pb.ImportCryptoKeyVersionRequest, imports.import_version),
+        "CreateImportJob": permitted(
+            "cloudkms.importJobs.create", pb.CreateImportJobRequest, import_jobs.create_import_job
         ),
         "UpdateCryptoKey": permitted("cloudkms.cryptoKeys.update", pb.UpdateCryptoKeyRequest, keys.update_crypto_key),
         "UpdateCryptoKeyVersion": permitted(

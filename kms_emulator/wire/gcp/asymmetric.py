@@ -37,7 +37,7 @@ def get_public_key(call: Call, request: pb.GetPublicKeyRequest) -> resources_pb2
         asked = name_of(Format.PublicKeyFormat, form)
         raise invalid(f"The public key format {asked} is not supported for the algorithm {name}.")
     if form == Format.PEM:
-        data = _pem(material.public_der())
+        data = pem(material.public_der())
         found.pem = data.decode()
         found.pem_crc32c.CopyFrom(checksum(data))
     else:
@@ -109,6 +109,7 @@ def digest_name(recipe: Recipe) -> str:
     return recipe.scheme.digest.name
 
 
-def _pem(der: bytes) -> bytes:
+def pem(der: bytes) -> bytes:
+    """Return a public key in PEM, in lines of 64 characters."""
     lines = textwrap.wrap(base64.b64encode(der).decode(), _PEM_COLUMNS)
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]).encode()

@@ -11,7 +11,13 @@ from kms_emulator.wire.gcp.errors import permission_denied
 from kms_emulator.wire.gcp.policies import permissions
 
 Request = TypeVar("Request", bound=Message)
-_PATTERNS = (names.KEY_PATTERN, names.VERSION_PATTERN, names.RING_PATTERN, names.LOCATION_PATTERN)
+_PATTERNS = (
+    names.KEY_PATTERN,
+    names.VERSION_PATTERN,
+    names.IMPORT_JOB_PATTERN,
+    names.RING_PATTERN,
+    names.LOCATION_PATTERN,
+)
 
 
 def permitted(

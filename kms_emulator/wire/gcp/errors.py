@@ -22,6 +22,7 @@ STATE_NAMES = {
     VersionState.DISABLED: "DISABLED",
     VersionState.DESTROY_SCHEDULED: "DESTROY_SCHEDULED",
     VersionState.DESTROYED: "DESTROYED",
+    VersionState.MISSING: "IMPORT_FAILED",
 }
 _DETAIL_TYPES = "type.googleapis.com/google.rpc."
 DOMAIN = "cloudkms.googleapis.com"

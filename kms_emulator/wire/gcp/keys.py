@@ -56,8 +56,8 @@ async def create_crypto_key(call: Call, request: pb.CreateCryptoKeyRequest) -> r
     ring = find_ring(call, request.parent)
     name = f"{ring.name}/cryptoKeys/{check_id(request.crypto_key_id)}"
     call.key = name
-    if request.crypto_key.import_only:
-        raise not_emulated("The import of key material")
+    if request.crypto_key.import_only and not request.skip_initial_version_creation:
+        raise invalid("A CryptoKey that is import_only must be created with skip_initial_version_creation.")
     settings = resources.complete(request.crypto_key)
     kind = resources.check_template(settings).kind
     schedule = resources.schedule_of(settings, call.now_ns)

@@ -1,6 +1,8 @@
-"""Finds the key ring, key or version that a name means."""
+"""Finds the key ring, key, version or import job that a name means."""
 
+from kms_emulator.model.errors import KeyMissingError
 from kms_emulator.model.keys import Folder, Key, Version
+from kms_emulator.model.registry import SERVICE_REALM
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.gcp import names
 from kms_emulator.wire.gcp.errors import invalid, not_found
@@ -37,6 +39,17 @@ def find_key(call: Call, name: str) -> Key:
     if not names.KEY_PATTERN.fullmatch(name):
         raise invalid(f"The key name '{name}' is invalid.")
     return call.registry.key(names.REALM, name)
+
+
+def find_import_job(call: Call, name: str) -> Key:
+    """Return the import job of that name."""
+    call.key = name
+    if not names.IMPORT_JOB_PATTERN.fullmatch(name):
+        raise invalid(f"The import job name '{name}' is invalid.")
+    try:
+        return call.registry.key(SERVICE_REALM, name)
+    except KeyMissingError:
+        raise not_found("ImportJob", name) from None
 
 
 def find_version(call: Call, name: str) -> tuple[Key, Version]:

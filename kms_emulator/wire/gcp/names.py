@@ -11,6 +11,7 @@ LOCATION_PATTERN = re.compile(f"projects/{_PROJECT}/locations/[a-z0-9-]{{1,63}}"
 RING_PATTERN = re.compile(f"{LOCATION_PATTERN.pattern}/keyRings/{_ID}")
 KEY_PATTERN = re.compile(f"{RING_PATTERN.pattern}/cryptoKeys/{_ID}")
 VERSION_PATTERN = re.compile(f"(?P<key>{KEY_PATTERN.pattern})/cryptoKeyVersions/(?P<number>[1-9][0-9]{{0,8}})")
+IMPORT_JOB_PATTERN = re.compile(f"{RING_PATTERN.pattern}/importJobs/{_ID}")
 ID_PATTERN = re.compile(_ID)
 
 

@@ -1,4 +1,4 @@
-"""The policies of key rings and keys: kept, checked, and read for what a principal may do.
+"""The policies of key rings, keys and import jobs: kept, checked, and read for what a principal may do.
 
 What holds for a resource is what its own policy says and that of its key ring. A service account's roles in its project
 come on top: they hold for everything.
@@ -15,12 +15,13 @@ from kms_emulator.core import Core
 from kms_emulator.model import lifecycle
 from kms_emulator.model.errors import KeyMissingError
 from kms_emulator.model.keys import Folder, Key
+from kms_emulator.model.registry import SERVICE_REALM
 from kms_emulator.wire.gcp import names
 from kms_emulator.wire.gcp.errors import invalid, not_emulated
 from kms_emulator.wire.gcp.roles import ROLES, permissions_of
 
 POLICY = "iam-policy"
-"""The attribute of a key or key ring that holds its policy."""
+"""The attribute of a key, key ring or import job that holds its policy."""
 
 MEMBERS_MAX = 1500
 """LIMIT: members in all bindings of a policy (IAM quotas)."""
@@ -79,14 +80,18 @@ def permissions(core: Core, email: str, resource: str) -> frozenset[str]:
 
 
 def _holders(core: Core, resource: str) -> list[Resource]:
-    """Return the resources whose policies hold for a name: the key and the key ring in it, as far as they exist."""
+    """Return the resources whose policies hold for a name: what it names, and its key ring, as far as they exist."""
     found: list[Resource] = []
     ring_match = names.RING_PATTERN.match(resource)
     key_match = names.KEY_PATTERN.match(resource)
+    job_match = names.IMPORT_JOB_PATTERN.match(resource)
     ring = core.registry.folder(names.REALM, ring_match[0]) if ring_match else None
     if ring is not None:
         found.append(ring)
     if key_match:
         with contextlib.suppress(KeyMissingError):
             found.append(core.registry.key(names.REALM, key_match[0]))
+    if job_match:
+        with contextlib.suppress(KeyMissingError):
+            found.append(core.registry.key(SERVICE_REALM, job_match[0]))
     return found

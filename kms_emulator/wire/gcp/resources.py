@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 from keystore_api.google_kms.v1 import resources_pb2 as pb
 
-from kms_emulator.model.keys import Folder, Key, Schedule, Version, VersionState
+from kms_emulator.model.keys import NO_MATERIAL, Folder, Key, Schedule, Version, VersionState
 from kms_emulator.wire.gcp.algorithms import PURPOSE_USAGES, Recipe, name_of, recipe_of
 from kms_emulator.wire.gcp.errors import invalid, not_emulated
 from kms_emulator.wire.gcp.names import version_name
@@ -23,12 +23,16 @@ SETTINGS = "settings"
 DESTROY_WINDOW_DEFAULT_NS = 30 * DAY_NS
 DESTROY_WINDOW_MIN_NS, DESTROY_WINDOW_MAX_NS = DAY_NS, 120 * DAY_NS
 ROTATION_PERIOD_MIN_NS, ROTATION_PERIOD_MAX_NS = DAY_NS, 876_000 * 3600 * SECOND_NS
+IMPORT_JOB, IMPORT_TIME, IMPORT_FAILURE = "import_job", "import_time_ns", "import_failure_reason"
+"""Attributes of a version that was imported: the job and the time of the latest import, and why that failed."""
+
 _LEVEL, _ALGORITHM = "protection_level", "algorithm"
 _STATES = {
     VersionState.ENABLED: pb.CryptoKeyVersion.ENABLED,
     VersionState.DISABLED: pb.CryptoKeyVersion.DISABLED,
     VersionState.DESTROY_SCHEDULED: pb.CryptoKeyVersion.DESTROY_SCHEDULED,
     VersionState.DESTROYED: pb.CryptoKeyVersion.DESTROYED,
+    VersionState.MISSING: pb.CryptoKeyVersion.IMPORT_FAILED,
 }
 
 
@@ -66,13 +70,26 @@ def crypto_key_version(key: Key, version: Version) -> pb.CryptoKeyVersion:
         protection_level=template.level,
         algorithm=template.algorithm,
         create_time=timestamp(version.created_ns),
-        generate_time=timestamp(version.created_ns),
     )
+    if IMPORT_JOB in version.attributes:
+        _add_import(found, version)
+    else:
+        found.generate_time.CopyFrom(timestamp(version.created_ns))
     if version.destroy_at_ns is not None:
         found.destroy_time.CopyFrom(timestamp(version.destroy_at_ns))
     if version.destroyed_ns is not None:
         found.destroy_event_time.CopyFrom(timestamp(version.destroyed_ns))
     return found
+
+
+def _add_import(found: pb.CryptoKeyVersion, version: Version) -> None:
+    """Say where an imported version is from."""
+    found.import_job = version.attributes[IMPORT_JOB]
+    if IMPORT_TIME in version.attributes:
+        found.import_time.CopyFrom(timestamp(int(version.attributes[IMPORT_TIME])))
+    if version.state is VersionState.MISSING:
+        found.import_failure_reason = version.attributes[IMPORT_FAILURE]
+    found.reimport_eligible = version.state in NO_MATERIAL
 
 
 def settings_of(key: Key) -> pb.CryptoKey:
@@ -129,6 +146,8 @@ def schedule_of(settings: pb.CryptoKey, now_ns: int) -> Schedule | None:
         return None
     if settings.purpose != Purpose.ENCRYPT_DECRYPT:
         raise invalid("Automatic rotation is for keys with purpose ENCRYPT_DECRYPT only.")
+    if settings.import_only:
+        raise invalid("Automatic rotation is not for keys that are import_only.")
     if not (has_period and has_next):
         raise invalid("rotation_period and next_rotation_time must be set together.")
     period_ns, next_ns = duration_ns(settings.rotation_period), timestamp_ns(settings.next_rotation_time)

@@ -6,10 +6,12 @@ ENCRYPT, DECRYPT = "cloudkms.cryptoKeyVersions.useToEncrypt", "cloudkms.cryptoKe
 SIGN, VERIFY = "cloudkms.cryptoKeyVersions.useToSign", "cloudkms.cryptoKeyVersions.useToVerify"
 VIEW_PUBLIC_KEY = "cloudkms.cryptoKeyVersions.viewPublicKey"
 RANDOM_BYTES = "cloudkms.locations.generateRandomBytes"
+IMPORT = "cloudkms.importJobs.useToImport"
 _POLICY = ("getIamPolicy", "setIamPolicy")
 _MANAGED = {
     "keyRings": ("create", "get", "list", *_POLICY),
     "cryptoKeys": ("create", "get", "list", "update", *_POLICY),
+    "importJobs": ("create", "get", "list", "useToImport", *_POLICY),
     "cryptoKeyVersions": ("create", "destroy", "get", "list", "restore", "update"),
 }
 _ADMIN = frozenset(f"cloudkms.{kind}.{act}" for kind, acts in _MANAGED.items() for act in acts)
@@ -24,6 +26,9 @@ ROLES: Mapping[str, frozenset[str]] = {
     "roles/viewer": _VIEWER,
     "roles/cloudkms.admin": _ADMIN,
     "roles/cloudkms.viewer": _VIEWER,
+    "roles/cloudkms.importer": frozenset(
+        {IMPORT, *(f"cloudkms.importJobs.{act}" for act in ("create", "get", "list"))}
+    ),
     "roles/cloudkms.cryptoKeyEncrypter": frozenset({ENCRYPT}),
     "roles/cloudkms.cryptoKeyDecrypter": frozenset({DECRYPT}),
     "roles/cloudkms.cryptoKeyEncrypterDecrypter": frozenset({ENCRYPT, DECRYPT}),

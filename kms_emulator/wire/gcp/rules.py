@@ -12,16 +12,21 @@ _LOCATION = "projects/*/locations/*"
 _RING = f"{_LOCATION}/keyRings/*"
 _KEY = f"{_RING}/cryptoKeys/*"
 _VERSION = f"{_KEY}/cryptoKeyVersions/*"
+_JOB = f"{_RING}/importJobs/*"
 _TEMPLATES = {
     "CreateKeyRing": f"POST {{parent={_LOCATION}}}/keyRings key_ring",
     "CreateCryptoKey": f"POST {{parent={_RING}}}/cryptoKeys crypto_key",
     "CreateCryptoKeyVersion": f"POST {{parent={_KEY}}}/cryptoKeyVersions crypto_key_version",
+    "ImportCryptoKeyVersion": f"POST {{parent={_KEY}}}/cryptoKeyVersions:import *",
+    "CreateImportJob": f"POST {{parent={_RING}}}/importJobs import_job",
     "ListKeyRings": f"GET {{parent={_LOCATION}}}/keyRings",
     "ListCryptoKeys": f"GET {{parent={_RING}}}/cryptoKeys",
     "ListCryptoKeyVersions": f"GET {{parent={_KEY}}}/cryptoKeyVersions",
+    "ListImportJobs": f"GET {{parent={_RING}}}/importJobs",
     "GetKeyRing": f"GET {{name={_RING}}}",
     "GetCryptoKey": f"GET {{name={_KEY}}}",
     "GetCryptoKeyVersion": f"GET {{name={_VERSION}}}",
+    "GetImportJob": f"GET {{name={_JOB}}}",
     "GetPublicKey": f"GET {{name={_VERSION}}}/publicKey",
     "UpdateCryptoKey": f"PATCH {{crypto_key.name={_KEY}}} crypto_key",
     "UpdateCryptoKeyVersion": f"PATCH {{crypto_key_version.name={_VERSION}}} crypto_key_version",
@@ -75,7 +80,7 @@ def find_rule(method: str, path: str) -> tuple[Rule, str] | None:
 def _rules() -> Iterator[Rule]:
     yield from (_rule(GCP, operation, template) for operation, template in _TEMPLATES.items())
     for operation, template in _POLICY_TEMPLATES.items():
-        yield from (_rule(GCP_IAM, operation, template.format(name)) for name in (_RING, _KEY))
+        yield from (_rule(GCP_IAM, operation, template.format(name)) for name in (_RING, _KEY, _JOB))
 
 
 def _rule(adapter: Adapter, operation: str, template: str) -> Rule:

@@ -8,7 +8,7 @@ from kms_emulator.model.errors import VersionStateError
 from kms_emulator.model.keys import Key, Version, VersionState
 from kms_emulator.wire.call import Call
 from kms_emulator.wire.gcp import resources
-from kms_emulator.wire.gcp.errors import invalid, wrong_state
+from kms_emulator.wire.gcp.errors import failed_precondition, invalid, wrong_state
 from kms_emulator.wire.gcp.keys import check_list, page_length
 from kms_emulator.wire.gcp.lookup import find_key, find_version
 from kms_emulator.wire.gcp.usable import fresh_material
@@ -23,6 +23,8 @@ _REQUESTED = {
 async def create_version(call: Call, request: pb.CreateCryptoKeyVersionRequest) -> resources_pb2.CryptoKeyVersion:
     """Add an enabled version; the primary stays what it was."""
     key = find_key(call, request.parent)
+    if resources.settings_of(key).import_only:
+        raise failed_precondition(f"{key.name} is import_only: its versions are made by ImportCryptoKeyVersion.")
     material = await fresh_material(call, key.kind)
     key = find_key(call, request.parent)  # others may have added versions meanwhile
     made_as = resources.template_attributes(resources.settings_of(key))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import kms
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -34,3 +35,12 @@ def client_of(emulator: Running) -> Client:
     """Return a client over the emulator's own channel, which lives as long as it does."""
     over_grpc = kms.KeyManagementServiceClient.get_transport_class("grpc")
     return kms.KeyManagementServiceClient(transport=over_grpc(channel=emulator.channel))
+
+
+def rest_client(http: Running, credentials: Any = None) -> Client:
+    """Return a client of the REST form over HTTP, with the credentials or none."""
+    transport: Any = kms.KeyManagementServiceClient.get_transport_class("rest")
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    host = str(http.server.url).removeprefix("http://")
+    made = transport(host=host, url_scheme="http", credentials=credentials or anonymous)
+    return kms.KeyManagementServiceClient(transport=made)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import Request
 from google.cloud import kms
 from google.oauth2 import service_account
@@ -18,19 +17,11 @@ from kms_emulator.wire.gcp.adapter import GCP, GCP_IAM
 from kms_emulator.wire.gcp.crc32c import crc32c
 from kms_emulator.wire.gcp.rules import RULES
 from tests.emulator.gcp.accounts import UNIVERSE, bind, email_of, put_account, signed
-from tests.emulator.gcp.keys import LOCATION, RING, Algorithm, Client, Purpose, State, make, switch
+from tests.emulator.gcp.keys import LOCATION, RING, Algorithm, Client, Purpose, State, make, rest_client, switch
 from tests.emulator.running import Running
 
 KEY = f"{RING}/cryptoKeys/k"
 V1 = f"{KEY}/cryptoKeyVersions/1"
-
-
-def rest_client(http: Running, credentials: Any = None) -> Client:
-    transport: Any = kms.KeyManagementServiceClient.get_transport_class("rest")
-    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
-    host = str(http.server.url).removeprefix("http://")
-    made = transport(host=host, url_scheme="http", credentials=credentials or anonymous)
-    return kms.KeyManagementServiceClient(transport=made)
 
 
 @pytest.fixture
@@ -127,7 +118,7 @@ def test_errors_have_googles_form(http: Running, rest: Client) -> None:
         ("GET", f"/v1/{LOCATION}/keyRings?nonsense=1", None, 400, 'Unknown name "nonsense"'),
         ("GET", f"/v1/{LOCATION}/keyRings?parent.name=1", None, 400, "Unknown name"),
         ("GET", f"/v1/{LOCATION}/keyRings?filter=name:x", None, 501, "not emulated"),
-        ("POST", f"/v1/{RING}/importJobs", b"{}", 501, "not emulated"),
+        ("POST", f"/v1/{RING}/importJobs", b"{}", 404, "not found"),
         ("POST", f"/v1/{KEY}:unknown", b"{}", 501, "not emulated"),
         ("DELETE", f"/v1/{KEY}", None, 501, "not emulated"),
         ("GET", "/v1/projects/p/locations/UPPER/keyRings/r", None, 400, "invalid"),

@@ -356,6 +356,73 @@ class PublicKey(_message.Message):
     public_key: ChecksummedData
     def __init__(self, pem: _Optional[str] = ..., algorithm: _Optional[_Union[CryptoKeyVersion.CryptoKeyVersionAlgorithm, str]] = ..., pem_crc32c: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., name: _Optional[str] = ..., protection_level: _Optional[_Union[ProtectionLevel, str]] = ..., public_key_format: _Optional[_Union[PublicKey.PublicKeyFormat, str]] = ..., public_key: _Optional[_Union[ChecksummedData, _Mapping]] = ...) -> None: ...
 
+class ImportJob(_message.Message):
+    __slots__ = ("name", "import_method", "protection_level", "create_time", "generate_time", "expire_time", "expire_event_time", "state", "public_key", "public_key_format", "attestation", "crypto_key_backend")
+    class ImportMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        IMPORT_METHOD_UNSPECIFIED: _ClassVar[ImportJob.ImportMethod]
+        RSA_OAEP_3072_SHA1_AES_256: _ClassVar[ImportJob.ImportMethod]
+        RSA_OAEP_4096_SHA1_AES_256: _ClassVar[ImportJob.ImportMethod]
+        RSA_OAEP_3072_SHA256_AES_256: _ClassVar[ImportJob.ImportMethod]
+        RSA_OAEP_4096_SHA256_AES_256: _ClassVar[ImportJob.ImportMethod]
+        RSA_OAEP_3072_SHA256: _ClassVar[ImportJob.ImportMethod]
+        RSA_OAEP_4096_SHA256: _ClassVar[ImportJob.ImportMethod]
+        HPKE_KEM_ML_KEM_768_HKDF_SHA256_AES_256_GCM: _ClassVar[ImportJob.ImportMethod]
+        HPKE_KEM_ML_KEM_1024_HKDF_SHA256_AES_256_GCM: _ClassVar[ImportJob.ImportMethod]
+        HPKE_KEM_XWING_HKDF_SHA256_AES_256_GCM: _ClassVar[ImportJob.ImportMethod]
+    IMPORT_METHOD_UNSPECIFIED: ImportJob.ImportMethod
+    RSA_OAEP_3072_SHA1_AES_256: ImportJob.ImportMethod
+    RSA_OAEP_4096_SHA1_AES_256: ImportJob.ImportMethod
+    RSA_OAEP_3072_SHA256_AES_256: ImportJob.ImportMethod
+    RSA_OAEP_4096_SHA256_AES_256: ImportJob.ImportMethod
+    RSA_OAEP_3072_SHA256: ImportJob.ImportMethod
+    RSA_OAEP_4096_SHA256: ImportJob.ImportMethod
+    HPKE_KEM_ML_KEM_768_HKDF_SHA256_AES_256_GCM: ImportJob.ImportMethod
+    HPKE_KEM_ML_KEM_1024_HKDF_SHA256_AES_256_GCM: ImportJob.ImportMethod
+    HPKE_KEM_XWING_HKDF_SHA256_AES_256_GCM: ImportJob.ImportMethod
+    class ImportJobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        IMPORT_JOB_STATE_UNSPECIFIED: _ClassVar[ImportJob.ImportJobState]
+        PENDING_GENERATION: _ClassVar[ImportJob.ImportJobState]
+        ACTIVE: _ClassVar[ImportJob.ImportJobState]
+        EXPIRED: _ClassVar[ImportJob.ImportJobState]
+    IMPORT_JOB_STATE_UNSPECIFIED: ImportJob.ImportJobState
+    PENDING_GENERATION: ImportJob.ImportJobState
+    ACTIVE: ImportJob.ImportJobState
+    EXPIRED: ImportJob.ImportJobState
+    class WrappingPublicKey(_message.Message):
+        __slots__ = ("pem", "data")
+        PEM_FIELD_NUMBER: _ClassVar[int]
+        DATA_FIELD_NUMBER: _ClassVar[int]
+        pem: str
+        data: bytes
+        def __init__(self, pem: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_METHOD_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    GENERATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ATTESTATION_FIELD_NUMBER: _ClassVar[int]
+    CRYPTO_KEY_BACKEND_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    import_method: ImportJob.ImportMethod
+    protection_level: ProtectionLevel
+    create_time: _timestamp_pb2.Timestamp
+    generate_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    expire_event_time: _timestamp_pb2.Timestamp
+    state: ImportJob.ImportJobState
+    public_key: ImportJob.WrappingPublicKey
+    public_key_format: PublicKey.PublicKeyFormat
+    attestation: KeyOperationAttestation
+    crypto_key_backend: str
+    def __init__(self, name: _Optional[str] = ..., import_method: _Optional[_Union[ImportJob.ImportMethod, str]] = ..., protection_level: _Optional[_Union[ProtectionLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., generate_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[ImportJob.ImportJobState, str]] = ..., public_key: _Optional[_Union[ImportJob.WrappingPublicKey, _Mapping]] = ..., public_key_format: _Optional[_Union[PublicKey.PublicKeyFormat, str]] = ..., attestation: _Optional[_Union[KeyOperationAttestation, _Mapping]] = ..., crypto_key_backend: _Optional[str] = ...) -> None: ...
+
 class ExternalProtectionLevelOptions(_message.Message):
     __slots__ = ("external_key_uri", "ekm_connection_key_path", "ekm_connection_backend_override")
     EXTERNAL_KEY_URI_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,20 @@ class ListCryptoKeyVersionsRequest(_message.Message):
     order_by: str
     def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., view: _Optional[_Union[_resources_pb2.CryptoKeyVersion.CryptoKeyVersionView, str]] = ..., filter: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
 
+class ListImportJobsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token", "filter", "order_by")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    filter: str
+    order_by: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., filter: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
+
 class ListKeyRingsResponse(_message.Message):
     __slots__ = ("key_rings", "next_page_token", "total_size")
     KEY_RINGS_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +99,16 @@ class ListCryptoKeyVersionsResponse(_message.Message):
     total_size: int
     def __init__(self, crypto_key_versions: _Optional[_Iterable[_Union[_resources_pb2.CryptoKeyVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
 
+class ListImportJobsResponse(_message.Message):
+    __slots__ = ("import_jobs", "next_page_token", "total_size")
+    IMPORT_JOBS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    import_jobs: _containers.RepeatedCompositeFieldContainer[_resources_pb2.ImportJob]
+    next_page_token: str
+    total_size: int
+    def __init__(self, import_jobs: _Optional[_Iterable[_Union[_resources_pb2.ImportJob, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+
 class GetKeyRingRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +128,14 @@ class GetCryptoKeyVersionRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetPublicKeyRequest(_message.Message):
+    __slots__ = ("name", "public_key_format")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    public_key_format: _resources_pb2.PublicKey.PublicKeyFormat
+    def __init__(self, name: _Optional[str] = ..., public_key_format: _Optional[_Union[_resources_pb2.PublicKey.PublicKeyFormat, str]] = ...) -> None: ...
+
+class GetImportJobRequest(_message.Message):
     __slots__ = ("name", "public_key_format")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_KEY_FORMAT_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +174,34 @@ class CreateCryptoKeyVersionRequest(_message.Message):
     parent: str
     crypto_key_version: _resources_pb2.CryptoKeyVersion
     def __init__(self, parent: _Optional[str] = ..., crypto_key_version: _Optional[_Union[_resources_pb2.CryptoKeyVersion, _Mapping]] = ...) -> None: ...
+
+class ImportCryptoKeyVersionRequest(_message.Message):
+    __slots__ = ("parent", "crypto_key_version", "algorithm", "import_job", "wrapped_key", "rsa_aes_wrapped_key", "trusted_wrapping_enabled")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    CRYPTO_KEY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_JOB_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_KEY_FIELD_NUMBER: _ClassVar[int]
+    RSA_AES_WRAPPED_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_WRAPPING_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    crypto_key_version: str
+    algorithm: _resources_pb2.CryptoKeyVersion.CryptoKeyVersionAlgorithm
+    import_job: str
+    wrapped_key: bytes
+    rsa_aes_wrapped_key: bytes
+    trusted_wrapping_enabled: bool
+    def __init__(self, parent: _Optional[str] = ..., crypto_key_version: _Optional[str] = ..., algorithm: _Optional[_Union[_resources_pb2.CryptoKeyVersion.CryptoKeyVersionAlgorithm, str]] = ..., import_job: _Optional[str] = ..., wrapped_key: _Optional[bytes] = ..., rsa_aes_wrapped_key: _Optional[bytes] = ..., trusted_wrapping_enabled: _Optional[bool] = ...) -> None: ...
+
+class CreateImportJobRequest(_message.Message):
+    __slots__ = ("parent", "import_job_id", "import_job")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_JOB_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    import_job_id: str
+    import_job: _resources_pb2.ImportJob
+    def __init__(self, parent: _Optional[str] = ..., import_job_id: _Optional[str] = ..., import_job: _Optional[_Union[_resources_pb2.ImportJob, _Mapping]] = ...) -> None: ...
 
 class UpdateCryptoKeyRequest(_message.Message):
     __slots__ = ("crypto_key", "update_mask")

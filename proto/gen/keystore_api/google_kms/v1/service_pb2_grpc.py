@@ -51,6 +51,11 @@ class KeyManagementServiceStub:
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListCryptoKeyVersionsRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListCryptoKeyVersionsResponse.FromString,
                 _registered_method=True)
+        self.ListImportJobs = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/ListImportJobs',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListImportJobsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListImportJobsResponse.FromString,
+                _registered_method=True)
         self.GetKeyRing = channel.unary_unary(
                 '/keystore_api.google_kms.v1.KeyManagementService/GetKeyRing',
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetKeyRingRequest.SerializeToString,
@@ -66,6 +71,11 @@ class KeyManagementServiceStub:
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetCryptoKeyVersionRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.FromString,
                 _registered_method=True)
+        self.GetImportJob = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/GetImportJob',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetImportJobRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.ImportJob.FromString,
+                _registered_method=True)
         self.CreateKeyRing = channel.unary_unary(
                 '/keystore_api.google_kms.v1.KeyManagementService/CreateKeyRing',
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateKeyRingRequest.SerializeToString,
@@ -80,6 +90,16 @@ class KeyManagementServiceStub:
                 '/keystore_api.google_kms.v1.KeyManagementService/CreateCryptoKeyVersion',
                 request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateCryptoKeyVersionRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.FromString,
+                _registered_method=True)
+        self.ImportCryptoKeyVersion = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/ImportCryptoKeyVersion',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ImportCryptoKeyVersionRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.FromString,
+                _registered_method=True)
+        self.CreateImportJob = channel.unary_unary(
+                '/keystore_api.google_kms.v1.KeyManagementService/CreateImportJob',
+                request_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateImportJobRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.ImportJob.FromString,
                 _registered_method=True)
         self.UpdateCryptoKey = channel.unary_unary(
                 '/keystore_api.google_kms.v1.KeyManagementService/UpdateCryptoKey',
@@ -180,6 +200,12 @@ class KeyManagementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListImportJobs(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetKeyRing(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -198,6 +224,12 @@ class KeyManagementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetImportJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateKeyRing(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -211,6 +243,18 @@ class KeyManagementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateCryptoKeyVersion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportCryptoKeyVersion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateImportJob(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -324,6 +368,11 @@ def add_KeyManagementServiceServicer_to_server(servicer, server):
                     request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListCryptoKeyVersionsRequest.FromString,
                     response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListCryptoKeyVersionsResponse.SerializeToString,
             ),
+            'ListImportJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImportJobs,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListImportJobsRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListImportJobsResponse.SerializeToString,
+            ),
             'GetKeyRing': grpc.unary_unary_rpc_method_handler(
                     servicer.GetKeyRing,
                     request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetKeyRingRequest.FromString,
@@ -339,6 +388,11 @@ def add_KeyManagementServiceServicer_to_server(servicer, server):
                     request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetCryptoKeyVersionRequest.FromString,
                     response_serializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.SerializeToString,
             ),
+            'GetImportJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImportJob,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetImportJobRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.ImportJob.SerializeToString,
+            ),
             'CreateKeyRing': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateKeyRing,
                     request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateKeyRingRequest.FromString,
@@ -353,6 +407,16 @@ def add_KeyManagementServiceServicer_to_server(servicer, server):
                     servicer.CreateCryptoKeyVersion,
                     request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateCryptoKeyVersionRequest.FromString,
                     response_serializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.SerializeToString,
+            ),
+            'ImportCryptoKeyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportCryptoKeyVersion,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ImportCryptoKeyVersionRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.SerializeToString,
+            ),
+            'CreateImportJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateImportJob,
+                    request_deserializer=keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateImportJobRequest.FromString,
+                    response_serializer=keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.ImportJob.SerializeToString,
             ),
             'UpdateCryptoKey': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateCryptoKey,
@@ -523,6 +587,33 @@ class KeyManagementService:
             _registered_method=True)
 
     @staticmethod
+    def ListImportJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/ListImportJobs',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListImportJobsRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ListImportJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetKeyRing(request,
             target,
             options=(),
@@ -604,6 +695,33 @@ class KeyManagementService:
             _registered_method=True)
 
     @staticmethod
+    def GetImportJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/GetImportJob',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.GetImportJobRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.ImportJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateKeyRing(request,
             target,
             options=(),
@@ -674,6 +792,60 @@ class KeyManagementService:
             '/keystore_api.google_kms.v1.KeyManagementService/CreateCryptoKeyVersion',
             keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateCryptoKeyVersionRequest.SerializeToString,
             keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportCryptoKeyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/ImportCryptoKeyVersion',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.ImportCryptoKeyVersionRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.CryptoKeyVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateImportJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.google_kms.v1.KeyManagementService/CreateImportJob',
+            keystore__api_dot_google__kms_dot_v1_dot_service__pb2.CreateImportJobRequest.SerializeToString,
+            keystore__api_dot_google__kms_dot_v1_dot_resources__pb2.ImportJob.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,7 @@ No message carries key material or plaintext.
 
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
-        KeyUriError, KmsEndpointError, KmsSetupError, PageRangeError, PathMissingError, PathTakenError
+        KeyUriError, KmsEndpointError, KmsSetupError, PageRangeError, PathMissingError, PathTakenError, PolicyError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
@@ -77,6 +77,10 @@ class PathMissingError(InputError):
 
 class PathTakenError(InputError):
     """Something is already where the caller wants something new, or cannot be replaced; it is unchanged."""
+
+
+class PolicyError(InputError):
+    """A backup policy is not what one can be; nothing was taken and nothing was deleted."""
 
 
 class KmsError(KeystoreError):

@@ -10,6 +10,7 @@ from keystore.cli.arguments import NODE, PATH, TARGET
 from keystore.cli.connecting import connector, new_connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
+from keystore.cli.policy_commands import policy
 from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ SHORT_ID = 12
 @click.group()
 def snapshot() -> None:
     """Take, list and restore snapshots."""
+
+
+snapshot.add_command(policy)
 
 
 @snapshot.command()

@@ -21,6 +21,8 @@ from keystore.format.volume import VolumeRecord
 from keystore.format.wrapped import WrappedKey
 from keystore.pages.reading import Batch
 from keystore.snapshots.pack import write_pack
+from keystore.snapshots.policy import DEFAULT_POLICY
+from keystore.snapshots.policy_file import encode_policy
 from keystore.snapshots.volume import VolumePackWriter
 from kms_emulator.model import envelope
 from kms_emulator.model.keys import Key, KeyKind, Schedule, Version, VersionState
@@ -196,6 +198,7 @@ def made() -> Mapping[str, list[bytes]]:
             b"local:///etc/cmk",
             b"local+passphrase:///node-1",
         ],
+        "backup-policy": [encode_policy(DEFAULT_POLICY).encode()],
         "envelope": [envelope.seal(AESGCM(KEY), envelope.Named(A, 1), b"plaintext", b"context", b"n" * 12)],
         "aws-request": [
             b'EncryptRequest\n{"KeyId": "alias/cmk", "Plaintext": "AAEC", "EncryptionContext": {"a": "b"}}',

@@ -6,7 +6,7 @@ from typing import Any
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap
-from keystore.errors import InputError, SnapshotDamagedError, WrongKeyError
+from keystore.errors import InputError, PolicyError, SnapshotDamagedError, WrongKeyError
 from keystore.format import (
     anchors,
     block,
@@ -23,7 +23,9 @@ from keystore.format import (
 from keystore.format.cursor import NotDecodableError
 from keystore.format.volume import VolumeRecord
 from keystore.kms import uri
+from keystore.snapshots import policy_file
 from keystore.snapshots.pack import PackContent, read_pack
+from keystore.snapshots.policy import Policy
 from keystore.snapshots.volume import VolumePackReader
 from tests.fuzz.target import Target
 
@@ -115,6 +117,10 @@ def _uri(data: bytes) -> uri.KeyUri:
     return uri.parse(data.decode(errors="surrogateescape"))
 
 
+def _backup_policy(data: bytes) -> Policy:
+    return policy_file.decode_policy(data.decode(errors="surrogateescape"), "fuzz")
+
+
 BLOCK = (block.NotABlockError,)
 DECODE = (NotDecodableError,)
 TARGETS = (
@@ -139,5 +145,6 @@ TARGETS = (
     Target("volume-pack", _volume_pack, DECODE),
     Target("volume", VolumeRecord.decode, DECODE, VolumeRecord.encode, _with_sha256),
     Target("wrapped", _wrapped, (WrongKeyError, WrapDamagedError)),
+    Target("backup-policy", _backup_policy, (PolicyError,), lambda found: policy_file.encode_policy(found).encode()),
     Target("uri", _uri, (InputError,), lambda found: found.text.encode()),
 )

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q install
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system soak crash fuzz check bench proto clean
+.PHONY: help demo test test-system soak crash fuzz check bench native proto clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,9 +57,12 @@ check: $(VENV)/.dev ## Lint, types, direction of imports, generated code
 bench: $(VENV)/.dev ## Measure; prints figures, keeps nothing
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:cacheprovider -o addopts=
 
+native: $(VENV)/bin/python ## Build the native page kernel into .venv (needs cargo 1.85 or later, and a C compiler)
+	$(PIP) ./native
+
 proto: $(VENV)/.dev ## Generate proto/gen from proto/*.proto again
 	$(BIN)/python proto/generate.py
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) native/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

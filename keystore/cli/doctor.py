@@ -14,6 +14,7 @@ from keystore.kms.endpoints import aws_endpoint, grpc_endpoint, is_url
 
 LIBRARIES = (
     "cmk-keystore",
+    "cmk-keystore-native",
     "cryptography",
     "pynacl",
     "grpcio",
@@ -40,7 +41,7 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
     if memory.locked < memory.size:
         notes.append("memory for keys cannot be locked: keys may be swapped out; raise RLIMIT_MEMLOCK (ulimit -l)")
     if kernel_name == "portable":
-        notes.append("the native extension is not installed: pages are sealed by the portable kernel, which is slower")
+        notes.append("pages are sealed by the portable kernel, which is slower; `make native` builds the native one")
     if "aes" not in flags:
         notes.append("the processor shows no AES instructions: sealing will be slow")
     endpoint, for_aws = grpc_endpoint(kms_endpoint), aws_endpoint(kms_endpoint)

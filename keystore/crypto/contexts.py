@@ -1,0 +1,60 @@
+"""Expanded keys, kept as long as they are likely to be used again."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from keystore.crypto.protocols import KEY_BYTES
+from keystore.crypto.secret import SecretKey
+
+CONTEXTS_MAX: Final = 64
+"""LIMIT: AEAD contexts kept. Making one costs about as much as sealing 4 KiB; a store uses two for each session."""
+
+Context = TypeVar("Context")
+
+
+class AeadContexts(Generic[Context]):
+    """The last `CONTEXTS_MAX` AEAD contexts, by identity of their key object. Threads may share it."""
+
+    def __init__(self, make: Callable[[memoryview], Context]) -> None:
+        """`make` expands the 32 bytes of a key."""
+        self._make = make
+        self._lock = threading.Lock()
+        # The key object is kept alive beside its context: so its id cannot come to mean another key.
+        self._contexts: OrderedDict[int, tuple[SecretKey, Context]] = OrderedDict()
+        os.register_at_fork(after_in_child=self._start_again)
+
+    def get(self, key: SecretKey) -> Context:
+        """Return the context of `key`, made now if it is not there.
+
+        Raises:
+            ValueError: the key was wiped, or has not 32 bytes.
+        """
+        with self._lock:
+            if key.wiped:
+                self._contexts.pop(id(key), None)
+            elif (known := self._contexts.get(id(key))) is not None:
+                self._contexts.move_to_end(id(key))
+                return known[1]
+            if len(key) != KEY_BYTES:
+                raise ValueError(f"the key has {len(key)} bytes; AES-256-GCM takes {KEY_BYTES}")
+            context = self._make(key.view())
+            key.check()
+            self._contexts[id(key)] = (key, context)
+            if len(self._contexts) > CONTEXTS_MAX:
+                self._contexts.popitem(last=False)
+            return context
+
+    def forget(self, key: SecretKey) -> None:
+        with self._lock:
+            self._contexts.pop(id(key), None)
+
+    def __len__(self) -> int:
+        return len(self._contexts)
+
+    def _start_again(self) -> None:
+        # Another thread may have held the lock at the fork; its copy in the child would stay locked for ever.
+        self._lock = threading.Lock()
+        self._contexts = OrderedDict()

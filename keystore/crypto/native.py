@@ -1,0 +1,68 @@
+"""The page kernel in Rust (`native/`): one call for a batch, with the interpreter's lock released.
+
+Leaves to others: everything but the call. Checks and messages are the extension's, the same as the portable kernel's.
+"""
+
+import os
+from typing import Final
+
+from cmk_keystore_native import THREADS_MAX, PageKey, __version__
+
+from keystore.crypto.contexts import AeadContexts
+from keystore.crypto.protocols import Buffer, PageKernel, TagMismatchError, U8Array
+from keystore.crypto.secret import SecretKey
+
+VERSION: Final[str] = __version__
+THREADS_VARIABLE: Final = "KEYSTORE_THREADS"
+"""Environment variable: threads that a large batch is divided over; 1 by default."""
+
+
+class NativeKernel:
+    """The kernel on aws-lc-rs.
+
+    Attributes:
+        threads: over which a batch of 128 KiB and more is divided.
+    """
+
+    name = "native"
+
+    def __init__(self, portable: PageKernel, threads: int | None = None) -> None:
+        """`portable` is used for single blocks; what it holds of a key is forgotten with what this one holds."""
+        self._portable = portable
+        self._contexts: AeadContexts[PageKey] = AeadContexts(PageKey)
+        self.threads = max(1, min(threads or _threads_wanted(), THREADS_MAX))
+
+    def seal_pages(
+        self,
+        key: SecretKey,
+        plaintext: Buffer,
+        page_size: int,
+        nonces: U8Array,
+        aads: U8Array,
+        out: bytearray | memoryview | U8Array,
+        tags: U8Array,
+    ) -> None:
+        self._contexts.get(key).seal_pages(plaintext, page_size, nonces, aads, out, tags, self.threads)
+
+    def open_pages(
+        self,
+        key: SecretKey,
+        ciphertext: Buffer,
+        page_size: int,
+        nonces: U8Array,
+        aads: U8Array,
+        tags: U8Array,
+        out: bytearray | memoryview | U8Array,
+    ) -> None:
+        failed = self._contexts.get(key).open_pages(ciphertext, page_size, nonces, aads, tags, out, self.threads)
+        if failed is not None:
+            raise TagMismatchError(failed)
+
+    def forget(self, key: SecretKey) -> None:
+        self._contexts.forget(key)
+        self._portable.forget(key)
+
+
+def _threads_wanted() -> int:
+    wanted = os.environ.get(THREADS_VARIABLE, "1")
+    return int(wanted) if wanted.isascii() and wanted.isdigit() else 1

@@ -27,7 +27,9 @@ from kms_emulator.admin.users import credentials_of
 from kms_emulator.calls import CallFilter, CallRecord
 from kms_emulator.core import Core
 from kms_emulator.embedded_azure import Azure
+from kms_emulator.embedded_gcp import Google
 from kms_emulator.model.entropy import RepeatedEntropy
+from kms_emulator.sdks import needed
 from kms_emulator.server import Server, start
 from kms_emulator.storage.directory import DataDir
 
@@ -53,6 +55,7 @@ class KmsEmulator:
         faults: faults on command.
         users: users of the AWS account, whom policies hold.
         azure: vaults, their clients, and applications of Azure's tenants.
+        gcp: clients of Google Cloud KMS, and service accounts.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class KmsEmulator:
         self.faults = Faults(self)
         self.users = Users(self)
         self.azure = Azure(self)
+        self.gcp = Google(self)
 
     # -- life
 
@@ -191,7 +195,8 @@ class KmsEmulator:
         It calls as `user`, by name or as `users.put` returned it. Without one credentials are nobody's unless given:
         such a caller may do everything, and under `strict_auth` nothing. All other options go to `boto3.client`.
         """
-        import boto3
+        with needed("aws"):
+            import boto3
 
         known = {"aws_access_key_id": DUMMY_KEY, "aws_secret_access_key": DUMMY_KEY, "endpoint_url": self.aws_endpoint}
         if user is not None:

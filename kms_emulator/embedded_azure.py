@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator.admin.controls import Controls
+from kms_emulator.sdks import needed
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
@@ -75,7 +76,8 @@ class Azure:
         It calls as `application`, with its secret. Without one its token is nobody's: such a caller may do everything,
         and under `strict_auth` nothing. All other options go to the client.
         """
-        from azure.keyvault.keys import KeyClient
+        with needed("azure"):
+            from azure.keyvault.keys import KeyClient
 
         credential = self._credential(application) if application is not None else Nobody()
         return KeyClient(self.vault_url(host), credential, **{"connection_verify": self.ca_file} | options)
@@ -131,7 +133,8 @@ class Azure:
         self._emulator._ask(lambda controls: controls.put_vault(request))
 
     def _credential(self, application: Application) -> "TokenCredential":
-        from azure.identity import ClientSecretCredential
+        with needed("azure"):
+            from azure.identity import ClientSecretCredential
 
         return ClientSecretCredential(
             application.tenant,

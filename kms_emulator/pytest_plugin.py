@@ -1,16 +1,17 @@
-"""The pytest plugin: fixtures `kms_emulator`, `aws_kms_client` and `azure_key_client`.
+"""The pytest plugin: fixtures `kms_emulator`, `aws_kms_client`, `azure_key_client` and `gcp_kms_client`.
 
 It is loaded in every pytest run of an environment that has this package. So nothing but pytest is imported here; the
 emulator is, when the first test asks for it.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from azure.keyvault.keys import KeyClient
+    from google.cloud.kms import KeyManagementServiceClient
     from mypy_boto3_kms import KMSClient
 
     from kms_emulator.embedded import KmsEmulator
@@ -59,3 +60,17 @@ def azure_key_client(kms_emulator: "KmsEmulator") -> "Iterator[KeyClient]":
     client = kms_emulator.azure.key_client()
     yield client
     client.close()
+
+
+@pytest.fixture
+def gcp_kms_client(
+    kms_emulator: "KmsEmulator", request: pytest.FixtureRequest
+) -> "Iterator[KeyManagementServiceClient]":
+    """A client of google-cloud-kms for the emulator of `kms_emulator`, over gRPC.
+
+    Parametrized indirectly it speaks over ``grpc-tls`` or ``rest``.
+    """
+    client = kms_emulator.gcp.kms_client(getattr(request, "param", "grpc"))
+    yield client
+    transport: Any = client.transport  # its close has no types
+    transport.close()

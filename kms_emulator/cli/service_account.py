@@ -43,7 +43,7 @@ def put_account(
     kept nowhere. Roles for one key ring or key are bound by SetIamPolicy.
     """
     host, _, port = endpoint.rpartition(":")
-    private, public = _key_pair()
+    private, public = key_pair()
     email = name if "@" in name else f"{name}@{project}.iam.gserviceaccount.com"
     request = pb.PutServiceAccountRequest(email=email, roles=roles, public_key=public)
     with connected(endpoint) as channel:
@@ -97,7 +97,7 @@ def remove_account(email: str, endpoint: str, as_json: bool) -> None:
     print_json({"removed": email}) if as_json else click.echo(f"Service account {email} was removed.")
 
 
-def _key_pair() -> tuple[str, str]:
+def key_pair() -> tuple[str, str]:
     """Return a fresh private key and its public half, in PEM."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat

@@ -85,5 +85,16 @@ def test_a_missing_seed_file_is_told_by_its_option(tmp_path: Path) -> None:
 
 def test_fixtures_are_shown_with_what_they_do(tmp_path: Path) -> None:
     shown = run_pytest(tmp_path, "--fixtures").stdout
-    for name in ("kms_emulator", "aws_kms_client"):
+    for name in ("kms_emulator", "aws_kms_client", "azure_key_client", "gcp_kms_client"):
         assert any(line.startswith(f"{name} --") for line in shown.splitlines()), shown
+
+
+def test_a_fixture_without_its_sdk_names_the_extra(tmp_path: Path) -> None:
+    sdks = {"aws_kms_client": "boto3", "azure_key_client": "azure.keyvault.keys", "gcp_kms_client": "google.cloud.kms"}
+    (tmp_path / "conftest.py").write_text(f"import sys\n\nsys.modules.update(dict.fromkeys({list(sdks.values())}))\n")
+    (tmp_path / "test_suite.py").write_text("".join(f"def test_{name}({name}): pass\n" for name in sdks))
+    done = run_pytest(tmp_path, "-n", "0")
+    assert f"{len(sdks)} errors" in done.stdout, done.stdout + done.stderr
+    for name, sdk in sdks.items():
+        told = f"RuntimeError: {sdk} is not installed: pip install 'cmk-keystore[emulator,{name.split('_')[0]}]'"
+        assert told in done.stdout

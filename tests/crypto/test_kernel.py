@@ -286,7 +286,7 @@ def test_threads_share_the_kernel() -> None:
 
 
 def test_a_batch_of_copies_is_equal_to_one_at_a_time() -> None:
-    """A tag must not be lost to the page after it: the scratch bytes of page i are the first of page i + 1."""
+    """A tag must not be lost to the page after it: a page may be sealed with its tag where the next one begins."""
     batch = Batch.make(64, 16)
     _, tags = batch.seal()
     for i in range(batch.count):

@@ -25,10 +25,14 @@ CloudUri: TypeAlias = AwsUri | AzureUri | GcpUri
 
 
 class Emulator:
-    """A running emulator; keys are named by their URI. `endpoint` is its gRPC, `url` its AWS over HTTP."""
+    """A running emulator; keys are named by their URI.
 
-    def __init__(self, endpoint: str, url: str, channel: grpc.Channel) -> None:
-        self.endpoint, self.url, self._channel = endpoint, url, channel
+    `endpoint` is its gRPC, `urls` where each cloud's own SDK finds it, `ca` the certificate that they trust.
+    """
+
+    def __init__(self, endpoint: str, urls: dict[str, str], ca: str, channel: grpc.Channel) -> None:
+        self.endpoint, self.urls, self.ca, self._channel = endpoint, urls, ca, channel
+        self.url = urls["aws"]
         self._admin = AdminStub(channel)
 
     def create_key(self, provider: str) -> str:
@@ -89,4 +93,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The emulator of this pytest process; ends with it."""
     folder = tmp_path_factory.mktemp("emulator")
     with process(folder) as running, closing(grpc.insecure_channel(running.endpoint)) as channel:
-        yield Emulator(running.endpoint, str(running.ready["aws"]), channel)
+        ready = {name: str(place) for name, place in running.ready.items()}
+        urls = {"aws": ready["aws"], "azure": ready["azure"], "gcp": f"https://{ready['gcp_tls']}"}
+        yield Emulator(running.endpoint, urls, ready["ca"], channel)

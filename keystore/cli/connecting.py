@@ -31,8 +31,9 @@ def with_kms(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--kms-endpoint",
         metavar="ADDRESS",
-        help="Where the KMS is: HOST:PORT of gRPC on this machine, or for keys at AWS a URL. Default: for keys at AWS "
-        "KEYSTORE_AWS_ENDPOINT, then KEYSTORE_KMS_ENDPOINT, then AWS itself. Key files and passphrases need none.",
+        help="Where the KMS is: HOST:PORT for an emulator's gRPC on this machine, without an SDK; a URL for the "
+        "cloud's own SDK. Default: KEYSTORE_AWS_ENDPOINT, KEYSTORE_AZURE_ENDPOINT or KEYSTORE_GCP_ENDPOINT, then "
+        "KEYSTORE_KMS_ENDPOINT, then the cloud itself by its SDK. Key files and passphrases need none.",
     )(function)
 
 

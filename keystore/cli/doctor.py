@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from keystore.crypto.locked import MEMORY, MemoryStatus
-from keystore.kms.endpoints import aws_endpoint, grpc_endpoint, is_url
+from keystore.kms.endpoints import endpoint_of, is_url
 
 LIBRARIES = (
     "cmk-keystore",
@@ -23,8 +23,18 @@ LIBRARIES = (
     "click",
     "rich-click",
     "boto3",
+    "azure-identity",
+    "azure-keyvault-keys",
+    "google-cloud-kms",
     "obstore",
 )
+SDKS = {
+    "aws": ("AWS", "boto3"),
+    "azure": ("Azure", "azure-keyvault-keys"),
+    "gcp": ("Google", "google-cloud-kms"),
+}
+"""What a cloud is called, and the package that its keys need unless they are reached over an emulator's gRPC."""
+
 CPU_FLAGS = ("aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f", "sha_ni", "pmull", "sha2")
 """The first six of x86, the last two (with `aes`) of ARM: what AES-GCM and SHA-256 are fast with."""
 
@@ -44,13 +54,14 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
         notes.append("pages are sealed by the portable kernel, which is slower; `make native` builds the native one")
     if "aes" not in flags:
         notes.append("the processor shows no AES instructions: sealing will be slow")
-    endpoint, for_aws = grpc_endpoint(kms_endpoint), aws_endpoint(kms_endpoint)
-    if endpoint is None:
-        notes.append("KEYSTORE_KMS_ENDPOINT is not set: only key files, passphrases and keys at AWS work")
-    reachable = {where: _reachable(where) for where in (endpoint, for_aws) if where is not None}
-    problems += [f"nothing answers at the KMS endpoint {where}" for where, answers in reachable.items() if not answers]
-    if _version("boto3") is None and (for_aws is None or is_url(for_aws)):
-        (notes if for_aws is None else problems).append("boto3 is not installed: pip install 'cmk-keystore[aws]'")
+    places = {provider: endpoint_of(provider, kms_endpoint) for provider in SDKS}
+    for provider, where in places.items():
+        name, package = SDKS[provider]
+        if (where is None or is_url(where)) and _version(package) is None:
+            text = f"keys at {name} need {package}, which is not installed: pip install 'cmk-keystore[{provider}]'"
+            (notes if where is None else problems).append(text)
+    named = dict.fromkeys(where for where in places.values() if where is not None)
+    problems += [f"nothing answers at the KMS endpoint {where}" for where in named if not _reachable(where)]
     return {
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -63,9 +74,7 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
         "key_memory": _describe_memory(memory),
         "openssl": _openssl(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "kms_endpoint": endpoint,
-        "kms_reachable": None if endpoint is None else reachable[endpoint],
-        "aws_keys": _way_to_aws(for_aws),
+        **{f"{provider}_keys": _way_to(provider, where) for provider, where in places.items()},
         "notes": notes,
         "problems": problems,
     }
@@ -132,11 +141,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _way_to_aws(endpoint: str | None) -> str:
-    """Tell where keys at AWS are looked for, and how."""
+def _way_to(provider: str, endpoint: str | None) -> str:
+    """Tell where a cloud's keys are looked for, and how."""
+    name, package = SDKS[provider]
     if endpoint is None:
-        return "at AWS, or where boto3's own settings lead"
-    return f"{endpoint}, {'HTTP by boto3' if is_url(endpoint) else 'gRPC'}"
+        return f"at {name} by {package}, or where its own settings lead"
+    return f"{endpoint}, {f'by {package}' if is_url(endpoint) else 'gRPC, no SDK'}"
 
 
 def _reachable(endpoint: str) -> bool:

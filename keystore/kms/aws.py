@@ -16,21 +16,8 @@ from keystore.errors import KeyUnusableError, KmsError
 from keystore.format.wrapped import WrappedKey
 from keystore.kms.aws_codes import INVALID_STATE, STATES
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
-from keystore.kms.refusals import describe
+from keystore.kms.refusals import RefusedError, describe
 from keystore.kms.uri import KeyUri
-
-
-class AwsRefusedError(Exception):
-    """A call failed; the client turns it into a `KmsError`. Never leaves `keystore.kms`.
-
-    Attributes:
-        kind: what the answer, or its absence, means.
-        code: AWS's error code, or what stands for one when there was no answer.
-    """
-
-    def __init__(self, kind: type[KmsError], code: str, text: str) -> None:
-        super().__init__(text)
-        self.kind, self.code, self.text = kind, code, text
 
 
 @dataclass(frozen=True)
@@ -43,7 +30,7 @@ class AwsKey:
 
 
 class AwsWire(Protocol):
-    """AWS's calls in one region. Each raises `AwsRefusedError` and nothing else."""
+    """AWS's calls in one region. Each raises `RefusedError` and nothing else."""
 
     def describe_key(self, key_id: str) -> AwsKey: ...
 
@@ -67,7 +54,7 @@ class AwsKms:
     def describe(self) -> KeyDescription:
         try:
             key = self._wire.describe_key(self._uri.key)
-        except AwsRefusedError as error:
+        except RefusedError as error:
             raise self._error("DescribeKey", error) from None
         usable = key.state == "Enabled" and key.usage == "ENCRYPT_DECRYPT"
         return KeyDescription("aws", self._uri.text, key.arn, key.state, usable)
@@ -76,7 +63,7 @@ class AwsKms:
         require_secret(secret)
         try:
             arn, ciphertext = self._wire.encrypt(self._uri.key, bytes(secret.view()), context)
-        except AwsRefusedError as error:
+        except RefusedError as error:
             raise self._error("Encrypt", error) from None
         return WrappedKey("aws", self._uri.text, arn, ciphertext)
 
@@ -86,14 +73,14 @@ class AwsKms:
         key_id = wrapped.key_version if is_alias else self._uri.key
         try:
             plaintext = self._wire.decrypt(key_id, wrapped.ciphertext, context)
-        except AwsRefusedError as error:
+        except RefusedError as error:
             raise self._error("Decrypt", error, wrapped.key_version) from None
         return receive_secret(plaintext, self._uri.text)
 
     def close(self) -> None:
         self._wire.close()
 
-    def _error(self, action: str, error: AwsRefusedError, key_id: str = "") -> KmsError:
+    def _error(self, action: str, error: RefusedError, key_id: str = "") -> KmsError:
         kind = self._state_error(key_id or self._uri.key) if error.code == INVALID_STATE else error.kind
         return describe(kind, self._uri.text, action, error.code, error.text)
 
@@ -101,5 +88,5 @@ class AwsKms:
         """Ask which state that key is in: AWS has one code for all that forbid a call."""
         try:
             return STATES.get(self._wire.describe_key(key_id).state, KeyUnusableError)
-        except AwsRefusedError:
+        except RefusedError:
             return KeyUnusableError

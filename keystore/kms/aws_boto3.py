@@ -19,9 +19,11 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystore.errors import KmsCredentialsError, KmsError, KmsSetupError, KmsUnreachableError
-from keystore.kms.aws import AwsKey, AwsRefusedError
+from keystore.kms.aws import AwsKey
 from keystore.kms.aws_codes import CODES
+from keystore.kms.credentials import AwsCredentials
 from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, require_private
+from keystore.kms.refusals import RefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -95,8 +97,14 @@ class Boto3Wire:
         self._client.close()
 
 
-def open_wire(region: str, url: str | None) -> Boto3Wire:
+def open_wire(
+    region: str, url: str | None, credentials: AwsCredentials | None = None, ca: str | None = None
+) -> Boto3Wire:
     """Open the calls of `region`, at `url` or where boto3's own settings lead; nothing is sent yet.
+
+    Args:
+        credentials: who calls; without, boto3 finds out.
+        ca: path of the certificates that `url` is trusted by; without, those that boto3 trusts.
 
     Raises:
         KmsSetupError: boto3 is not installed, or its settings cannot be used.
@@ -118,9 +126,16 @@ def open_wire(region: str, url: str | None) -> Boto3Wire:
         "read_timeout": READ_TIMEOUT_S,
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
     }
+    identity: dict[str, Any] = {}
+    if credentials is not None:
+        identity = {
+            "aws_access_key_id": credentials.access_key_id,
+            "aws_secret_access_key": credentials.secret_access_key,
+            "aws_session_token": credentials.session_token,
+        }
     try:
-        session = boto3.session.Session(region_name=region)
-        client = session.client("kms", endpoint_url=url, config=Config(**limits))
+        session = boto3.session.Session(region_name=region, **identity)
+        client = session.client("kms", endpoint_url=url, config=Config(**limits), verify=ca if url else None)
         found = client.meta.endpoint_url
         if found.startswith("http:"):
             client = session.client("kms", endpoint_url=found, config=Config(**limits, proxies={}))
@@ -134,19 +149,19 @@ def open_wire(region: str, url: str | None) -> Boto3Wire:
     return Boto3Wire(client)
 
 
-def classify(error: Exception) -> AwsRefusedError:
+def classify(error: Exception) -> RefusedError:
     """Return what an exception of a call means."""
     response: Any = getattr(error, "response", None)
     if not isinstance(response, dict) or "Error" not in response:
         names = [name for name in (kind.__name__ for kind in type(error).__mro__) if name in EXCEPTIONS]
         if not names:
-            return AwsRefusedError(KmsUnreachableError, "unreadable answer", type(error).__name__)
+            return RefusedError(KmsUnreachableError, "unreadable answer", type(error).__name__)
         text = HINTS.get(names[0], str(error))
-        return AwsRefusedError(EXCEPTIONS[names[0]], type(error).__name__, text[:TEXT_CHARACTERS_MAX])
+        return RefusedError(EXCEPTIONS[names[0]], type(error).__name__, text[:TEXT_CHARACTERS_MAX])
     code, text = (str(response["Error"].get(name) or "") for name in ("Code", "Message"))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = KmsUnreachableError if status >= 500 else CODES.get(code, KmsUnreachableError)
-    return AwsRefusedError(kind, code or f"HTTP status {status}", text[:TEXT_CHARACTERS_MAX])
+    return RefusedError(kind, code or f"HTTP status {status}", text[:TEXT_CHARACTERS_MAX])
 
 
 def _call(method: Callable[..., Any], **parameters: Any) -> Mapping[str, Any]:
@@ -163,7 +178,7 @@ def _field(reply: Mapping[str, Any], name: str, kind: type[Value]) -> Value:
     """Return a field that every answer of AWS has."""
     value = reply.get(name)
     if not isinstance(value, kind) or not value:
-        raise AwsRefusedError(KmsUnreachableError, "unreadable answer", f"there is no {name} in it")
+        raise RefusedError(KmsUnreachableError, "unreadable answer", f"there is no {name} in it")
     return value
 
 

@@ -7,9 +7,10 @@ import grpc
 from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
 
-from keystore.kms.aws import AwsKey, AwsRefusedError
+from keystore.kms.aws import AwsKey
 from keystore.kms.aws_codes import CODES
 from keystore.kms.channel import CallRefusedError, call, classify
+from keystore.kms.refusals import RefusedError
 
 Reply = TypeVar("Reply")
 
@@ -49,4 +50,4 @@ def _call(method: Callable[..., Reply], request: object) -> Reply:
     except CallRefusedError as error:
         refusal = error.refusal
         code = refusal.code or refusal.status.name
-        raise AwsRefusedError(classify(refusal, CODES), code, refusal.text) from None
+        raise RefusedError(classify(refusal, CODES), code, refusal.text) from None

@@ -1,118 +1,103 @@
-"""Azure Key Vault, over the emulator's gRPC shape of it: WrapKey and UnwrapKey with RSA-OAEP-256, at the server.
+"""Azure Key Vault: Encrypt and Decrypt with RSA-OAEP-256, both at the server, over any wire that makes Azure's calls.
 
 RSA-OAEP binds no context, and anybody with the public key can wrap: what comes back proves nothing. The master key is
 derived from it together with the context and checked by a commitment, and the anchors name the keystore file.
 
 The wrapped key records the key identifier (`kid`) with its version, and only that version unwraps it.
+
+Leaves to the wires (`azure_grpc`, `azure_sdk`): how a call is made, and which error type an answer is.
 """
 
 from collections.abc import Mapping
-
-import grpc
-from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
-from keystore_api.azure_keyvault.v1.azure_keyvault_pb2_grpc import AzureKeyVaultStub
+from dataclasses import dataclass
+from typing import Protocol
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import (
-    CiphertextError,
-    KeyDisabledError,
-    KeyNotFoundError,
-    KeyPendingDeletionError,
-    KeyUnusableError,
-    KmsCredentialsError,
-    KmsError,
-    KmsPermissionError,
-    KmsUnreachableError,
-)
+from keystore.errors import CiphertextError, KeyNotFoundError, KeyPendingDeletionError, KmsError
 from keystore.format.wrapped import WrappedKey
-from keystore.kms.channel import CallRefusedError, call, classify, describe_refusal
+from keystore.kms.azure_codes import DISABLED
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
+from keystore.kms.refusals import RefusedError, describe
 from keystore.kms.uri import KeyUri
 
 ALGORITHM = "RSA-OAEP-256"
 
-CODES: Mapping[str, type[KmsError]] = {
-    "Unauthorized": KmsCredentialsError,
-    "AKV10032": KmsCredentialsError,
-    "Forbidden": KmsPermissionError,
-    "AccessDenied": KmsPermissionError,
-    "ForbiddenByPolicy": KmsPermissionError,
-    "ForbiddenByRbac": KmsPermissionError,
-    "ForbiddenByFirewall": KmsUnreachableError,
-    "ForbiddenByConnection": KmsUnreachableError,
-    "KeyNotFound": KeyNotFoundError,
-    "VaultNotFound": KeyNotFoundError,
-    "KeyDisabled": KeyDisabledError,
-    "KeyNotYetValid": KeyUnusableError,
-    "KeyExpired": KeyUnusableError,
-    "KeyOperationForbidden": KeyUnusableError,
-    "KeyOperationNotPermitted": KeyUnusableError,
-    "ObjectIsDeletedButRecoverable": KeyPendingDeletionError,
-    "ObjectIsBeingDeleted": KeyPendingDeletionError,
-    "ObjectIsBeingRecovered": KmsUnreachableError,
-    "Throttled": KmsUnreachableError,
-    "InternalServerError": KmsUnreachableError,
-    "ServiceUnavailable": KmsUnreachableError,
-}
-"""Azure's codes, inner ones first. An address list (firewall) blocks the way and says nothing about the key."""
+NEEDED = frozenset({"encrypt", "decrypt"})
+"""Operations that a key must be made for."""
 
-UNWRAP_CODES: Mapping[str, type[KmsError]] = {**CODES, "BadParameter": CiphertextError}
-"""To UnwrapKey, whose only free parameter is the wrapped key, BadParameter means that."""
+
+@dataclass(frozen=True)
+class AzureKey:
+    """What GetKey tells of a version."""
+
+    version: str
+    enabled: bool
+    operations: frozenset[str]
+
+
+class AzureWire(Protocol):
+    """Azure's calls to one vault. Each raises `RefusedError` and nothing else."""
+
+    def get_key(self, name: str, version: str) -> AzureKey: ...
+
+    def encrypt(self, name: str, version: str, plaintext: bytes) -> tuple[str, bytes]:
+        """Return the version that did it and the ciphertext."""
+        ...
+
+    def decrypt(self, name: str, version: str, ciphertext: bytes) -> bytes: ...
+
+    def is_deleted(self, name: str) -> bool:
+        """Tell whether the vault has a deleted key of that name; raises nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections; may be called twice."""
+        ...
 
 
 class AzureKms:
     """One version of a key in a vault."""
 
-    def __init__(self, uri: KeyUri, channel: grpc.Channel) -> None:
-        self._uri, self._channel = uri, channel
-        self._vault = uri.place.partition(".")[0]
-        self._stub = AzureKeyVaultStub(channel)
+    def __init__(self, uri: KeyUri, wire: AzureWire) -> None:
+        self._uri, self._wire = uri, wire
 
     def describe(self) -> KeyDescription:
-        request = pb.GetKeyRequest(vault=self._vault, name=self._uri.key, version=self._uri.version)
         try:
-            bundle = call(self._stub.GetKey, request)
-        except CallRefusedError as error:
-            if error.refusal.code == "KeyDisabled":  # Azure does not even show a disabled key
-                return KeyDescription("azure", self._uri.text, self._kid(), "Disabled", usable=False)
-            raise self._error("GetKey", error, CODES) from None
-        enabled = bundle.attributes.enabled
-        usable = enabled and {"wrapKey", "unwrapKey"} <= set(bundle.key.key_ops)
-        return KeyDescription("azure", self._uri.text, bundle.key.kid, "Enabled" if enabled else "Disabled", usable)
+            key = self._wire.get_key(self._uri.key, self._uri.version)
+        except RefusedError as error:
+            if error.code == DISABLED:
+                return KeyDescription("azure", self._uri.text, self._kid(self._uri.version), "Disabled", usable=False)
+            raise self._error("GetKey", error) from None
+        state, usable = "Enabled" if key.enabled else "Disabled", key.enabled and key.operations >= NEEDED
+        return KeyDescription("azure", self._uri.text, self._kid(key.version), state, usable)
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
         require_secret(secret)
-        request = self._request(self._uri.version, bytes(secret.view()))
         try:
-            reply = call(self._stub.WrapKey, request)
-        except CallRefusedError as error:
-            raise self._error("WrapKey", error, CODES) from None
-        return WrappedKey("azure", self._uri.text, reply.kid, reply.value)
+            version, ciphertext = self._wire.encrypt(self._uri.key, self._uri.version, bytes(secret.view()))
+        except RefusedError as error:
+            raise self._error("Encrypt", error) from None
+        return WrappedKey("azure", self._uri.text, self._kid(version), ciphertext)
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
         require_wrapped(wrapped, "azure")
-        request = self._request(self._recorded_version(wrapped), wrapped.ciphertext)
+        version = self._recorded_version(wrapped)
         try:
-            reply = call(self._stub.UnwrapKey, request)
-        except CallRefusedError as error:
-            raise self._error("UnwrapKey", error, UNWRAP_CODES) from None
-        return receive_secret(reply.value, self._uri.text)
+            plaintext = self._wire.decrypt(self._uri.key, version, wrapped.ciphertext)
+        except RefusedError as error:
+            raise self._error("Decrypt", error) from None
+        return receive_secret(plaintext, self._uri.text)
 
     def close(self) -> None:
-        self._channel.close()
+        self._wire.close()
 
-    def _request(self, version: str, value: bytes) -> pb.KeyOperationRequest:
-        return pb.KeyOperationRequest(
-            vault=self._vault, name=self._uri.key, version=version, alg=ALGORITHM, value=value
-        )
-
-    def _kid(self) -> str:
-        """Return the identifier of the configured version."""
-        return f"https://{self._uri.place}/keys/{self._uri.key}/{self._uri.version}"
+    def _kid(self, version: str) -> str:
+        """Return the identifier of a version of the configured key."""
+        return f"https://{self._uri.place}/keys/{self._uri.key}/{version}"
 
     def _recorded_version(self, wrapped: WrappedKey) -> str:
         """Return the version of the recorded `kid`, which must name the configured key."""
-        expected = self._kid().removesuffix(self._uri.version)
+        expected = self._kid("")
         if not wrapped.key_version.lower().startswith(expected.lower()):
             raise CiphertextError(
                 f"{self._uri}: the wrapped key records {wrapped.key_version!r}, another key. Nothing was sent; bring "
@@ -120,16 +105,9 @@ class AzureKms:
             )
         return wrapped.key_version[len(expected) :]
 
-    def _error(self, action: str, error: CallRefusedError, codes: Mapping[str, type[KmsError]]) -> KmsError:
-        kind = classify(error.refusal, codes)
-        if kind is KeyNotFoundError and self._is_deleted():
+    def _error(self, action: str, error: RefusedError) -> KmsError:
+        kind = error.kind
+        # Azure says KeyNotFound also of a deleted key that can be recovered.
+        if kind is KeyNotFoundError and self._wire.is_deleted(self._uri.key):
             kind = KeyPendingDeletionError
-        return describe_refusal(kind, self._uri.text, action, error.refusal)
-
-    def _is_deleted(self) -> bool:
-        """Tell a deleted key that can be recovered from one that never was: Azure says KeyNotFound of both."""
-        try:
-            call(self._stub.GetDeletedKey, pb.GetDeletedKeyRequest(vault=self._vault, name=self._uri.key))
-        except CallRefusedError:
-            return False
-        return True
+        return describe(kind, self._uri.text, action, error.code, error.text)

@@ -1,49 +1,57 @@
-"""Gives the client for a key URI."""
+"""Gives the client for a key URI.
 
-from keystore.errors import KmsEndpointError
-from keystore.kms.aws import AwsKms, AwsWire
-from keystore.kms.aws_boto3 import open_wire
-from keystore.kms.aws_grpc import GrpcWire
+An endpoint chooses the wire: HOST:PORT is the emulator's gRPC, which needs no SDK; a URL, or no endpoint at all, is
+the cloud's own SDK.
+"""
+
+from typing import TypeVar
+
+from keystore.errors import KmsSetupError
+from keystore.kms import aws_boto3, aws_grpc, azure_grpc, azure_sdk, gcp_grpc, gcp_sdk
+from keystore.kms.aws import AwsKms
 from keystore.kms.azure import AzureKms
 from keystore.kms.channel import open_channel
-from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, aws_endpoint, grpc_endpoint, is_url
+from keystore.kms.credentials import AwsCredentials, AzureCredentials, Credentials, GcpCredentials
+from keystore.kms.endpoints import ca_file, endpoint_of, is_url
 from keystore.kms.gcp import GcpKms
 from keystore.kms.local import AskPassphrase, KeyFileKms, PassphraseKms
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.kms.uri import KeyUri, parse
+
+Kind = TypeVar("Kind", AwsCredentials, AzureCredentials, GcpCredentials)
 
 
 def connect(
     uri: KeyUri | str,
     endpoint: str | None = None,
     passphrase: AskPassphrase | None = None,
+    credentials: Credentials | None = None,
 ) -> Kms:
     """Return the client for `uri`; nothing is asked of the KMS yet, and the caller closes it.
 
     Args:
-        endpoint: HOST:PORT of the KMS's gRPC on this machine, or for AWS keys a URL; default the environment's
-            `KEYSTORE_AWS_ENDPOINT` (AWS keys only), then `KEYSTORE_KMS_ENDPOINT`. Without any, AWS keys are looked for
-            at AWS.
+        endpoint: HOST:PORT of an emulator's gRPC on this machine, or a URL for the cloud's SDK; default the
+            environment's `KEYSTORE_AWS_ENDPOINT`, `KEYSTORE_AZURE_ENDPOINT` or `KEYSTORE_GCP_ENDPOINT`, then
+            `KEYSTORE_KMS_ENDPOINT`. Without any, keys are looked for in the cloud itself.
         passphrase: asks for a passphrase; default the environment's `KEYSTORE_PASSPHRASE`.
+        credentials: who calls, for a cloud's SDK; default what the SDK finds.
 
     Raises:
         KeyUriError: `uri` cannot be parsed.
-        KmsEndpointError: there is no endpoint, or secrets would cross a network in clear on the way there.
-        KmsSetupError: the key is at AWS, and boto3 is missing or cannot be set up.
+        KmsEndpointError: secrets would cross a network in clear on the way to the endpoint.
+        KmsSetupError: the cloud's SDK is missing or cannot be set up, or the credentials are not for this key.
     """
     key = parse(uri) if isinstance(uri, str) else uri
     if key.provider == "local":
         return PassphraseKms(key, passphrase) if key.passphrase else KeyFileKms(key)
-    if key.provider == "aws":
-        return AwsKms(key, _aws_wire(key.place, aws_endpoint(endpoint)))
-    address = grpc_endpoint(endpoint)
-    if not address:
-        raise KmsEndpointError(
-            f"{key}: no KMS endpoint is known. Start one with `kms-emulator serve` and set {ENDPOINT_ENVIRONMENT} to "
-            "its HOST:PORT. Nothing was sent."
-        )
-    channel = open_channel(address)
-    return AzureKms(key, channel) if key.provider == "azure" else GcpKms(key, channel)
+    found = endpoint_of(key.provider, endpoint)
+    if found is not None and not is_url(found):
+        if credentials is not None:
+            raise KmsSetupError(
+                f"{key}: gRPC at {found} carries no credentials. Nothing was sent; name the emulator's URL instead."
+            )
+        return _over_grpc(key, found)
+    return _by_sdk(key, found, credentials)
 
 
 def connector(endpoint: str | None = None, passphrase: AskPassphrase | None = None) -> KmsConnector:
@@ -51,8 +59,26 @@ def connector(endpoint: str | None = None, passphrase: AskPassphrase | None = No
     return lambda uri: connect(uri, endpoint, passphrase)
 
 
-def _aws_wire(region: str, endpoint: str | None) -> AwsWire:
-    """Return AWS's own protocol for a URL or no endpoint, gRPC for HOST:PORT."""
-    if endpoint is None or is_url(endpoint):
-        return open_wire(region, endpoint)
-    return GrpcWire(open_channel(endpoint), region)
+def _over_grpc(key: KeyUri, address: str) -> Kms:
+    channel = open_channel(address)
+    if key.provider == "aws":
+        return AwsKms(key, aws_grpc.GrpcWire(channel, key.place))
+    if key.provider == "azure":
+        return AzureKms(key, azure_grpc.GrpcWire(channel, key.place))
+    return GcpKms(key, gcp_grpc.GrpcWire(channel))
+
+
+def _by_sdk(key: KeyUri, url: str | None, given: Credentials | None) -> Kms:
+    ca = ca_file() if url is not None else None
+    if key.provider == "aws":
+        return AwsKms(key, aws_boto3.open_wire(key.place, url, _of_kind(key, given, AwsCredentials), ca))
+    if key.provider == "azure":
+        return AzureKms(key, azure_sdk.open_wire(key.place, url, _of_kind(key, given, AzureCredentials), ca))
+    return GcpKms(key, gcp_sdk.open_wire(url, _of_kind(key, given, GcpCredentials), ca))
+
+
+def _of_kind(key: KeyUri, given: Credentials | None, kind: type[Kind]) -> Kind | None:
+    """Return the credentials if they are for the key's cloud."""
+    if given is None or isinstance(given, kind):
+        return given
+    raise KmsSetupError(f"{key}: {type(given).__name__} are not for this key. Nothing was sent.")

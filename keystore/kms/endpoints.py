@@ -1,11 +1,12 @@
 """Where a KMS is looked for: what was given, then the environment; and which addresses may see a key.
 
-An endpoint is HOST:PORT for gRPC, or for AWS also an http or https URL. Without any, the AWS client asks the service
-itself. Plaintext goes to this machine only.
+An endpoint is HOST:PORT for the emulator's gRPC, which needs no SDK, or an https or http URL for the cloud's own SDK.
+Without any, the SDK asks the cloud itself. Plaintext goes to this machine only.
 """
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from keystore.errors import KmsEndpointError
@@ -13,23 +14,43 @@ from keystore.errors import KmsEndpointError
 ENDPOINT_ENVIRONMENT = "KEYSTORE_KMS_ENDPOINT"
 """Endpoint of every cloud's keys."""
 
-AWS_ENDPOINT_ENVIRONMENT = "KEYSTORE_AWS_ENDPOINT"
-"""Endpoint of AWS keys, before the one for all."""
+ENDPOINT_ENVIRONMENTS: Mapping[str, str] = {
+    "aws": "KEYSTORE_AWS_ENDPOINT",
+    "azure": "KEYSTORE_AZURE_ENDPOINT",
+    "gcp": "KEYSTORE_GCP_ENDPOINT",
+}
+"""Endpoint of one cloud's keys, before the one for all."""
+
+CA_ENVIRONMENT = "KEYSTORE_KMS_CA"
+"""Path of the certificate, as PEM, that an https endpoint is trusted by; the emulator's is printed when it starts."""
 
 
-def grpc_endpoint(given: str | None) -> str | None:
-    """Return the HOST:PORT for keys of a cloud that is reached over gRPC only, or None."""
-    return given or os.environ.get(ENDPOINT_ENVIRONMENT) or None
+def endpoint_of(provider: str, given: str | None) -> str | None:
+    """Return the endpoint for keys of a cloud, HOST:PORT or a URL; None means the cloud itself."""
+    own = os.environ.get(ENDPOINT_ENVIRONMENTS[provider])
+    return given or own or os.environ.get(ENDPOINT_ENVIRONMENT) or None
 
 
-def aws_endpoint(given: str | None) -> str | None:
-    """Return the endpoint for AWS keys, HOST:PORT or a URL; None means the service itself."""
-    return given or os.environ.get(AWS_ENDPOINT_ENVIRONMENT) or grpc_endpoint(None)
+def ca_file() -> str | None:
+    """Return what `CA_ENVIRONMENT` says; None means the certificates that the SDK trusts by itself.
+
+    Raises:
+        KmsEndpointError: there is no such file.
+    """
+    path = os.environ.get(CA_ENVIRONMENT) or None
+    if path is not None and not os.path.isfile(path):  # noqa: PTH113 - the path goes to SDKs as it is
+        raise KmsEndpointError(f"{CA_ENVIRONMENT} names {path!r}, which is not a file. Nothing was sent.")
+    return path
 
 
 def is_url(endpoint: str) -> bool:
     """Tell a URL from HOST:PORT."""
     return "://" in endpoint
+
+
+def is_local_url(url: str | None) -> bool:
+    """Tell whether a URL leads to this machine."""
+    return url is not None and is_loopback(urlsplit(url).hostname or "")
 
 
 def require_private(url: str) -> None:

@@ -1,130 +1,99 @@
-"""Google Cloud KMS, over plaintext gRPC under its real service name: Encrypt and Decrypt with associated data.
+"""Google Cloud KMS: Encrypt and Decrypt with associated data, over any wire that makes Google's calls.
 
 Encrypt goes to the key version when one is configured, otherwise to the key, whose primary version then serves.
 Decrypt goes to the key, as Google asks: the ciphertext names its version. The associated data is the encoded context.
+
+Leaves to the wires (`gcp_grpc`, `gcp_sdk`): how a call is made, and which error type an answer is.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
-
-import grpc
-from google.protobuf.message import Message
-from keystore_api.google_kms.v1 import resources_pb2, service_pb2
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 from keystore.crypto.context import encode_context
 from keystore.crypto.secret import SecretKey
-from keystore.errors import (
-    CiphertextError,
-    KeyDestroyedError,
-    KeyDisabledError,
-    KeyPendingDeletionError,
-    KeyUnusableError,
-    KmsError,
-    KmsUnreachableError,
-)
+from keystore.errors import CiphertextError, KeyUnusableError, KmsError
 from keystore.format.wrapped import WrappedKey
-from keystore.kms.channel import CallRefusedError, call, classify, describe_refusal
+from keystore.kms.gcp_codes import INVALID_ARGUMENT, INVALID_STATE, STATES
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
+from keystore.kms.refusals import RefusedError, describe
 from keystore.kms.uri import KeyUri
 
-Reply = TypeVar("Reply", bound=Message)
-_Version = resources_pb2.CryptoKeyVersion
 
-STATES: Mapping[int, type[KmsError]] = {
-    _Version.DISABLED: KeyDisabledError,
-    _Version.DESTROY_SCHEDULED: KeyPendingDeletionError,
-    _Version.DESTROYED: KeyDestroyedError,
-    _Version.PENDING_GENERATION: KmsUnreachableError,
-    _Version.PENDING_IMPORT: KeyUnusableError,
-    _Version.IMPORT_FAILED: KeyUnusableError,
-    _Version.GENERATION_FAILED: KeyUnusableError,
-    _Version.ENABLED: KmsUnreachableError,
-}
-"""What a version's state means for a call that it forbade.
+@dataclass(frozen=True)
+class GcpVersion:
+    """What is told of a key version."""
 
-PENDING_GENERATION passes within a minute. ENABLED: somebody changed it in between, so try again.
-"""
+    name: str
+    state: str
 
-_SERVICE = "/google.cloud.kms.v1.KeyManagementService/"
+
+class GcpWire(Protocol):
+    """Google's calls. Each raises `RefusedError`, whose code is the status, and nothing else."""
+
+    def get_version(self, name: str) -> GcpVersion: ...
+
+    def get_primary(self, key: str) -> GcpVersion:
+        """Return the primary version of a key."""
+        ...
+
+    def encrypt(self, name: str, plaintext: bytes, aad: bytes) -> tuple[str, bytes]:
+        """Return the name of the version that did it and the ciphertext; `name` is a key or a version."""
+        ...
+
+    def decrypt(self, key: str, ciphertext: bytes, aad: bytes) -> bytes: ...
+
+    def close(self) -> None:
+        """Give back connections; may be called twice."""
+        ...
 
 
 class GcpKms:
     """A crypto key, or one version of it."""
 
-    def __init__(self, uri: KeyUri, channel: grpc.Channel) -> None:
-        self._uri, self._channel = uri, channel
+    def __init__(self, uri: KeyUri, wire: GcpWire) -> None:
+        self._uri, self._wire = uri, wire
         self._version = f"{uri.key}/cryptoKeyVersions/{uri.version}" if uri.version else ""
-        self._encrypt = _method(channel, "Encrypt", service_pb2.EncryptResponse)
-        self._decrypt = _method(channel, "Decrypt", service_pb2.DecryptResponse)
-        self._get_key = _method(channel, "GetCryptoKey", resources_pb2.CryptoKey)
-        self._get_version = _method(channel, "GetCryptoKeyVersion", resources_pb2.CryptoKeyVersion)
 
     def describe(self) -> KeyDescription:
         try:
-            version = self._current_version()
-        except CallRefusedError as error:
+            version = self._current_version(self._version)
+        except RefusedError as error:
             raise self._error("GetCryptoKeyVersion", error, "") from None
-        state = _Version.CryptoKeyVersionState.Name(version.state)
-        return KeyDescription("gcp", self._uri.text, version.name, state, version.state == _Version.ENABLED)
+        return KeyDescription("gcp", self._uri.text, version.name, version.state, version.state == "ENABLED")
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
         require_secret(secret)
-        request = service_pb2.EncryptRequest(
-            name=self._version or self._uri.key,
-            plaintext=bytes(secret.view()),
-            additional_authenticated_data=encode_context(context),
-        )
+        name = self._version or self._uri.key
         try:
-            reply = call(self._encrypt, request)
-        except CallRefusedError as error:
+            version, ciphertext = self._wire.encrypt(name, bytes(secret.view()), encode_context(context))
+        except RefusedError as error:
             raise self._error("Encrypt", error, self._version) from None
-        return WrappedKey("gcp", self._uri.text, reply.name, reply.ciphertext)
+        return WrappedKey("gcp", self._uri.text, version, ciphertext)
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
         require_wrapped(wrapped, "gcp")
-        request = service_pb2.DecryptRequest(
-            name=self._uri.key,
-            ciphertext=wrapped.ciphertext,
-            additional_authenticated_data=encode_context(context),
-        )
         try:
-            reply = call(self._decrypt, request)
-        except CallRefusedError as error:
-            if error.refusal.status is grpc.StatusCode.INVALID_ARGUMENT:
-                raise describe_refusal(CiphertextError, self._uri.text, "Decrypt", error.refusal) from None
+            plaintext = self._wire.decrypt(self._uri.key, wrapped.ciphertext, encode_context(context))
+        except RefusedError as error:
+            if error.code == INVALID_ARGUMENT:
+                raise describe(CiphertextError, self._uri.text, "Decrypt", error.code, error.text) from None
             raise self._error("Decrypt", error, wrapped.key_version) from None
-        return receive_secret(reply.plaintext, self._uri.text)
+        return receive_secret(plaintext, self._uri.text)
 
     def close(self) -> None:
-        self._channel.close()
+        self._wire.close()
 
-    def _current_version(self) -> resources_pb2.CryptoKeyVersion:
-        if self._version:
-            return call(self._get_version, service_pb2.GetCryptoKeyVersionRequest(name=self._version))
-        return call(self._get_key, service_pb2.GetCryptoKeyRequest(name=self._uri.key)).primary
+    def _current_version(self, version: str) -> GcpVersion:
+        return self._wire.get_version(version) if version else self._wire.get_primary(self._uri.key)
 
-    def _error(self, action: str, error: CallRefusedError, version: str) -> KmsError:
-        refusal = error.refusal
-        if refusal.status is grpc.StatusCode.FAILED_PRECONDITION:
-            return describe_refusal(self._state_error(version), self._uri.text, action, refusal)
-        return describe_refusal(classify(refusal, {}), self._uri.text, action, refusal)
+    def _error(self, action: str, error: RefusedError, version: str) -> KmsError:
+        kind = self._state_error(version) if error.code == INVALID_STATE else error.kind
+        return describe(kind, self._uri.text, action, error.code, error.text)
 
     def _state_error(self, version: str) -> type[KmsError]:
         """Ask which state it is: Google has one status for all that forbid a call."""
         try:
-            if version:
-                state = call(self._get_version, service_pb2.GetCryptoKeyVersionRequest(name=version)).state
-            else:
-                state = self._current_version().state
-        except CallRefusedError:
+            return STATES.get(self._current_version(version).state, KeyUnusableError)
+        except RefusedError:
             return KeyUnusableError
-        return STATES.get(state, KeyUnusableError)
-
-
-def _method(channel: grpc.Channel, name: str, reply: type[Reply]) -> Callable[..., Reply]:
-    """Return what calls one method of the service."""
-    return channel.unary_unary(
-        _SERVICE + name,
-        request_serializer=lambda request: request.SerializeToString(),
-        response_deserializer=reply.FromString,
-    )

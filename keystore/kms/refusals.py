@@ -36,6 +36,19 @@ NO_ANSWER = "no answer"
 """Stands for a code where no KMS said anything; the text then says where none did."""
 
 
+class RefusedError(Exception):
+    """A call failed; the client turns it into a `KmsError`. Never leaves `keystore.kms`.
+
+    Attributes:
+        kind: what the answer, or its absence, means.
+        code: the cloud's code, or what stands for one when there was no answer.
+    """
+
+    def __init__(self, kind: type[KmsError], code: str, text: str) -> None:
+        super().__init__(text)
+        self.kind, self.code, self.text = kind, code, text
+
+
 def describe(kind: type[KmsError], key_uri: str, action: str, code: str, text: str) -> KmsError:
     """Return an error of type `kind` that tells what was asked, what the KMS said and what to do."""
     said = text.rstrip(".").removeprefix(f"{key_uri}: ") or "no reason given"

@@ -168,10 +168,12 @@ def test_doctor() -> None:
     assert run.json["libraries"]["cryptography"]
     unreachable = keystore("doctor", "--kms-endpoint", "127.0.0.1:1", "--json")
     assert (unreachable.code, unreachable.json["ok"]) == (1, False)
-    assert unreachable.json["aws_keys"] == "127.0.0.1:1, gRPC"
+    ways = {name: unreachable.json[f"{name}_keys"] for name in ("aws", "azure", "gcp")}
+    assert set(ways.values()) == {"127.0.0.1:1, gRPC, no SDK"}
+    assert unreachable.json["problems"] == ["nothing answers at the KMS endpoint 127.0.0.1:1"]
     mixed = {"KEYSTORE_AWS_ENDPOINT": "http://127.0.0.1:1", "KEYSTORE_KMS_ENDPOINT": "127.0.0.1:1"}
     run = keystore("doctor", "--json", env=mixed)
-    assert (run.json["aws_keys"], run.json["kms_endpoint"]) == ("http://127.0.0.1:1, HTTP by boto3", "127.0.0.1:1")
+    assert (run.json["aws_keys"], run.json["gcp_keys"]) == ("http://127.0.0.1:1, by boto3", "127.0.0.1:1, gRPC, no SDK")
     assert len(run.json["problems"]) == 2
     assert "page kernel" in keystore("doctor").out
 

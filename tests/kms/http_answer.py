@@ -7,13 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Answer:
-    """What is answered, and what was asked: `targets` holds the operation of each request."""
+    """What is answered, and what was asked: `targets` the operations of all requests, `headers` those of the last."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.status, self.body = 200, b"{}"
         self.targets: list[str] = []
         self.bodies: list[bytes] = []
+        self.headers: dict[str, str] = {}
         self.by_target: dict[str, tuple[int, bytes]] = {}
 
 
@@ -25,6 +26,7 @@ def http_answer() -> Iterator[Answer]:
         def do_POST(self) -> None:
             target = (self.headers["X-Amz-Target"] or "").rpartition(".")[2]
             answer.targets.append(target)
+            answer.headers = dict(self.headers)
             answer.bodies.append(self.rfile.read(int(self.headers["Content-Length"] or 0)))
             status, body = answer.by_target.get(target, (answer.status, answer.body))
             self.send_response(status)

@@ -32,6 +32,7 @@ from keystore.format.wrapped import WrappedKey
 from keystore.kms import aws_boto3
 from keystore.kms.aws_codes import CODES, INVALID_STATE, STATES
 from keystore.kms.connect import connect
+from keystore.kms.credentials import AwsCredentials
 from keystore.kms.protocol import Kms
 from tests.kms.http_answer import Answer, http_answer
 
@@ -319,9 +320,17 @@ def test_plaintext_goes_through_no_proxy(answer: Answer, monkeypatch: pytest.Mon
             kms.unwrap(WRAPPED, {})
 
 
-def test_url_is_not_an_endpoint_of_the_other_clouds() -> None:
-    with pytest.raises(KmsEndpointError, match="HOST:PORT"):
-        connect("gcp://projects/p/locations/l/keyRings/r/cryptoKeys/k", "http://127.0.0.1:1")
+def test_given_credentials_sign(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment has others."""
+    answer.status, answer.body = 400, error_body("DisabledException")
+    for token in (None, "the-session"):
+        credentials = AwsCredentials("AKIDGIVEN", "the-secret", token)
+        assert "the-secret" not in repr(credentials)
+        assert "the-session" not in repr(credentials)
+        with closing(connect(URI, answer.url, credentials=credentials)) as kms, pytest.raises(KeyDisabledError):
+            kms.unwrap(WRAPPED, {})
+        assert "Credential=AKIDGIVEN/" in answer.headers["Authorization"]
+        assert answer.headers.get("X-Amz-Security-Token") == token
 
 
 def test_no_credentials(answer: Answer, once: None, monkeypatch: pytest.MonkeyPatch) -> None:

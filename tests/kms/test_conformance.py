@@ -28,6 +28,7 @@ from keystore.errors import (
 )
 from keystore.format.wrapped import WrappedKey
 from keystore.keys.master import generate_master, open_master
+from keystore.kms import aws_boto3
 from keystore.kms.connect import connect
 from keystore.kms.local import Argon2Cost, PassphraseKms, create_key_file
 from keystore.kms.protocol import Kms
@@ -36,7 +37,8 @@ from tests.emulator_process import CLOUDS, Emulator
 
 CONTEXT = {"keystore:node": "00", "a": "bc"}
 NODE_ID = b"n" * 16
-CLIENTS = (*CLOUDS, "aws by its SDK")
+BY_SDK = tuple(f"{cloud} by its SDK" for cloud in CLOUDS)
+CLIENTS = (*CLOUDS, *BY_SDK)
 SUBJECTS = ("key file", "passphrase", *CLIENTS, "gcp without a version")
 
 
@@ -57,7 +59,7 @@ def passphrase_kms(text: str) -> Kms:
 
 
 def connect_to(emulator: Emulator, client: str, uri: str) -> Kms:
-    return connect(uri, emulator.url if client == "aws by its SDK" else emulator.endpoint)
+    return connect(uri, emulator.urls[client.partition(" ")[0]] if client in BY_SDK else emulator.endpoint)
 
 
 def create_key(emulator: Emulator, client: str) -> str:
@@ -65,8 +67,9 @@ def create_key(emulator: Emulator, client: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What AWS's SDK needs to sign; the emulator takes any."""
+def settings_of_sdks(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What AWS's SDK signs with, of which the emulator takes any, and whom the others trust."""
+    monkeypatch.setenv("KEYSTORE_KMS_CA", emulator.ca)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
@@ -88,7 +91,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
         if name == "gcp without a version":
             uris = [uri.partition("/cryptoKeyVersions/")[0] for uri in uris]
         kms, other = (connect_to(emulator, name, uri) for uri in uris)
-        subject = Subject(kms, other, uris[0], name != "azure")
+        subject = Subject(kms, other, uris[0], not name.startswith("azure"))
     with closing(subject.kms), closing(subject.other):
         yield subject
 
@@ -300,11 +303,14 @@ def test_key_that_is_not_there_has_its_type(emulator: Emulator, client: str, uri
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_kms_that_does_not_answer_is_unreachable(emulator: Emulator, client: str) -> None:
+def test_kms_that_does_not_answer_is_unreachable(
+    emulator: Emulator, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_boto3, "ATTEMPTS_MAX", 1)
     uri = create_key(emulator, client)
     with closing(connect_to(emulator, client, uri)) as kms:
         wrapped = kms.wrap(SecretKey.generate(), CONTEXT)
-    nowhere = "http://127.0.0.1:1" if client == "aws by its SDK" else "127.0.0.1:1"
+    nowhere = "https://127.0.0.1:1" if client in BY_SDK else "127.0.0.1:1"
     with closing(connect(uri, nowhere)) as kms:
         for call in (
             kms.describe,
@@ -321,7 +327,7 @@ def test_kms_that_does_not_answer_is_unreachable(emulator: Emulator, client: str
 def test_kms_sees_32_bytes_only(emulator: Emulator, client: str) -> None:
     uri = create_key(emulator, client)
     name = uri.split("/")[3]
-    if client == "gcp":
+    if client.startswith("gcp"):
         name = uri.removeprefix("gcp://").partition("/cryptoKeyVersions/")[0]
     with closing(connect_to(emulator, client, uri)) as kms, generate_master(kms, NODE_ID, 1):
         calls = [call for call in emulator.calls(name) if call.plaintext_bytes]

@@ -21,7 +21,7 @@ from keystore.errors import (
     KmsPermissionError,
     KmsUnreachableError,
 )
-from keystore.kms import aws_codes, azure
+from keystore.kms import aws_codes, azure_codes
 from keystore.kms.channel import CallRefusedError, call, open_channel
 from keystore.kms.connect import connect
 from keystore.kms.protocol import WrappedKey
@@ -33,7 +33,11 @@ URIS = {
     "azure": "azure://vault/key/1",
     "gcp": "gcp://projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
 }
+CLIENTS = (*URIS, "gcp by its SDK")
 KIDS = {"aws": "arn:x", "azure": "https://vault.vault.azure.net/keys/key/1", "gcp": URIS["gcp"][6:]}
+
+
+REASON = "the reason."
 
 
 class Answer:
@@ -41,12 +45,13 @@ class Answer:
 
     def __init__(self) -> None:
         self.status, self.code, self.inner = S.OK, "", ""
+        self.text = REASON
         self.methods: list[str] = []
 
     def __call__(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         metadata = [("x-kms-error-code", self.code), ("x-kms-inner-error-code", self.inner)]
         context.set_trailing_metadata(tuple((name, value) for name, value in metadata if value))
-        context.abort(self.status, "the reason.")
+        context.abort(self.status, self.text)
         raise AssertionError("abort raises")
 
 
@@ -70,9 +75,16 @@ def server() -> Iterator[tuple[Answer, str]]:
     server.stop(0).wait(10)
 
 
-def refused(server: tuple[Answer, str], provider: str, status: grpc.StatusCode, code: str, inner: str) -> KmsError:
+@pytest.fixture(autouse=True)
+def usual_reason(server: tuple[Answer, str]) -> None:
+    server[0].text = REASON
+
+
+def refused(server: tuple[Answer, str], client: str, status: grpc.StatusCode, code: str, inner: str) -> KmsError:
     """Return the error of an unwrap that is answered that way; a wrap must be refused likewise, or as unreachable."""
     answer, endpoint = server
+    provider = client.partition(" ")[0]
+    endpoint = endpoint if client == provider else f"http://{endpoint}"
     answer.status, answer.code, answer.inner = status, code, inner
     wrapped = WrappedKey(provider, URIS[provider], KIDS[provider], b"ciphertext")
     with closing(connect(URIS[provider], endpoint)) as kms:
@@ -103,21 +115,21 @@ EVERY_CLOUD = [
 ]
 
 
-@pytest.mark.parametrize("provider", URIS)
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(("status", "expected"), EVERY_CLOUD)
 def test_status_alone(
-    server: tuple[Answer, str], provider: str, status: grpc.StatusCode, expected: type[KmsError]
+    server: tuple[Answer, str], client: str, status: grpc.StatusCode, expected: type[KmsError]
 ) -> None:
-    assert type(refused(server, provider, status, "", "")) is expected
+    assert type(refused(server, client, status, "", "")) is expected
 
 
-@pytest.mark.parametrize("provider", URIS)
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("status", [S.INTERNAL, S.ALREADY_EXISTS, S.FAILED_PRECONDITION, S.UNKNOWN])
 def test_code_that_nobody_listed_is_never_invalid(
-    server: tuple[Answer, str], provider: str, status: grpc.StatusCode
+    server: tuple[Answer, str], client: str, status: grpc.StatusCode
 ) -> None:
-    error = refused(server, provider, status, "SomethingNewException", "")
-    if (provider, status) == ("gcp", S.FAILED_PRECONDITION):
+    error = refused(server, client, status, "SomethingNewException", "")
+    if client.startswith("gcp") and status is S.FAILED_PRECONDITION:
         assert type(error) is KeyUnusableError  # Google's own word for a key in a state that forbids the call
     else:
         assert type(error) is KmsUnreachableError
@@ -130,7 +142,7 @@ def test_codes_of_aws(server: tuple[Answer, str], code: str, expected: type[KmsE
     assert type(refused(server, "aws", status, code, "")) is expected
 
 
-@pytest.mark.parametrize(("code", "expected"), azure.UNWRAP_CODES.items())
+@pytest.mark.parametrize(("code", "expected"), azure_codes.DECRYPT_CODES.items())
 def test_codes_of_azure(server: tuple[Answer, str], code: str, expected: type[KmsError]) -> None:
     assert type(refused(server, "azure", S.INTERNAL, code, "")) is expected
 
@@ -155,8 +167,16 @@ def test_address_list_that_blocks_says_nothing_about_the_key(server: tuple[Answe
     assert not isinstance(error, KmsInvalidError)
 
 
-def test_google_refuses_a_ciphertext_as_an_invalid_argument(server: tuple[Answer, str]) -> None:
-    assert type(refused(server, "gcp", S.INVALID_ARGUMENT, "", "")) is CiphertextError
+@pytest.mark.parametrize("client", ["gcp", "gcp by its SDK"])
+def test_google_refuses_a_ciphertext_as_an_invalid_argument(server: tuple[Answer, str], client: str) -> None:
+    assert type(refused(server, client, S.INVALID_ARGUMENT, "", "")) is CiphertextError
+
+
+@pytest.mark.parametrize("client", ["gcp", "gcp by its SDK"])
+def test_network_perimeter_of_google_says_nothing_about_the_key(server: tuple[Answer, str], client: str) -> None:
+    answer, _ = server
+    answer.text = "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x; the reason."
+    assert type(refused(server, client, S.PERMISSION_DENIED, "", "")) is KmsUnreachableError
 
 
 def test_state_that_aws_does_not_explain_is_unusable(server: tuple[Answer, str]) -> None:
@@ -165,7 +185,7 @@ def test_state_that_aws_does_not_explain_is_unusable(server: tuple[Answer, str])
 
 
 def test_each_type_has_advice() -> None:
-    kinds = {*aws_codes.CODES.values(), *azure.UNWRAP_CODES.values(), *aws_codes.STATES.values()}
+    kinds = {*aws_codes.CODES.values(), *azure_codes.DECRYPT_CODES.values(), *aws_codes.STATES.values()}
     assert kinds <= ADVICE.keys()
 
 
@@ -185,6 +205,7 @@ def test_calls_are_not_repeated(server: tuple[Answer, str]) -> None:
     answer, endpoint = server
     answer.status, answer.code, answer.inner = S.UNAVAILABLE, "", ""
     answer.methods.clear()
-    with closing(connect(URIS["gcp"], endpoint)) as kms, pytest.raises(KmsUnreachableError):
-        kms.wrap(SecretKey.generate(), {})
-    assert answer.methods == ["/google.cloud.kms.v1.KeyManagementService/Encrypt"]
+    for where in (endpoint, f"http://{endpoint}"):
+        with closing(connect(URIS["gcp"], where)) as kms, pytest.raises(KmsUnreachableError):
+            kms.wrap(SecretKey.generate(), {})
+    assert answer.methods == ["/google.cloud.kms.v1.KeyManagementService/Encrypt"] * 2

@@ -4,7 +4,6 @@ import pytest
 
 from keystore.errors import KeyUriError, KmsEndpointError
 from keystore.kms.channel import open_channel
-from keystore.kms.connect import connect
 from keystore.kms.uri import parse
 
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -83,9 +82,3 @@ def test_endpoint_on_this_machine_is_taken(endpoint: str) -> None:
 def test_endpoint_elsewhere_is_refused(endpoint: str) -> None:
     with pytest.raises(KmsEndpointError, match="Nothing was sent"):
         open_channel(endpoint)
-
-
-def test_cloud_key_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("KEYSTORE_KMS_ENDPOINT", raising=False)
-    with pytest.raises(KmsEndpointError, match="KEYSTORE_KMS_ENDPOINT"):
-        connect("gcp://projects/p/locations/l/keyRings/r/cryptoKeys/k")

@@ -38,7 +38,7 @@ def test_tables_name_every_type_of_the_client() -> None:
 
 
 def test_settings_are_named_as_they_are_read() -> None:
-    assert endpoints.AWS_ENDPOINT_ENVIRONMENT in GUIDE
+    assert endpoints.ENDPOINT_ENVIRONMENTS["aws"] in GUIDE
     assert endpoints.ENDPOINT_ENVIRONMENT in GUIDE
     words = {1: "one", 3: "three"}
     assert f"at most {words[aws_boto3.ATTEMPTS_MAX]} times" in GUIDE

@@ -8,6 +8,7 @@ from kms_emulator.calls import CallLog
 from kms_emulator.clock import ClockSetting, VirtualClock
 from kms_emulator.model.entropy import RepeatedEntropy
 from kms_emulator.model.faults import FaultPlan
+from kms_emulator.model.guard import Guard
 from kms_emulator.model.identities import Identities
 from kms_emulator.model.registry import Entropy, Registry
 from kms_emulator.model.store import MemoryStore, Store, StoredState
@@ -39,6 +40,7 @@ class Core:
         self.registry = Registry(self._store, state, entropy)
         self.identities = Identities(self._store, state.identities, state.credentials)
         self.vaults = Vaults(self._store, state.settings)
+        self.guard = Guard(self._store, state.settings)
         self.strict_auth = False
         self.calls = CallLog()
         self.uses = LastUses(self.clock.now_ns())
@@ -64,6 +66,7 @@ class Core:
         self.registry.clear()
         self.identities.clear()
         self.vaults.clear()
+        self.guard.clear()
         self.calls.clear()
         self.faults.clear()
         self.clock.setting = ClockSetting()

@@ -28,6 +28,7 @@ from kms_emulator.calls import CallFilter, CallRecord
 from kms_emulator.core import Core
 from kms_emulator.embedded_azure import Azure
 from kms_emulator.embedded_gcp import Google
+from kms_emulator.embedded_guard import Guard
 from kms_emulator.model.entropy import RepeatedEntropy
 from kms_emulator.sdks import needed
 from kms_emulator.server import Server, start
@@ -56,6 +57,7 @@ class KmsEmulator:
         users: users of the AWS account, whom policies hold.
         azure: vaults, their clients, and applications of Azure's tenants.
         gcp: clients of Google Cloud KMS, and service accounts.
+        guard: who uses which key, and whether that keeps it from being deleted.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class KmsEmulator:
         self.users = Users(self)
         self.azure = Azure(self)
         self.gcp = Google(self)
+        self.guard = Guard(self)
 
     # -- life
 

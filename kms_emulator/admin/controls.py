@@ -6,7 +6,7 @@ from itertools import islice
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator import __version__
-from kms_emulator.admin import service_accounts, users, vaults
+from kms_emulator.admin import guard, service_accounts, users, vaults
 from kms_emulator.admin.errors import MissingError, RefusedError
 from kms_emulator.admin.metrics import metrics_text
 from kms_emulator.admin.rules import fault_message, fault_of
@@ -168,6 +168,25 @@ class Controls:
     def list_vaults(self, _: pb.ListVaultsRequest) -> pb.ListVaultsResponse:
         """Return the vaults that were described."""
         return vaults.list_vaults(self._core)
+
+    # -- the guard of keys in use
+
+    def get_guard(self, _: pb.GetGuardRequest) -> pb.Guard:
+        """Return the switch and all uses."""
+        return guard.guard_message(self._core)
+
+    def set_guard(self, request: pb.SetGuardRequest) -> pb.Guard:
+        """Turn the guard on or off."""
+        self._core.guard.switch(request.on)
+        return guard.guard_message(self._core)
+
+    def add_key_use(self, request: pb.KeyUse) -> pb.KeyUse:
+        """Note that somebody uses a key."""
+        return guard.add_use(self._core, request)
+
+    def remove_key_uses(self, request: pb.RemoveKeyUsesRequest) -> pb.RemoveKeyUsesResponse:
+        """Forget uses."""
+        return guard.remove_uses(self._core, request)
 
     def reset(self, _: pb.ResetRequest) -> pb.ResetResponse:
         """Go back to the seed."""

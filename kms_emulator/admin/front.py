@@ -103,6 +103,18 @@ def _pages(controls: Controls) -> Iterator[tuple[str, dict[str, Page]]]:
             "POST": _told(pb.PutVaultRequest, controls.put_vault),
         },
     )
+    yield (
+        "guard",
+        {"GET": _asked(pb.GetGuardRequest, controls.get_guard), "PUT": _told(pb.SetGuardRequest, controls.set_guard)},
+    )
+    yield (
+        "key-uses",
+        {
+            "POST": _told(pb.KeyUse, controls.add_key_use, 201),
+            "DELETE": _asked(pb.RemoveKeyUsesRequest, controls.remove_key_uses),
+        },
+    )
+    yield "key-uses/*", {"DELETE": lambda request, rest: _answer(controls.remove_key_uses(_use(rest)))}
     yield "state", {"GET": _asked(pb.GetStateRequest, controls.get_state)}
     yield "reset", {"POST": _told(pb.ResetRequest, controls.reset)}
 
@@ -130,6 +142,12 @@ def _numbered(text: str) -> pb.RemoveFaultsRequest:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:19]) < 1 << 63:
         raise MissingError(f"there is no fault {text}")
     return pb.RemoveFaultsRequest(number=int(text[:19]))
+
+
+def _use(text: str) -> pb.RemoveKeyUsesRequest:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:19]) < 1 << 63:
+        raise MissingError(f"there is no use of a key with the number {text}")
+    return pb.RemoveKeyUsesRequest(number=int(text[:19]))
 
 
 def _client(text: str) -> pb.RemoveApplicationRequest:

@@ -41,6 +41,10 @@ def admin_handler(controls: Controls) -> grpc.GenericRpcHandler:
         "RemoveApplication": _method(pb.RemoveApplicationRequest, controls.remove_application),
         "PutVault": _method(pb.PutVaultRequest, controls.put_vault),
         "ListVaults": _method(pb.ListVaultsRequest, controls.list_vaults),
+        "GetGuard": _method(pb.GetGuardRequest, controls.get_guard),
+        "SetGuard": _method(pb.SetGuardRequest, controls.set_guard),
+        "AddKeyUse": _method(pb.KeyUse, controls.add_key_use),
+        "RemoveKeyUses": _method(pb.RemoveKeyUsesRequest, controls.remove_key_uses),
         "GetState": _method(pb.GetStateRequest, controls.get_state),
         "Reset": _method(pb.ResetRequest, controls.reset),
     }

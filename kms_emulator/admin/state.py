@@ -2,6 +2,7 @@
 
 from keystore_api.admin.v1 import admin_pb2 as pb
 
+from kms_emulator.admin.guard import guard_message
 from kms_emulator.admin.rules import fault_message
 from kms_emulator.admin.users import list_users
 from kms_emulator.core import Core
@@ -24,6 +25,7 @@ def state_message(core: Core) -> pb.State:
         users=list_users(core),
         faults=[fault_message(planned) for planned in core.faults.planned()],
         calls=core.calls.total,
+        guard=guard_message(core),
     )
 
 

@@ -22,6 +22,7 @@ _COMMANDS = {
     "fault": "kms_emulator.cli.fault:fault",
     "user": "kms_emulator.cli.user:user",
     "service-account": "kms_emulator.cli.service_account:service_account",
+    "guard": "kms_emulator.cli.guard:guard",
     "reset": "kms_emulator.cli.admin:reset",
 }
 

@@ -4,6 +4,7 @@ ModelError
   KeyMissingError, VersionMissingError, NameTakenError, FolderMissingError
   KeyStateError         the key's state does not allow it
   VersionStateError     the version's state does not allow it
+  KeyInUseError         the guard is on, and somebody uses the key
   CiphertextError       changed, cut, foreign, or bound to another context
   LengthError           too many bytes for this key
   BlockError            not whole blocks, for a mode that does not pad
@@ -12,7 +13,12 @@ ModelError
   PeerKeyError          another party's public key is of the wrong form or kind
 """
 
+from collections.abc import Sequence
+
 from kms_emulator.model.keys import Key, Version
+
+USERS_NAMED_MAX = 5
+"""LIMIT: users of a key that a message names."""
 
 
 class ModelError(Exception):
@@ -49,6 +55,16 @@ class VersionStateError(ModelError):
     def __init__(self, key: Key, version: Version) -> None:
         self.key, self.version = key, version
         super().__init__(f"version {version.number} of key {key.name} is {version.state.value}")
+
+
+class KeyInUseError(ModelError):
+    """The guard is on, and somebody uses the key."""
+
+    def __init__(self, key: Key, version: int | None, users: Sequence[str]) -> None:
+        self.key, self.version = key, key.version(version) if version else None
+        more = len(users) - USERS_NAMED_MAX
+        self.named = ", ".join(users[:USERS_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+        super().__init__(f"key {key.name} is used by {self.named}")
 
 
 class CiphertextError(ModelError):

@@ -7,6 +7,7 @@ import grpc
 
 from kms_emulator.model.errors import (
     CiphertextError,
+    KeyInUseError,
     KeyMissingError,
     KeyStateError,
     MaterialError,
@@ -59,6 +60,8 @@ def translate(error: ModelError, call: Call) -> CloudError:
     """Return AWS's words for what the model refused."""
     if isinstance(error, KeyStateError):
         return wrong_state(error.key)
+    if isinstance(error, KeyInUseError):
+        return aws_error("KMSInvalidStateException", f"{key_arn(error.key)} is in use by {error.named}.")
     if isinstance(error, CiphertextError):
         return aws_error("InvalidCiphertextException")
     if isinstance(error, MaterialError):

@@ -117,6 +117,7 @@ def delete_imported_key_material(
     key = _find_importable(call, request.region, request.key_id)
     version = _version(key, request.key_material_id) if request.key_material_id else key.current
     if version is not None and version.state is not VersionState.MISSING:
+        call.core.guard.check(key)
         families.drop_material(call.registry, key, version.number, call.now_ns)
     shown = _shown_id(key, version) if version is not None else None
     return pb.DeleteImportedKeyMaterialResponse(key_id=names.key_arn(key), key_material_id=shown)

@@ -53,7 +53,9 @@ def enable_key(call: Call, request: pb.EnableKeyRequest) -> pb.EnableKeyResponse
 def disable_key(call: Call, request: pb.DisableKeyRequest) -> pb.DisableKeyResponse:
     """Disable a key: no cryptography until it is enabled."""
     key = find_key(call, request.region, request.key_id, aliases=False)
-    call.registry.put(lifecycle.disable(key, call.now_ns))
+    disabled = lifecycle.disable(key, call.now_ns)
+    call.core.guard.check(key)
+    call.registry.put(disabled)
     return pb.DisableKeyResponse()
 
 
@@ -67,6 +69,7 @@ def schedule_key_deletion(call: Call, request: pb.ScheduleKeyDeletionRequest) ->
         raise validation("pendingWindowInDays", f"have value less than or equal to {WINDOW_DAYS_MAX}")
     remain = key.role is Role.PRIMARY and bool(call.registry.replicas(key))
     ending = lifecycle.schedule_deletion(key, days * DAY_NS, call.now_ns, replicas_remain=remain)
+    call.core.guard.check(key)
     changed = call.registry.put(ending)
     return pb.ScheduleKeyDeletionResponse(
         key_id=names.key_arn(changed),

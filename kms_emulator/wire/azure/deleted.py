@@ -24,6 +24,7 @@ def delete_key(call: Call, request: pb.DeleteKeyRequest) -> pb.DeletedKeyBundle:
     """Delete a key with all its versions; it can be recovered for as long as the vault says."""
     key = find_live(call, request.vault, request.name)
     window_ns = call.core.vaults.get(names.vault_of(key)).retention_days * DAY_NS
+    call.core.guard.check(key)
     changed = call.registry.put(lifecycle.schedule_deletion(key, window_ns, call.now_ns))
     return deleted_bundle(call, changed)
 
@@ -53,6 +54,7 @@ def purge_deleted_key(call: Call, request: pb.PurgeDeletedKeyRequest) -> pb.Purg
     key = find_deleted(call, request.vault, request.name)
     if call.core.vaults.get(names.vault_of(key)).purge_protection:
         raise forbidden('Operation "purge" is not allowed because purge protection is enabled for this vault.')
+    call.core.guard.check(key)
     call.registry.remove(key)
     return pb.PurgeDeletedKeyResponse()
 

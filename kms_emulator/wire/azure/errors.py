@@ -4,6 +4,7 @@ import grpc
 
 from kms_emulator.model.errors import (
     CiphertextError,
+    KeyInUseError,
     KeyMissingError,
     KeyStateError,
     LengthError,
@@ -54,10 +55,18 @@ def name_taken(name: str) -> CloudError:
     return CloudError("Conflict", text, grpc.StatusCode.ALREADY_EXISTS)
 
 
+def in_use(error: KeyInUseError) -> CloudError:
+    """Return 409 for a key that the guard keeps; no vault has one."""
+    text = f"Key {error.key.name.partition('/')[2]} is in use by {error.named}; it cannot be disabled or deleted."
+    return CloudError("Conflict", text, grpc.StatusCode.FAILED_PRECONDITION, "KeyInUse", http_status=409)
+
+
 def translate(error: ModelError, call: Call) -> CloudError:
     """Return Azure's words for what the model refused."""
     if isinstance(error, KeyMissingError | VersionMissingError | KeyStateError):
         return key_not_found(call.key)
+    if isinstance(error, KeyInUseError):
+        return in_use(error)
     if isinstance(error, VersionStateError):
         return disabled("crypto")
     if isinstance(error, CiphertextError | LengthError):

@@ -125,6 +125,8 @@ def update_key(call: Call, request: pb.UpdateKeyRequest) -> pb.KeyBundle:
     if request.attributes.HasField("enabled"):
         state = VersionState.ENABLED if request.attributes.enabled else VersionState.DISABLED
         changed = lifecycle.switch_version(changed, version.number, state, call.now_ns)
+        if state is VersionState.DISABLED:
+            call.core.guard.check(key, version.number)
     call.registry.put(changed)
     return answer(call, changed, changed.versions[version.number - 1])
 

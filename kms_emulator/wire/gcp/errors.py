@@ -7,6 +7,7 @@ from keystore_api.google_rpc.v1 import status_pb2
 
 from kms_emulator.model.errors import (
     CiphertextError,
+    KeyInUseError,
     KeyMissingError,
     ModelError,
     NameTakenError,
@@ -73,6 +74,16 @@ def wrong_state(key: Key, version: Version, expected: str = "enabled") -> CloudE
     return CloudError(status.name, message, status, kind, _details(status, message, detail))
 
 
+def in_use(error: KeyInUseError) -> CloudError:
+    """Return FAILED_PRECONDITION with the violation KEY_IN_USE, for what the guard keeps; Google has none."""
+    name = version_name(error.key, error.version) if error.version else error.key.name
+    message = f"{name} is in use by {error.named}; it cannot be disabled or destroyed."
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    violation = status_pb2.PreconditionFailure.Violation(type="KEY_IN_USE", subject=name, description=error.named)
+    detail = status_pb2.PreconditionFailure(violations=[violation])
+    return CloudError(status.name, message, status, "KEY_IN_USE", _details(status, message, detail))
+
+
 def permission_denied(permission: str, resource: str) -> CloudError:
     """Return PERMISSION_DENIED; it says what is missing, for people and for programs."""
     message = f"Permission '{permission}' denied on resource '{resource}' (or it may not exist)."
@@ -105,6 +116,8 @@ def _details(status: grpc.StatusCode, message: str, detail: Message) -> bytes:
 
 def translate(error: ModelError, call: Call) -> CloudError:
     """Return Google's words for what the model refused."""
+    if isinstance(error, KeyInUseError):
+        return in_use(error)
     if isinstance(error, VersionStateError):
         return wrong_state(error.key, error.version)
     if isinstance(error, CiphertextError):

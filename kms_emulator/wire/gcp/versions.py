@@ -59,6 +59,8 @@ def update_version(call: Call, request: pb.UpdateCryptoKeyVersionRequest) -> res
     if state is None:
         raise invalid("The state of a version can be updated to ENABLED or DISABLED only.")
     changed = lifecycle.switch_version(key, version.number, state, call.now_ns)
+    if state is VersionState.DISABLED:
+        call.core.guard.check(key, version.number)
     return _answer(call, call.registry.put(changed), version.number)
 
 
@@ -70,6 +72,7 @@ def destroy_version(call: Call, request: pb.DestroyCryptoKeyVersionRequest) -> r
         changed = lifecycle.schedule_destroy(key, version.number, window_ns, call.now_ns)
     except VersionStateError:
         raise wrong_state(key, version, "enabled or disabled") from None
+    call.core.guard.check(key, version.number)
     return _answer(call, call.registry.put(changed), version.number)
 
 

@@ -269,20 +269,22 @@ class User(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arn: _Optional[str] = ..., policy: _Optional[str] = ..., access_key_ids: _Optional[_Iterable[str]] = ..., secret_access_key: _Optional[str] = ...) -> None: ...
 
 class State(_message.Message):
-    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls")
+    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls", "guard")
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     KEY_RINGS_FIELD_NUMBER: _ClassVar[int]
     USERS_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    GUARD_FIELD_NUMBER: _ClassVar[int]
     clock: Clock
     keys: _containers.RepeatedCompositeFieldContainer[Key]
     key_rings: _containers.RepeatedScalarFieldContainer[str]
     users: _containers.RepeatedCompositeFieldContainer[User]
     faults: _containers.RepeatedCompositeFieldContainer[Fault]
     calls: int
-    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ...) -> None: ...
+    guard: Guard
+    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ..., guard: _Optional[_Union[Guard, _Mapping]] = ...) -> None: ...
 
 class PutUserRequest(_message.Message):
     __slots__ = ("name", "access_key_id", "secret_access_key", "policy")
@@ -468,3 +470,47 @@ class RemoveServiceAccountRequest(_message.Message):
 class RemoveServiceAccountResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class KeyUse(_message.Message):
+    __slots__ = ("number", "key", "user", "provider")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    key: str
+    user: str
+    provider: str
+    def __init__(self, number: _Optional[int] = ..., key: _Optional[str] = ..., user: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
+
+class Guard(_message.Message):
+    __slots__ = ("on", "uses")
+    ON_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    on: bool
+    uses: _containers.RepeatedCompositeFieldContainer[KeyUse]
+    def __init__(self, on: _Optional[bool] = ..., uses: _Optional[_Iterable[_Union[KeyUse, _Mapping]]] = ...) -> None: ...
+
+class GetGuardRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetGuardRequest(_message.Message):
+    __slots__ = ("on",)
+    ON_FIELD_NUMBER: _ClassVar[int]
+    on: bool
+    def __init__(self, on: _Optional[bool] = ...) -> None: ...
+
+class RemoveKeyUsesRequest(_message.Message):
+    __slots__ = ("number", "user")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    user: str
+    def __init__(self, number: _Optional[int] = ..., user: _Optional[str] = ...) -> None: ...
+
+class RemoveKeyUsesResponse(_message.Message):
+    __slots__ = ("removed",)
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    def __init__(self, removed: _Optional[int] = ...) -> None: ...

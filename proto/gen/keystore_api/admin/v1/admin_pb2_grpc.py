@@ -139,6 +139,26 @@ class AdminStub:
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsResponse.FromString,
                 _registered_method=True)
+        self.GetGuard = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/GetGuard',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetGuardRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Guard.FromString,
+                _registered_method=True)
+        self.SetGuard = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/SetGuard',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.SetGuardRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Guard.FromString,
+                _registered_method=True)
+        self.AddKeyUse = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/AddKeyUse',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.KeyUse.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.KeyUse.FromString,
+                _registered_method=True)
+        self.RemoveKeyUses = channel.unary_unary(
+                '/keystore_api.admin.v1.Admin/RemoveKeyUses',
+                request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveKeyUsesRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveKeyUsesResponse.FromString,
+                _registered_method=True)
         self.Reset = channel.unary_unary(
                 '/keystore_api.admin.v1.Admin/Reset',
                 request_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ResetRequest.SerializeToString,
@@ -283,6 +303,32 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetGuard(self, request, context):
+        """The guard: while it is on, no operation of a cloud disables, deletes or destroys a key that somebody uses; the
+        answer says who. Time goes on as it does: a deletion that was scheduled before comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetGuard(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddKeyUse(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveKeyUses(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reset(self, request, context):
         """Back to the seed: every key, alias, user, call and fault that is not of the seed is gone, and the clock is the
         host's.
@@ -398,6 +444,26 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.ListVaults,
                     request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsRequest.FromString,
                     response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsResponse.SerializeToString,
+            ),
+            'GetGuard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuard,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetGuardRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Guard.SerializeToString,
+            ),
+            'SetGuard': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetGuard,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.SetGuardRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.Guard.SerializeToString,
+            ),
+            'AddKeyUse': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddKeyUse,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.KeyUse.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.KeyUse.SerializeToString,
+            ),
+            'RemoveKeyUses': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveKeyUses,
+                    request_deserializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveKeyUsesRequest.FromString,
+                    response_serializer=keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveKeyUsesResponse.SerializeToString,
             ),
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
@@ -972,6 +1038,114 @@ class Admin:
             '/keystore_api.admin.v1.Admin/ListVaults',
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsRequest.SerializeToString,
             keystore__api_dot_admin_dot_v1_dot_admin__pb2.ListVaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/GetGuard',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.GetGuardRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Guard.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetGuard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/SetGuard',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.SetGuardRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.Guard.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddKeyUse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/AddKeyUse',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.KeyUse.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.KeyUse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveKeyUses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.admin.v1.Admin/RemoveKeyUses',
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveKeyUsesRequest.SerializeToString,
+            keystore__api_dot_admin_dot_v1_dot_admin__pb2.RemoveKeyUsesResponse.FromString,
             options,
             channel_credentials,
             insecure,

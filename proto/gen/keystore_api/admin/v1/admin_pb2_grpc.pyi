@@ -28,4 +28,8 @@ class AdminStub:
     RemoveApplication: grpc.UnaryUnaryMultiCallable[admin_pb2.RemoveApplicationRequest, admin_pb2.RemoveApplicationResponse]
     PutVault: grpc.UnaryUnaryMultiCallable[admin_pb2.PutVaultRequest, admin_pb2.Vault]
     ListVaults: grpc.UnaryUnaryMultiCallable[admin_pb2.ListVaultsRequest, admin_pb2.ListVaultsResponse]
+    GetGuard: grpc.UnaryUnaryMultiCallable[admin_pb2.GetGuardRequest, admin_pb2.Guard]
+    SetGuard: grpc.UnaryUnaryMultiCallable[admin_pb2.SetGuardRequest, admin_pb2.Guard]
+    AddKeyUse: grpc.UnaryUnaryMultiCallable[admin_pb2.KeyUse, admin_pb2.KeyUse]
+    RemoveKeyUses: grpc.UnaryUnaryMultiCallable[admin_pb2.RemoveKeyUsesRequest, admin_pb2.RemoveKeyUsesResponse]
     Reset: grpc.UnaryUnaryMultiCallable[admin_pb2.ResetRequest, admin_pb2.ResetResponse]

@@ -25,8 +25,11 @@ No message carries key material or plaintext.
         OutsideAnchorError          an outside anchor; what is inside the node is unchanged
           OutsideAnchorMissingError, OutsideAnchorDamagedError, OutsideAnchorUnreachableError,
           OutsideAnchorConflictError
+      KnownNodesError               the list of known nodes cannot be read or written; it is unchanged
       SnapshotError
         SnapshotMissingError, SnapshotDamagedError
+        SignerError                 nothing was opened: who signed it is not who should have
+          SignerUnknownError, SignerChangedError
       PlaceError                    a place of objects, or an object in it, cannot be read or written
         PlaceUnreachableError       no answer, or one about the way there: a second try can help
         PlaceMissingError           there is no such directory or bucket
@@ -311,6 +314,10 @@ class OutsideAnchorConflictError(OutsideAnchorError):
     """Another copy of this node states to the same outside anchor; this one stops."""
 
 
+class KnownNodesError(KeystoreError):
+    """The list of known nodes cannot be read, written or understood; it is unchanged."""
+
+
 class SnapshotError(KeystoreError):
     """A snapshot."""
 
@@ -321,6 +328,18 @@ class SnapshotMissingError(SnapshotError):
 
 class SnapshotDamagedError(SnapshotError):
     """A manifest or pack is not what was written; the target of the restore is untouched."""
+
+
+class SignerError(SnapshotError):
+    """A snapshot, or a node, whose key for signing is not the one that was expected; nothing was opened."""
+
+
+class SignerUnknownError(SignerError):
+    """Nobody has told this machine which key signs the snapshots of that node."""
+
+
+class SignerChangedError(SignerError):
+    """The node is known under another key: it is forged, or the node is not the one that was recorded."""
 
 
 class PlaceError(KeystoreError):

@@ -30,6 +30,15 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+
+@pytest.fixture(autouse=True, scope="session")
+def known_nodes_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nodes of tests are recorded apart from those of who runs them, and before any fixture makes one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEYSTORE_KNOWN_NODES", str(tmp_path_factory.mktemp("known") / "known_nodes"))
+        yield
+
+
 _FIGURE = "figure"
 _CRASHES = "crashes"
 

@@ -50,6 +50,22 @@ class RateType(click.ParamType[float]):
         return rate
 
 
+class HexType(click.ParamType[bytes]):
+    """A number of bytes in hexadecimal."""
+
+    name = "hexadecimal"
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        if not re.fullmatch(f"[0-9a-fA-F]{{{2 * self._length}}}", str(value)):
+            self.fail(f"{value!r} is not {2 * self._length} hexadecimal digits", param, ctx)
+        return bytes.fromhex(value)
+
+
 class PlaceType(click.ParamType[str]):
     """A place of an outside anchor; not the empty string, which would be none: an unset variable in a script."""
 

@@ -28,6 +28,8 @@ from keystore.errors import (
     PathMissingError,
     PathTakenError,
     PlaceMissingError,
+    SignerChangedError,
+    SignerUnknownError,
     SnapshotDamagedError,
     SnapshotMissingError,
     StoreDamagedError,
@@ -49,6 +51,7 @@ DAMAGED = 5
 NOT_THERE = 6
 EXISTS = 7
 LOCKED = 8
+NOT_TRUSTED = 9
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -62,6 +65,7 @@ MEANINGS = {
     NOT_THERE: "the node, file, snapshot or directory does not exist",
     EXISTS: "something of that name exists already, and is unchanged",
     LOCKED: "another process has it open",
+    NOT_TRUSTED: "nobody told this machine who signs the snapshots of that node",
     INTERRUPTED: "interrupted (Ctrl-C); nothing is half done",
     TERMINATED: "ended by SIGTERM; nothing is half done",
 }
@@ -75,7 +79,8 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((StoreDamagedError, StoreRolledBackError, StoreDivergedError, WrongKeyError, CommitUnknownError), DAMAGED),
     ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError, AnchorsDamagedError), DAMAGED),
     ((KeyFileMissingError, StoreMissingError, AnchorsMissingError, VolumeKeyError), DAMAGED),
-    ((OutsideAnchorMissingError, OutsideAnchorDamagedError, ObjectDamagedError), DAMAGED),
+    ((OutsideAnchorMissingError, OutsideAnchorDamagedError, ObjectDamagedError, SignerChangedError), DAMAGED),
+    ((SignerUnknownError,), NOT_TRUSTED),
     ((SnapshotMissingError, NodeMissingError, NameUnknownError, PlaceMissingError, ObjectMissingError), NOT_THERE),
     ((StoreExistsError, NodeExistsError, NameTakenError, ObjectExistsError), EXISTS),
     ((StoreLockedError, NodeLockedError, OutsideAnchorConflictError), LOCKED),

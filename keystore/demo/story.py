@@ -20,8 +20,9 @@ from keystore.errors import KeyDisabledError, KeystoreError, StoreDamagedError
 from keystore.kms.connect import connector
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
+from keystore.node.known_nodes import KnownNodes
 from keystore.node.reports import MasterInfo
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.snapshotting import RestoredNode, restore, snapshot
 from keystore.progress import Progress
 from keystore.snapshots.target import LocalTarget
 from keystore.units import format_bytes
@@ -78,6 +79,7 @@ class Demo:
     def __init__(self, place: Path, source: Path | None, teller: Teller, *, keep_keys: bool) -> None:
         self._place, self._source, self._teller, self._keep_keys = place, source, teller, keep_keys
         self._target = LocalTarget(place / "snapshots")
+        self._known_nodes = KnownNodes(place / "known_nodes")
         self._connect: KmsConnector = connector()
         self.seconds: dict[str, float] = {}
         self.nodes = [DemoNode(f"node-{provider}", provider, place / f"node-{provider}") for provider in PROVIDERS]
@@ -116,7 +118,7 @@ class Demo:
         with self._step("init", "Make three nodes, each under a customer master key") as lines:
             for node in self.nodes:
                 node.old_key = keys.create(node.provider, "demo-cmk-1")
-                with Node.init(node.directory, node.old_key, self._connect) as made:
+                with Node.init(node.directory, node.old_key, self._connect, known_nodes=self._known_nodes) as made:
                     node.node_id = made.node_id.hex()
                     node.note("init", made.master_info)
                 lines.append(_key_line(node, "init"))
@@ -177,7 +179,7 @@ class Demo:
         with self._step("refuse", "Disable an old key: its snapshot does not open") as lines:
             keys.set_enabled(node.old_key, enabled=False)
             try:
-                restore(self._target, node.snapshot_id, place, self._connect, key=node.new_key)
+                self._restore_to(place, node)
             except KeyDisabledError as error:
                 reason = str(error)
             else:
@@ -205,11 +207,20 @@ class Demo:
                 if not same:
                     raise DemoError(f"{node.name}: the restored file differs from the input")
 
+    def _restore_to(self, place: Path, node: DemoNode, progress: Progress | None = None) -> RestoredNode:
+        return restore(
+            self._target,
+            node.snapshot_id,
+            place,
+            self._connect,
+            key=node.new_key,
+            known_nodes=self._known_nodes,
+            progress=progress,
+        )
+
     def _restore_node(self, node: DemoNode, progress: Progress) -> None:
         node.restored_directory = self._place / f"{node.name}-restored"
-        made = restore(
-            self._target, node.snapshot_id, node.restored_directory, self._connect, key=node.new_key, progress=progress
-        )
+        made = self._restore_to(node.restored_directory, node, progress)
         exported = self._place / "exported"
         with Node.open(node.restored_directory, self._connect) as opened:
             node.restored_sha256 = opened.export_file(DATABASE, FILE, exported).sha256

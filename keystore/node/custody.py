@@ -57,7 +57,7 @@ class Custody:
     ) -> None:
         self._files, self._path, self._now_ns = files, path, now_ns
         self._generation, self._fingerprint = loaded.head.file_generation, loaded.fingerprint
-        self._version = loaded.parts.version
+        self._version = self._opened_version = loaded.parts.version
         self.unsure, self._closed = False, False
         self.anchors, self.master, self.keystore, self.volume = anchors, master, keystore, volume
         self._lock, self._changing_master = threading.RLock(), threading.RLock()
@@ -121,14 +121,16 @@ class Custody:
             finally:
                 (former if self.master is new else new).wipe()
 
-    def make_identity_durable(self) -> None:
+    def make_identity_durable(self) -> bool:
         """Write the keystore file anew where it is of a version without signing seed and snapshot secret (K-11).
 
-        To be called before anything leaves the node that was made with them; errors as `change`.
+        To be called before anything leaves the node that was made with them; errors as `change`. Returns whether it
+        was of such a version when the node was opened: then nobody knows its key for signing yet.
         """
         with self.held():
             if self._version != VERSION:
                 self._replace(self.keystore, self.master)
+            return self._opened_version != VERSION
 
     def node_keys(self) -> NodeKeys:
         """Return what a snapshot needs; to be used inside `held`."""

@@ -32,6 +32,7 @@ from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.custody import Custody
 from keystore.node.key_life import KeyLife
+from keystore.node.known_nodes import KnownNodes
 from keystore.node.layout import Layout
 from keystore.node.lock import DirectoryLock
 from keystore.node.opening import Clock, initialize, new_directory, open_custody
@@ -97,6 +98,7 @@ class Node:
         name: str | None = None,
         volume_key: str | None = None,
         outside_anchor: str | Place | None = None,
+        known_nodes: KnownNodes | None = None,
         files: Files | None = None,
         now_ns: Clock = time.time_ns,
     ) -> Self:
@@ -109,23 +111,25 @@ class Node:
             volume_key: URI of the platform key of a volume layer: all stores are encrypted a second time under it.
                 Without one the node has no such layer, and cannot be given one later.
             outside_anchor: where to attach one, as `attach_outside_anchor`.
+            known_nodes: where to record the key that signs the node's snapshots; by default this user's list.
 
         Raises:
             KeyUriError, InputError, NodeExistsError: nothing was changed.
-            KmsError, KeyFileWriteError, OutsideAnchorUnreachableError: there is no node, what was made of it is
-            removed, and init may be run again.
+            KmsError, KeyFileWriteError, KnownNodesError, OutsideAnchorUnreachableError: there is no node, what was
+            made of it is removed, and init may be run again.
         """
         layout = Layout(Path(directory).absolute())
         name = name or layout.root.name
         require_name(name, "node")
-        files = files or Files()
+        files, known = files or Files(), known_nodes or KnownNodes.default()
         volume_uri = None if volume_key is None else parse(volume_key).text
         place = None if outside_anchor is None else as_place(outside_anchor)
         if place is not None:
             place.numbers(bytes(16))  # it answers, or nothing is made
         with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
             volume = new_volume(volume_uri, connector)
-            node = cls(layout, files, lock, initialize(layout, files, kms, name, now_ns, volume), connector, now_ns)
+            custody = initialize(layout, files, kms, name, now_ns, known, volume)
+            node = cls(layout, files, lock, custody, connector, now_ns)
             if place is not None:
                 with node._unmade_by_error():
                     node.attach_outside_anchor(place)
@@ -194,6 +198,13 @@ class Node:
     def master_info(self) -> MasterInfo:
         with self.held() as custody:
             return MasterInfo.of(custody.master)
+
+    @property
+    def signing_public(self) -> bytes:
+        """The public key of what signs this node's snapshots, the same for ever."""
+        with self.held() as custody:
+            custody.make_identity_durable()
+            return custody.keystore.signing.public
 
     @property
     def volume_info(self) -> VolumeInfo | None:

@@ -28,6 +28,7 @@ from keystore.keys.volume import VolumeKey, open_volume
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
+from keystore.node.known_nodes import KnownNode, KnownNodes
 from keystore.node.layout import Layout
 from keystore.node.leftovers import finish_leftovers
 from keystore.node.lock import DirectoryLock
@@ -118,14 +119,22 @@ def _remove_unfinished(layout: Layout, mode: int | None) -> None:
 
 
 def initialize(
-    layout: Layout, files: Files, kms: Kms, name: str, now_ns: Clock, volume_key: VolumeKey | None = None
+    layout: Layout,
+    files: Files,
+    kms: Kms,
+    name: str,
+    now_ns: Clock,
+    known_nodes: KnownNodes,
+    volume_key: VolumeKey | None = None,
 ) -> Custody:
     """Write the files of a new node under `kms`, durably, and open them. The caller locked it.
 
-    `volume_key` is wiped with the rest.
+    `volume_key` is wiped with the rest. The node is known before it is there: a crash leaves the name of a node that
+    never was, and no node that nobody knows.
 
     Raises:
         KmsError: as the KMS refused; no node was made.
+        KnownNodesError: the node cannot be recorded; none was made.
         KeyFileWriteError, NodeIOError: the files could not be written; init may be run again.
     """
     keystore = Keystore.generate(name, now_ns(), volume_key.record.volume_id if volume_key else None)
@@ -135,6 +144,7 @@ def initialize(
         _wipe(keystore, volume_key)
         raise
     try:
+        known_nodes.record(KnownNode(master.node_id, keystore.signing.public, name))
         write_first(layout, files, keystore, master, now_ns(), volume_key)
         loaded = keyfile.load(files, layout.keystore)
         return _take_over(layout, files, loaded, master, keystore, now_ns, volume_key, OutsideChoice())

@@ -40,6 +40,7 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.anchors import Anchors
 from keystore.node.descriptors import require_descriptors
 from keystore.node.directory import Node
+from keystore.node.known_nodes import KnownNode, KnownNodes
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
 from keystore.node.places import require_outside
@@ -74,8 +75,14 @@ class RestoredNode:
     logical_bytes: int
 
 
-def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = None) -> CreatedSnapshot:
+def snapshot(
+    node: Node, target: SnapshotTarget, progress: Progress | None = None, *, known_nodes: KnownNodes | None = None
+) -> CreatedSnapshot:
     """Take a snapshot of an open node, of one moment of all its stores; durable on return. No KMS is asked.
+
+    Args:
+        known_nodes: where a node of a former version, which has had no key for signing, is recorded; by default this
+            user's list.
 
     Raises:
         InputError: the target is inside a node or a snapshot.
@@ -97,7 +104,9 @@ def snapshot(node: Node, target: SnapshotTarget, progress: Progress | None = Non
             yield custody.node_keys()
 
     with node.held() as custody:
-        custody.make_identity_durable()
+        if custody.make_identity_durable():
+            signing, known = custody.keystore.signing, known_nodes or KnownNodes.default()
+            known.record(KnownNode(node.node_id, signing.public, node.name))
     require_descriptors(sum(len(database.stores) for database in node.databases.values()), f"a snapshot of {node.name}")
     return create_snapshot(target, NodeSource(node.name, held, pin), progress)
 
@@ -111,6 +120,7 @@ def restore(
     key: str | None = None,
     volume_key: str | None = None,
     connect_new: KmsConnector | None = None,
+    known_nodes: KnownNodes | None = None,
     progress: Progress | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> RestoredNode:
@@ -120,6 +130,7 @@ def restore(
         key: URI of the CMK of the new node; by default the snapshot's.
         volume_key: URI of the platform key of the new node's volume layer; by default the snapshot's, if it has one.
         connect_new: gives the client for a key that is another than the snapshot's; by default `connect`.
+        known_nodes: where the new node is recorded; by default this user's list.
 
     Raises:
         PathMissingError, InputError: `directory` cannot be there.
@@ -141,7 +152,7 @@ def restore(
             _new_volume(snapshot.head, volume_key, connect_key) as volume,
             _building(destination) as building,
         ):
-            builder = _Builder(building, snapshot, master, volume, now_ns())
+            builder = _Builder(building, snapshot, master, volume, known_nodes or KnownNodes.default(), now_ns())
             pages = builder.build(progress or untold)
         return RestoredNode(
             snapshot_id,
@@ -228,10 +239,16 @@ class _Builder:
     """Builds one node directory from one snapshot."""
 
     def __init__(
-        self, root: Path, snapshot: OpenedSnapshot, master: MasterKey, volume: VolumeKey | None, now_ns: int
+        self,
+        root: Path,
+        snapshot: OpenedSnapshot,
+        master: MasterKey,
+        volume: VolumeKey | None,
+        known_nodes: KnownNodes,
+        now_ns: int,
     ) -> None:
         self._layout, self._snapshot, self._master, self._now_ns = Layout(root), snapshot, master, now_ns
-        self._volume = volume
+        self._volume, self._known_nodes = volume, known_nodes
         self._files = Files()
 
     def build(self, progress: Progress) -> int:
@@ -239,6 +256,8 @@ class _Builder:
         entries = self._snapshot.body.stores
         keystore = self._keystore([generate_id() for _ in entries])
         try:
+            node = KnownNode(self._master.node_id, keystore.signing.public, keystore.node_name)
+            self._known_nodes.record(node)
             write_first(self._layout, self._files, keystore, self._master, self._now_ns, self._volume)
             anchors = Anchors.open(
                 self._files, self._layout.anchors, keystore.anchor_key, self._master.node_id, stores=()

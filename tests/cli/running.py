@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from keystore.cli.main import run
+from keystore.node.known_nodes import ENVIRONMENT as KNOWN_NODES
 
 PROGRAM = (sys.executable, "-m", "keystore.cli.main")
 TIMEOUT_S = 120
@@ -34,9 +35,9 @@ class Run:
 
 
 def environment(changes: dict[str, str] | None = None) -> dict[str, str]:
-    """Return the environment without what configures the programs, then `changes`."""
+    """Return the environment without what configures the programs but for the list of known nodes, then `changes`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KEYSTORE_", "KMS_EMULATOR_"))}
-    return {**kept, **(changes or {})}
+    return {**kept, KNOWN_NODES: os.environ[KNOWN_NODES], **(changes or {})}
 
 
 def keystore(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> Run:

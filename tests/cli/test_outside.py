@@ -29,6 +29,7 @@ COMMANDS = (
     ("reseal",),
     ("shred", "db", "--yes"),
     ("snapshot create", "SNAPSHOTS"),
+    ("node-key show",),
 )
 """Every command that opens a node: its words, and its arguments after the node."""
 

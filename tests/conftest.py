@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.buckets import s3_bucket as s3_bucket
+from tests.buckets import s3_endpoint as s3_endpoint
 from tests.crashes import Crashes
 from tests.emulator_process import emulator as emulator
 

@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Self
 
 from keystore.errors import (
-    InputError,
     ObjectDamagedError,
     ObjectExistsError,
     ObjectMissingError,
@@ -31,7 +30,7 @@ from keystore.errors import (
     PlaceUnreachableError,
 )
 from keystore.keys.files import Files
-from keystore.objects.place import Named, ObjectReader, ObjectWriter, require_name, require_prefix
+from keystore.objects.place import Named, ObjectReader, ObjectWriter, is_name, require_name, require_prefix
 
 UNFINISHED = ".unfinished"
 _TRIES = 16
@@ -54,9 +53,9 @@ _UNREACHABLE = {
 class DirectoryPlace:
     """A directory; made at the first write, if its parent is there."""
 
-    def __init__(self, path: str | os.PathLike[str], files: Files | None = None) -> None:
-        """`files` does what has to be durable."""
-        self._text = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], files: Files | None = None, text: str = "") -> None:
+        """`files` does what has to be durable; `text` is what a person typed, if not the path."""
+        self._text = text or os.fspath(path)
         self.path = Path(path).absolute()
         self._files = files or Files()
         self._durable: set[Path] = set()
@@ -76,7 +75,7 @@ class DirectoryPlace:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     for entry in self._files.entries(self.path / inside):
                         name = inside + entry.name
-                        if not _is_name(name):
+                        if not is_name(name):
                             continue
                         if entry.byte_length is None:
                             waiting.append(f"{name}/")
@@ -297,10 +296,3 @@ class _Reader:
         buffer = bytearray(length)
         self.read_at(offset, memoryview(buffer))
         return bytes(buffer)
-
-
-def _is_name(name: str) -> bool:
-    try:
-        return bool(require_name(name))
-    except InputError:
-        return False

@@ -118,13 +118,18 @@ class Place(Protocol):
         ...
 
 
+def is_name(name: str) -> bool:
+    """Tell whether an object can have this name; whatever else lies in a place is not ours."""
+    return len(name) <= NAME_CHARACTERS_MAX and _NAME.fullmatch(name) is not None
+
+
 def require_name(name: str) -> str:
     """Return `name` if it can be the name of an object.
 
     Raises:
         InputError: it cannot.
     """
-    if len(name) > NAME_CHARACTERS_MAX or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InputError(f"{name[:NAME_CHARACTERS_MAX]!r} cannot be the name of an object. Nothing was changed.")
     return name
 

@@ -17,10 +17,13 @@ from keystore.objects.opening import open_place
 from keystore.objects.place import Named, Place, require_name, require_prefix
 
 
-@pytest.fixture(params=["directory"])
+@pytest.fixture(params=["directory", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """What a person would type."""
-    urls: dict[str, Callable[[], str]] = {"directory": lambda: str(tmp_path / "place")}
+    urls: dict[str, Callable[[], str]] = {
+        "directory": lambda: str(tmp_path / "place"),
+        "s3": lambda: str(request.getfixturevalue("s3_bucket")) + "/backups/of us",
+    }
     return urls[request.param]()
 
 
@@ -199,6 +202,7 @@ def test_a_prefix_ends_with_a_slash(place: Place) -> None:
         require_prefix("/")
 
 
-def test_a_place_that_is_not_there_is_missing(place: Place) -> None:
-    with pytest.raises(PlaceMissingError, match=str(place)):
-        open_place(f"{place}-not").names("packs/")
+def test_a_place_that_is_not_there_is_missing(url: str) -> None:
+    elsewhere = "/nowhere/at all" if url.startswith("/") else url.replace("bucket-", "nowhere-")
+    with pytest.raises(PlaceMissingError, match=elsewhere):
+        open_place(elsewhere).names("packs/")

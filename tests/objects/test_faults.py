@@ -1,0 +1,158 @@
+"""A bucket on a bad day: what passes is tried again, what does not is a typed error, and nothing is there by halves."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import boto3
+import pytest
+
+from keystore.errors import PlaceError, PlaceUnreachableError
+from keystore.objects import bucket, upload
+from keystore.objects.opening import Patience, open_place
+from keystore.objects.place import Named, Place
+from keystore.objects.upload import PARTS_AT_ONCE
+from tests.buckets import S3_CREDENTIALS
+from tests.objects.faulty import SECRET, Fault, Plan, faulty
+
+PART_BYTES = 5 << 20
+"""The shortest that S3 takes: less to send."""
+PATIENCE = Patience(3.0, 3, 60.0)
+ALWAYS = 1_000
+LONG = bytes(range(256)) * (2 * PART_BYTES // 256) + b"the end"
+
+
+class Bad:
+    """A place, the plan of what goes wrong on the way there, and the store behind it."""
+
+    def __init__(self, url: str, plan: Plan, endpoint: str) -> None:
+        self.place, self.plan = open_place(url, patience=PATIENCE), plan
+        self._bucket = url.removeprefix("s3://")
+        self._client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+
+    def there(self) -> dict[str, bytes]:
+        found = self._client.list_objects_v2(Bucket=self._bucket).get("Contents", [])
+        return {
+            each["Key"]: self._client.get_object(Bucket=self._bucket, Key=each["Key"])["Body"].read() for each in found
+        }
+
+    def uploads(self) -> int:
+        return len(self._client.list_multipart_uploads(Bucket=self._bucket).get("Uploads", []))
+
+
+@pytest.fixture
+def bad(s3_bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bad]:
+    monkeypatch.setattr(upload, "PART_BYTES", PART_BYTES)
+    monkeypatch.setattr(bucket, "PART_BYTES", PART_BYTES)
+    with faulty(s3_endpoint) as (address, plan):
+        monkeypatch.setenv("AWS_ENDPOINT", address)
+        yield Bad(s3_bucket, plan, s3_endpoint)
+
+
+def create(place: Place, name: str, data: bytes) -> int:
+    with place.create(name) as writer:
+        writer.write(data)
+        return writer.finish()[0]
+
+
+def read(place: Place, name: str) -> list[bytes]:
+    with place.open(name) as reader:
+        return reader.read_ranges([(0, 2), (3, 2)])
+
+
+BEFORE = {"packs/a": b"12345"}
+USES: dict[str, tuple[Callable[[Place], object], object, dict[str, bytes]]] = {
+    "names": (lambda place: place.names("packs/"), [Named("packs/a", 5)], BEFORE),
+    "put": (lambda place: place.put("packs/b", b"67"), True, {**BEFORE, "packs/b": b"67"}),
+    "put where it is": (lambda place: place.put("packs/a", b"12"), False, BEFORE),
+    "create": (lambda place: create(place, "packs/b", b"67"), 2, {**BEFORE, "packs/b": b"67"}),
+    "create long": (lambda place: create(place, "packs/b", LONG), len(LONG), {**BEFORE, "packs/b": LONG}),
+    "get": (lambda place: place.get("packs/a", 5), b"12345", BEFORE),
+    "open": (lambda place: read(place, "packs/a"), [b"12", b"45"], BEFORE),
+    "length": (lambda place: place.length("packs/a"), 5, BEFORE),
+    "remove": (lambda place: place.remove("packs/a"), None, {}),
+}
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "cut", "lost"])
+@pytest.mark.parametrize("use", USES)
+def test_what_goes_wrong_once_passes(bad: Bad, use: str, fault: Fault) -> None:
+    do, expected, after = USES[use]
+    bad.place.put("packs/a", b"12345")
+    bad.plan.let(fault, 1)
+    assert do(bad.place) == expected
+    begun_twice = fault in ("cut", "lost") and use == "create long"  # an upload of no part, whose number nobody knows
+    assert (bad.plan.faults, bad.there(), bad.uploads()) == (1, after, int(begun_twice))
+
+
+@pytest.mark.parametrize("fault", ["503", "reset"])
+@pytest.mark.parametrize("use", USES)
+def test_what_goes_wrong_always_is_unreachable(bad: Bad, use: str, fault: Fault) -> None:
+    do, _, _ = USES[use]
+    bad.place.put("packs/a", b"12345")
+    bad.plan.let(fault, ALWAYS)
+    with pytest.raises(PlaceUnreachableError, match=r"s3://bucket-.*try again") as caught:
+        do(bad.place)
+    require_no_secret(caught.value)
+    assert bad.there() == BEFORE
+    assert 2 <= bad.plan.faults <= 8  # it was tried again, and not for ever
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_refusal_is_none(bad: Bad, use: str) -> None:
+    do, _, _ = USES[use]
+    bad.place.put("packs/a", b"12345")
+    bad.plan.let("403", ALWAYS)
+    with pytest.raises(PlaceError, match=r"403 Forbidden.*look at the credentials") as caught:
+        do(bad.place)
+    require_no_secret(caught.value)
+    assert not isinstance(caught.value, PlaceUnreachableError)
+    assert (bad.there(), bad.plan.faults) == (BEFORE, 1)
+
+
+def require_no_secret(error: Exception) -> None:
+    text = f"{error!s} {error!r}"
+    assert not any(secret in text for secret in (SECRET, "127.0.0.1", "<Error>"))
+    assert not re.search(rf"\b{S3_CREDENTIALS['AWS_SECRET_ACCESS_KEY']}\b", text)
+    assert error.__cause__ is None
+
+
+def test_a_store_that_is_silent_is_waited_for_once_more(bad: Bad) -> None:
+    bad.plan.let("hang", 1)
+    assert bad.place.put("packs/a", b"12345")
+    assert (bad.plan.faults, bad.there()) == (1, BEFORE)
+
+
+@pytest.mark.parametrize("fault", ["503", "lost"])
+@pytest.mark.parametrize("step", ["uploads=", "partNumber=2", "uploadId="])
+def test_a_long_object_that_fails_in_any_step_is_given_up(bad: Bad, step: str, fault: Fault) -> None:
+    """The last step alone may have been done by a store whose every answer is lost."""
+
+    def concerns(method: str, path: str) -> bool:
+        return step in path and method == ("PUT" if step.startswith("part") else "POST")
+
+    bad.plan.let(fault, ALWAYS, concerns)
+    with pytest.raises(PlaceError):
+        create(bad.place, "packs/a", LONG)
+    assert bad.plan.faults
+    joined = step == "uploadId=" and fault == "lost"
+    assert bad.there() == ({"packs/a": LONG} if joined else {})
+    assert (bad.uploads() > 0) == (step == "uploads=" and fault == "lost")
+    bad.plan.let("503", 0)
+    assert create(bad.place, "packs/b", LONG) == len(LONG)
+
+
+def test_a_failure_reaches_the_writer_while_it_writes(bad: Bad) -> None:
+    """Parts are not swallowed after the store said no."""
+    bad.plan.let("403", ALWAYS)
+    with bad.place.create("packs/a") as writer, pytest.raises(PlaceError, match="403"):
+        writer.write(bytes(20 * PART_BYTES))
+
+
+def test_parts_are_sent_while_others_are_written(bad: Bad) -> None:
+    parts = PARTS_AT_ONCE + 4
+    with bad.place.create("packs/a") as writer:
+        writer.write(bytes(parts * PART_BYTES))
+        assert [request for request in bad.plan.requests if "partNumber" in request]
+        writer.finish()
+    assert sum("partNumber" in request for request in bad.plan.requests) == parts
+    assert bad.place.length("packs/a") == parts * PART_BYTES

@@ -35,7 +35,8 @@ def test_accounts_are_held_to_their_roles(kms_emulator: KmsEmulator, transport: 
     with pytest.raises(exceptions.Unauthorized):
         client.list_key_rings(parent=LOCATION)
     client.transport.close()
-    callers = [(call.caller, call.outcome) for call in kms_emulator.calls(provider="gcp")]
+    # Over REST the library signs anew when a token is refused, and tries again.
+    callers = list(dict.fromkeys((call.caller, call.outcome) for call in kms_emulator.calls(provider="gcp")))
     assert callers == [(account.email, "OK"), (account.email, "PERMISSION_DENIED"), ("", "UNAUTHENTICATED")]
 
 

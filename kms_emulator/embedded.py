@@ -178,12 +178,16 @@ class KmsEmulator:
             raise RuntimeError("TLS needs more packages: pip install 'cmk-keystore[emulator]'")
         return secure
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables that point clients of other processes here, as `kms-emulator env` prints them."""
-        from kms_emulator.cli.env import Places, variables
+    def environment(self, *, gcp: str | None = None) -> dict[str, str]:
+        """Return the variables that point clients of other processes here, as `kms-emulator env` prints them.
 
-        server = self.server
-        return variables(Places(server.endpoint, server.url, server.https_url, server.ca))
+        `gcp`, ``"grpc"`` or ``"rest"``, adds those that lead every Google client of that transport here.
+        """
+        from kms_emulator.cli.env import variables
+        from kms_emulator.cli.places import Places
+
+        found = variables(Places.of(self.server.endpoints))
+        return found if gcp is None else found | self.gcp.environment(gcp)
 
     def boto3_client(
         self,

@@ -88,6 +88,27 @@ class Google:
         request = pb.RemoveServiceAccountRequest(email=email)
         self._emulator._ask(lambda controls: controls.remove_service_account(request))
 
+    def environment(self, transport: str = "grpc") -> dict[str, str]:
+        """Return the variables that lead clients of google-cloud-kms here which are made without an endpoint.
+
+        They speak `transport`, ``grpc`` or ``rest``, and call as a service account that may do everything.
+        """
+        from kms_emulator.cli.env import KEY_FILE
+        from kms_emulator.cli.env_gcp import TRANSPORTS, gcp_variables, universe_domain, write_key_file
+
+        if transport not in TRANSPORTS:
+            raise ValueError(f"gcp must be one of {', '.join(TRANSPORTS)}")
+        server, token_uri = self._emulator.server, f"{self._emulator.aws_endpoint}/token"
+        assert server.tls is not None
+        universe = universe_domain(transport, server.https_url, server.grpc_tls_endpoint)
+        path = server.tls.ca_path.with_name(KEY_FILE.format(transport))
+
+        def put(request: pb.PutServiceAccountRequest) -> pb.ServiceAccount:
+            return self._emulator._ask(lambda controls: controls.put_service_account(request))
+
+        write_key_file(path, universe, token_uri, put)
+        return gcp_variables(universe, str(server.tls.ca_path), path)
+
     @property
     def _universe(self) -> str:
         """Not Google's own, of which its libraries would ask Google where an account may be used from."""

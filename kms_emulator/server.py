@@ -100,6 +100,13 @@ class Server:
         """Return the path of the certificate that clients of HTTPS trust, or None."""
         return None if self.tls is None else str(self.tls.ca_path)
 
+    @property
+    def endpoints(self) -> dict[str, str | None]:
+        """Return where each surface is; what is not served is None."""
+        here, secure = self.endpoint, self.grpc_tls_endpoint
+        places = {"aws": self.url, "azure": self.https_url, "gcp": here, "gcp_tls": secure}
+        return {**places, "grpc": here, "admin": here, "ca": self.ca}
+
     async def stop(self) -> None:
         """Stop listening at once, and let running calls end."""
         stopping = [self.grpc_server.stop(STOP_GRACE_S)]
@@ -155,6 +162,7 @@ async def start(
             if grpc_tls_port is not None:
                 found.grpc_tls_port = _add_secure_port(server, host, grpc_tls_port, tls)
         opened.pop_all()
+    controls.endpoints = {name: place for name, place in found.endpoints.items() if place is not None}
     await asyncio.gather(
         server.start(), *(each.start() for each in (found.http_server, found.https_server) if each is not None)
     )

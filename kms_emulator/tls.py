@@ -74,9 +74,10 @@ def make_tls(directory: Path | None, hosts: tuple[str, ...]) -> Tls:
 
 
 def remove_temporary(tls: Tls) -> None:
-    """Remove what `make_tls` made without a directory."""
+    """Remove what `make_tls` made without a directory, and the key files that were put beside the certificate."""
     with suppress(OSError):
-        tls.ca_path.unlink()
+        for path in (tls.ca_path, *tls.ca_path.parent.glob("gcp-*.json")):
+            path.unlink()
         tls.ca_path.parent.rmdir()
 
 

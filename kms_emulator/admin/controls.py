@@ -23,10 +23,15 @@ TIME_MAX_NS = 253_402_300_799 * 1_000_000_000
 
 
 class Controls:
-    """Acts on one core. Every method returns its answer, or raises RefusedError or MissingError and changes nothing."""
+    """Acts on one core. Every method returns its answer, or raises RefusedError or MissingError and changes nothing.
+
+    Attributes:
+        endpoints: where each surface is served, and the path of the certificate; set by the server.
+    """
 
     def __init__(self, core: Core, data_dir: str) -> None:
         self._core, self._data_dir = core, data_dir
+        self.endpoints: dict[str, str] = {}
         self._started_ns = core.clock.host_ns()
 
     def server_info(self, _: pb.GetServerInfoRequest) -> pb.ServerInfo:
@@ -37,6 +42,7 @@ class Controls:
             data_dir=self._data_dir,
             started_at=timestamp(self._started_ns),
             key_count=len(self._core.registry),
+            endpoints=self.endpoints,
         )
 
     # -- clock

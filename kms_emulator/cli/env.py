@@ -1,22 +1,21 @@
 """`kms-emulator env`: the environment variables that point clients at the emulator."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
+from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
-from kms_emulator.cli.endpoint import (
-    ENDPOINT_DEFAULT,
-    ENVIRONMENT_NAME,
-    default_http_port,
-    default_https_port,
-    endpoint_option,
-)
+from kms_emulator.cli.endpoint import ENVIRONMENT_NAME, TIMEOUT_S, connected, endpoint_option
+from kms_emulator.cli.env_gcp import TRANSPORTS, gcp_variables, universe_domain, write_key_file
 from kms_emulator.cli.exits import USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
+from kms_emulator.cli.places import Places, find_places, read_ready_file, wait
 from kms_emulator.wire.azure.managed_identity import TOKEN_PATH
+
+KEY_FILE = "gcp-{}.json"
+"""The service account's key file beside the certificate, for clients of a transport."""
 
 _FORMS = {
     "sh": "export {name}={value}",
@@ -24,21 +23,6 @@ _FORMS = {
     "powershell": '$Env:{name} = "{value}"',
     "dotenv": "{name}={value}",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where each surface is; what is not served is None. `ca` is the path of the certificate that HTTPS is under."""
-
-    grpc: str
-    aws: str | None = None
-    azure: str | None = None
-    ca: str | None = None
-
-    @classmethod
-    def of(cls, endpoints: Mapping[str, str | None]) -> "Places":
-        """Return the places of a ready file's object."""
-        return cls(str(endpoints["grpc"]), endpoints.get("aws"), endpoints.get("azure"), endpoints.get("ca"))
 
 
 def variables(places: Places) -> dict[str, str]:
@@ -93,26 +77,54 @@ def _aws_variables(url: str) -> dict[str, str]:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Take the endpoints from what `serve --ready-file` wrote.",
 )
-@click.option("--aws-url", metavar="URL", help="Where AWS is served. [default: the port after --endpoint's]")
+@click.option("--aws-url", metavar="URL", help="Where AWS is served. [default: where the server says]")
 @click.option(
     "--ca",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The certificate that `serve` names, for Azure's variables; a ready file has it. It replaces the system's.",
+    help="The certificate that clients trust, if the server's own path is not one of this machine. It replaces the "
+    "system's for them.",
 )
+@click.option(
+    "--gcp",
+    type=click.Choice(TRANSPORTS),
+    help="Google's variables too, for clients that speak gRPC or REST; they lead all of Google's clients here.",
+)
+@click.option(
+    "--gcp-key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the key file of a service account that may do everything. [default: beside the certificate]",
+)
+@click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), help="Wait up to so many seconds for the server.")
 @click.option("--shell", type=click.Choice(list(_FORMS)), default="sh", show_default=True, help="Whose syntax.")
 @json_option
 @reports_errors
 def env(
-    endpoint: str, ready_file: Path | None, aws_url: str | None, ca: Path | None, shell: str, as_json: bool
+    endpoint: str,
+    ready_file: Path | None,
+    aws_url: str | None,
+    ca: Path | None,
+    gcp: str | None,
+    gcp_key_file: Path | None,
+    wait_s: float | None,
+    shell: str,
+    as_json: bool,
 ) -> None:
     """Print the variables that point clients at the emulator: eval "$(kms-emulator env)".
 
     AWS_… is what AWS's SDKs and command line read, with keys that are nobody's. IDENTITY_… is what Azure's SDKs read,
-    and …_CERT_FILE, …_CA_BUNDLE is what they trust, nothing besides. KEYSTORE_KMS_ENDPOINT is what keystore
-    reads, KMS_EMULATOR_ENDPOINT what this program reads, and KMS_EMULATOR_HOST what tests of Google clients commonly
-    read.
+    and …_CERT_FILE, …_CA_BUNDLE is what they trust, nothing besides. GOOGLE_… and GRPC_… is what Google's read.
+    KEYSTORE_KMS_ENDPOINT is what keystore reads, KMS_EMULATOR_ENDPOINT what this program reads, and KMS_EMULATOR_HOST
+    what tests of Google clients commonly read.
+
+    Where no server answers yet, the variables are those of one that is started without options.
     """
-    found = variables(_from_ready_file(ready_file) if ready_file else _asked(endpoint, aws_url, ca))
+    if wait_s is not None:
+        wait(lambda: endpoint if ready_file is None else _named_in(ready_file), wait_s)
+    places = read_ready_file(ready_file) if ready_file is not None else find_places(endpoint)
+    places = replace(places, aws=aws_url or places.aws, ca=str(ca.absolute()) if ca is not None else places.ca)
+    found = variables(places)
+    if gcp is not None:
+        found |= _google(places, gcp, gcp_key_file)
     if as_json:
         print_json(found)
         return
@@ -120,22 +132,18 @@ def env(
         click.echo(_FORMS[shell].format(name=name, value=value))
 
 
-def _asked(endpoint: str, aws_url: str | None, ca: Path | None) -> Places:
-    """Return where the surfaces are, if no port was chosen by hand or at random."""
-    host, _, port = endpoint.rpartition(":")
-    if not host or not port.isdecimal():
-        raise CommandError(f"endpoint {endpoint!r} is not HOST:PORT, such as {ENDPOINT_DEFAULT}", USAGE)
-    plain = default_http_port(int(port))
-    aws = aws_url or f"http://{host}:{plain}"
-    if ca is None:
-        return Places(endpoint, aws)
-    return Places(endpoint, aws, f"https://{host}:{default_https_port(plain)}", str(ca.absolute()))
+def _named_in(ready_file: Path) -> str | None:
+    """Return the endpoint in a ready file; None if there is none yet."""
+    return read_ready_file(ready_file).grpc if ready_file.exists() else None
 
 
-def _from_ready_file(path: Path) -> Places:
-    try:
-        return Places.of(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise CommandError(f"ready file {path} cannot be read: {error.strerror}. Is the emulator up?", USAGE) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CommandError(f"ready file {path} was not written by kms-emulator serve", USAGE) from None
+def _google(places: Places, transport: str, path: Path | None) -> dict[str, str]:
+    """Make a service account and its key file; return Google's variables."""
+    universe = universe_domain(transport, places.azure, places.gcp_tls)
+    if places.ca is None:
+        raise CommandError("Google's clients need the certificate that they are to trust: name it with --ca", USAGE)
+    key_path = path.absolute() if path is not None else Path(places.ca).with_name(KEY_FILE.format(transport))
+    with connected(places.grpc) as channel:
+        put = partial(AdminStub(channel).PutServiceAccount, timeout=TIMEOUT_S)
+        write_key_file(key_path, universe, f"{places.aws or places.azure}/token", put)
+    return gcp_variables(universe, places.ca, key_path)

@@ -24,9 +24,10 @@ from kms_emulator.cli.endpoint import (
     default_http_port,
     default_https_port,
 )
-from kms_emulator.cli.env import Places, variables
+from kms_emulator.cli.env import variables
 from kms_emulator.cli.exits import UNUSABLE, USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
+from kms_emulator.cli.places import Places
 from kms_emulator.core import Core
 from kms_emulator.model.entropy import SEED_MAX, RepeatedEntropy
 from kms_emulator.model.store import MemoryStore, Store
@@ -192,7 +193,7 @@ async def _run(
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     server = await starting
-    endpoints = _endpoints(server)
+    endpoints = server.endpoints
     try:
         if ready_file:
             _write_ready_file(ready_file, endpoints)
@@ -215,14 +216,6 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, stop, number)
-
-
-def _endpoints(server: Server) -> dict[str, str | None]:
-    """Return the ready file's object: where each surface is; what is not served is null."""
-    here = server.endpoint
-    azure, ca = server.https_url, server.ca
-    secure = server.grpc_tls_endpoint
-    return {"aws": server.url, "azure": azure, "gcp": here, "gcp_tls": secure, "grpc": here, "admin": here, "ca": ca}
 
 
 def _write_ready_file(path: Path, endpoints: dict[str, str | None]) -> None:

@@ -15,7 +15,8 @@ from keystore_api.azure_keyvault.v1 import azure_keyvault_pb2 as pb
 from keystore_api.azure_keyvault.v1.azure_keyvault_pb2_grpc import AzureKeyVaultStub
 
 from kms_emulator.calls import CallFilter
-from kms_emulator.cli.env import Places, variables
+from kms_emulator.cli.env import variables
+from kms_emulator.cli.places import Places
 from tests.emulator.running import WAIT_MAX_S, Running
 
 

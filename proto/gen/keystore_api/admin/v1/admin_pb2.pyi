@@ -15,18 +15,27 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "pid", "data_dir", "started_at", "key_count")
+    __slots__ = ("version", "pid", "data_dir", "started_at", "key_count", "endpoints")
+    class EndpointsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     DATA_DIR_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     KEY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     data_dir: str
     started_at: _timestamp_pb2.Timestamp
     key_count: int
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., data_dir: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_count: _Optional[int] = ...) -> None: ...
+    endpoints: _containers.ScalarMap[str, str]
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., data_dir: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., key_count: _Optional[int] = ..., endpoints: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetClockRequest(_message.Message):
     __slots__ = ()

@@ -39,13 +39,14 @@ from keystore.node.opening import Clock, initialize, new_directory, open_custody
 from keystore.node.outside import OutsideInfo
 from keystore.node.outside_attaching import attach, detach, outside_info
 from keystore.node.outside_choice import OutsideChoice, as_place
-from keystore.node.outside_places import Place
+from keystore.node.outside_places import newest
 from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.shredding import Shredder, ShredReceipt
 from keystore.node.stores import Stores
 from keystore.node.transfer import Source, copy_in, copy_out, reading, writing
 from keystore.node.upkeep import Upkeep
 from keystore.node.volume import VolumeInfo, new_volume, rewrap_volume, volume_info
+from keystore.objects.place import Place
 from keystore.pages.pace import Pace
 from keystore.pages.store import PageStore
 from keystore.progress import Progress
@@ -125,7 +126,7 @@ class Node:
         volume_uri = None if volume_key is None else parse(volume_key).text
         place = None if outside_anchor is None else as_place(outside_anchor)
         if place is not None:
-            place.numbers(bytes(16))  # it answers, or nothing is made
+            newest(place, bytes(16))  # it answers, or nothing is made
         with closing(connector(parse(key_uri).text)) as kms, new_directory(layout) as lock:
             volume = new_volume(volume_uri, connector)
             custody = initialize(layout, files, kms, name, now_ns, known, volume)

@@ -33,7 +33,8 @@ from keystore.format import outside as layout
 from keystore.format.anchors import StoreState
 from keystore.format.cursor import NotDecodableError
 from keystore.format.outside import StatementBody, StatementHead
-from keystore.node.outside_places import Place, newest, prune
+from keystore.node import outside_places
+from keystore.objects.place import Place
 from keystore.pages.protocols import AnchorState
 
 _PURPOSE = "outside anchor 1"
@@ -100,7 +101,7 @@ class OutsideAnchor:
             OutsideAnchorDamagedError: the last statement does not open.
             KeyFileStaleError: the keystore file is older than the statement, another one, or another node's.
         """
-        self._number = newest(self._place, self._node_id)
+        self._number = outside_places.newest(self._place, self._node_id)
         if self._number == 0:
             raise OutsideAnchorMissingError(
                 f"the outside anchor {self} has nothing of node {self._node_id.hex()}: it was never attached, or this "
@@ -125,7 +126,7 @@ class OutsideAnchor:
 
     def begin(self, states: Mapping[bytes, AnchorState]) -> None:
         """Go on from `states`, after whatever statements are there; nothing is compared."""
-        self._number = newest(self._place, self._node_id)
+        self._number = outside_places.newest(self._place, self._node_id)
         self._states = {each: StoreState(state.epoch, state.sequence, state.tag) for each, state in states.items()}
 
     def state_of(self, store_id: bytes) -> AnchorState | None:
@@ -135,7 +136,7 @@ class OutsideAnchor:
         return None if state is None else AnchorState(state.epoch, state.sequence, state.tag)
 
     def _read(self) -> StatementBody:
-        data = self._place.get(self._node_id, self._number)
+        data = outside_places.get(self._place, self._node_id, self._number)
         try:
             head, head_bytes, sealed = layout.split(data)
             if (head.node_id, head.number) != (self._node_id, self._number):
@@ -207,8 +208,8 @@ class OutsideAnchor:
     def _send(self, data: bytes, body: bytes) -> None:
         number = self._number + 1
         self._pending = data, body
-        # An earlier try may have arrived although it seemed to fail: then the object is the very same.
-        if not self._place.put(self._node_id, number, data) and self._place.get(self._node_id, number) != data:
+        # An earlier try may have arrived although it seemed to fail: then the object is the very same, and is no other.
+        if not outside_places.put(self._place, self._node_id, number, data):
             self._conflict = (
                 f"the outside anchor {self} has a statement {number} by somebody else: another copy of this node is in "
                 "use. What was committed here is kept; close one of the two, and open the one that is to stay."
@@ -217,7 +218,7 @@ class OutsideAnchor:
         self._pending, self._stated = None, body
         self._number, self._written_ns = number, layout.split(data)[0].written_ns
         if number > KEPT:
-            prune(self._place, self._node_id, number - KEPT)
+            outside_places.prune(self._place, self._node_id, number - KEPT)
 
     def require_alone(self) -> None:
         """Refuse once another copy of this node was seen here.

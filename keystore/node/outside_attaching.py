@@ -11,7 +11,7 @@ from keystore.keys.hierarchy import OutsideSetting
 from keystore.node.custody import Custody
 from keystore.node.outside import OutsideAnchor, OutsideInfo
 from keystore.node.outside_choice import as_place, store_ids
-from keystore.node.outside_places import Place
+from keystore.objects.place import Place
 
 
 def attach(custody: Custody, where: str | Place, *, each_commit: bool, replace: bool) -> OutsideInfo:

@@ -10,7 +10,8 @@ from keystore.errors import OutsideAnchorMissingError
 from keystore.keys.hierarchy import Keystore
 from keystore.keys.keyfile import KeyFile
 from keystore.node.outside import OutsideAnchor
-from keystore.node.outside_places import Place, open_place
+from keystore.node.outside_places import open_outside
+from keystore.objects.place import Place
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def checked_outside(choice: OutsideChoice, loaded: KeyFile, keystore: Keystore) 
 
 def as_place(place: str | Place) -> Place:
     """Return the place itself."""
-    return open_place(place) if isinstance(place, str) else place
+    return open_outside(place) if isinstance(place, str) else place
 
 
 def store_ids(keystore: Keystore) -> set[bytes]:

@@ -51,13 +51,22 @@ _UNREACHABLE = {
 
 
 class DirectoryPlace:
-    """A directory; made at the first write, if its parent is there."""
+    """A directory."""
 
-    def __init__(self, path: str | os.PathLike[str], files: Files | None = None, text: str = "") -> None:
-        """`files` does what has to be durable; `text` is what a person typed, if not the path."""
+    def __init__(
+        self, path: str | os.PathLike[str], files: Files | None = None, *, text: str = "", made: bool = True
+    ) -> None:
+        """Of what is there nothing is asked yet.
+
+        Args:
+            files: does what has to be durable.
+            text: what a person typed, if not the path.
+            made: whether the directory is made, by the first write, where it is missing and its parent is there.
+        """
         self._text = text or os.fspath(path)
         self.path = Path(path).absolute()
         self._files = files or Files()
+        self._made = made
         self._durable: set[Path] = set()
         self._tidy = False
 
@@ -135,7 +144,7 @@ class DirectoryPlace:
         try:
             self._files.entries(self.path)
         except (FileNotFoundError, NotADirectoryError):
-            raise PlaceMissingError(f"{self} is no directory. Nothing was changed.") from None
+            raise PlaceMissingError(f"{self} is not there: there is no such directory. Nothing was changed.") from None
 
     def _has(self, name: str, data: bytes) -> bool:
         """Tell whether an object has these bytes; if so it is durable, whoever wrote it."""
@@ -158,7 +167,9 @@ class DirectoryPlace:
         """Make a directory of this place, durably, with those above it."""
         if directory in self._durable:
             return
-        if directory == self.path:
+        if directory == self.path and not self._made:
+            self._require_root()
+        elif directory == self.path:
             self._make_root()
         else:
             self._make(directory.parent)

@@ -50,7 +50,7 @@ def open_place(text: str, files: Files | None = None, patience: Patience = PATIE
         InputError: it names none, or the package that it needs is missing.
     """
     if "://" not in text or text.startswith("file://"):
-        return DirectoryPlace(text.removeprefix("file://"), files, text)
+        return DirectoryPlace(text.removeprefix("file://"), files, text=text)
     return _open_bucket(text, patience)
 
 

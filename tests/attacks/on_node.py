@@ -20,7 +20,7 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
-from keystore.node.outside_places import DirectoryPlace
+from keystore.objects.directory import DirectoryPlace
 from tests.attacks.cells import Cells
 
 CELLS = Cells()

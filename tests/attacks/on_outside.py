@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from keystore.objects.directory import UNFINISHED
 from tests.attacks.cells import Cells
 from tests.attacks.on_node import NodeScene, flipped
 
@@ -17,7 +18,7 @@ class Outside:
     def __init__(self, scene: NodeScene) -> None:
         self._scene, self._node = scene, scene.copy()
         self._place = scene.outside_of(self._node)
-        (self.directory,) = self._place.path.iterdir()
+        (self.directory,) = (path for path in self._place.path.iterdir() if path.name != UNFINISHED)
 
     @property
     def statements(self) -> list[Path]:

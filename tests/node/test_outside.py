@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,17 @@ from keystore.errors import (
     OutsideAnchorDamagedError,
     OutsideAnchorMissingError,
     OutsideAnchorUnreachableError,
+    PlaceError,
+    PlaceUnreachableError,
     StoreRolledBackError,
 )
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.outside import KEPT
-from keystore.node.outside_places import DirectoryPlace, ObjectPlace, Place
+from keystore.node.outside_places import newest
+from keystore.objects.bucket import BucketPlace
+from keystore.objects.directory import DirectoryPlace
+from keystore.objects.place import Named, ObjectReader, ObjectWriter, Place
 
 PAGE_BYTES = 4096
 
@@ -30,9 +36,9 @@ PAGE_BYTES = 4096
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     (tmp_path / "outside").mkdir()
     places: dict[str, Callable[[], Place]] = {
-        "directory": lambda: DirectoryPlace(tmp_path / "outside"),
-        "memory": lambda: ObjectPlace(MemoryStore(), "memory"),
-        "local objects": lambda: ObjectPlace(LocalStore(tmp_path / "outside"), "local objects"),
+        "directory": lambda: DirectoryPlace(tmp_path / "outside", made=False),
+        "memory": lambda: BucketPlace(MemoryStore(), "memory"),
+        "local objects": lambda: BucketPlace(LocalStore(tmp_path / "outside"), "local objects"),
     }
     return places[request.param]()
 
@@ -40,42 +46,71 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 def directory_place(tmp_path: Path) -> DirectoryPlace:
     (tmp_path / "outside").mkdir()
-    return DirectoryPlace(tmp_path / "outside")
+    return DirectoryPlace(tmp_path / "outside", made=False)
 
 
-class Unplugged:
-    """A place that is there until it is unplugged; counts what is put."""
+class Through:
+    """A place before another one, to which it passes everything on."""
 
     def __init__(self, place: Place) -> None:
-        self._place, self.works, self.puts = place, True, 0
-        self.loses_answers = False
+        self._place = place
 
     def __str__(self) -> str:
         return str(self._place)
 
+    def names(self, prefix: str = "") -> list[Named]:
+        return self._place.names(prefix)
+
+    def put(self, name: str, data: bytes) -> bool:
+        return self._place.put(name, data)
+
+    def create(self, name: str) -> AbstractContextManager[ObjectWriter]:
+        return self._place.create(name)
+
+    def get(self, name: str, bytes_max: int) -> bytes:
+        return self._place.get(name, bytes_max)
+
+    def open(self, name: str) -> AbstractContextManager[ObjectReader]:
+        return self._place.open(name)
+
+    def length(self, name: str) -> int | None:
+        return self._place.length(name)
+
+    def remove(self, name: str) -> None:
+        self._place.remove(name)
+
+
+class Unplugged(Through):
+    """A place that is there until it is unplugged; counts what is put."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.works, self.puts = True, 0
+        self.loses_answers = False
+
     def _require(self) -> None:
         if not self.works:
-            raise OutsideAnchorUnreachableError("the outside anchor is unplugged. Nothing was changed; plug it in.")
+            raise PlaceUnreachableError("it is unplugged. Nothing was changed; plug it in.")
 
-    def numbers(self, node_id: bytes) -> list[int]:
+    def names(self, prefix: str = "") -> list[Named]:
         self._require()
-        return self._place.numbers(node_id)
+        return super().names(prefix)
 
-    def put(self, node_id: bytes, number: int, data: bytes) -> bool:
+    def put(self, name: str, data: bytes) -> bool:
         self._require()
         self.puts += 1
-        written = self._place.put(node_id, number, data)
+        written = super().put(name, data)
         if self.loses_answers:
-            raise OutsideAnchorUnreachableError("the outside anchor did not answer. Nothing was changed; try again.")
+            raise PlaceUnreachableError("it did not answer. Nothing was changed; try again.")
         return written
 
-    def get(self, node_id: bytes, number: int) -> bytes:
+    def get(self, name: str, bytes_max: int) -> bytes:
         self._require()
-        return self._place.get(node_id, number)
+        return super().get(name, bytes_max)
 
-    def remove(self, node_id: bytes, number: int) -> None:
+    def remove(self, name: str) -> None:
         self._require()
-        self._place.remove(node_id, number)
+        super().remove(name)
 
 
 @pytest.fixture
@@ -120,9 +155,9 @@ def test_a_node_goes_through_its_life_under_an_outside_anchor(
         info = node.outside_anchor
     assert info is not None
     assert (info.problem, info.ignored) == (None, False)
-    numbers = place.numbers(node.node_id)
-    assert info.number == numbers[-1] or info.number == numbers[-1] - 1
-    assert len(numbers) <= KEPT
+    last = newest(place, node.node_id)
+    assert info.number in (last, last - 1)
+    assert len(place.names()) <= KEPT
 
 
 @pytest.mark.parametrize("since", ["a commit", "an opening", "a rotation", "an import"])
@@ -424,26 +459,25 @@ def test_how_often_it_is_written(directory: Path, cmk: str, connect: KmsConnecto
 # -- crashes ----------------------------------------------------------------------------------------------------------
 
 
-class Copier:
+def number_of(name: str) -> int:
+    return int(name.rpartition("/")[2])
+
+
+class Copier(Through):
     """Copies a node directory before and after each statement: what a process that is killed there leaves."""
 
     def __init__(self, place: Place, directory: Path, to: Path) -> None:
-        self._place, self._directory, self._to = place, directory, to
+        super().__init__(place)
+        self._directory, self._to = directory, to
         self.left: list[tuple[Path, int]] = []
 
-    def numbers(self, node_id: bytes) -> list[int]:
-        return self._place.numbers(node_id)
-
-    def get(self, node_id: bytes, number: int) -> bytes:
-        return self._place.get(node_id, number)
-
-    def put(self, node_id: bytes, number: int, data: bytes) -> bool:
-        self._keep(number - 1)
-        written = self._place.put(node_id, number, data)
-        self._keep(number)
+    def put(self, name: str, data: bytes) -> bool:
+        self._keep(number_of(name) - 1)
+        written = super().put(name, data)
+        self._keep(number_of(name))
         return written
 
-    def remove(self, node_id: bytes, number: int) -> None:
+    def remove(self, name: str) -> None:
         """Everything is kept, as at a place without the right to remove."""
 
     def _keep(self, number: int) -> None:
@@ -452,26 +486,28 @@ class Copier:
         self.left.append((to, number))
 
 
-class Upto:
+class Upto(Through):
     """A place as it was when it had `last` statements."""
 
     def __init__(self, place: Place, last: int) -> None:
-        self._place, self._last = place, last
-        self._more: dict[int, bytes] = {}
+        super().__init__(place)
+        self._last = last
+        self._more: dict[str, bytes] = {}
 
-    def numbers(self, node_id: bytes) -> list[int]:
-        return [number for number in self._place.numbers(node_id) if number <= self._last] + sorted(self._more)
+    def names(self, prefix: str = "") -> list[Named]:
+        former = [named for named in super().names(prefix) if number_of(named.name) <= self._last]
+        return former + sorted(Named(name, len(data)) for name, data in self._more.items())
 
-    def get(self, node_id: bytes, number: int) -> bytes:
-        return self._more.get(number) or self._place.get(node_id, number)
+    def get(self, name: str, bytes_max: int) -> bytes:
+        return self._more.get(name) or super().get(name, bytes_max)
 
-    def put(self, node_id: bytes, number: int, data: bytes) -> bool:
-        if number <= self._last or number in self._more:
+    def put(self, name: str, data: bytes) -> bool:
+        if number_of(name) <= self._last or name in self._more:
             return False
-        self._more[number] = data
+        self._more[name] = data
         return True
 
-    def remove(self, node_id: bytes, number: int) -> None:
+    def remove(self, name: str) -> None:
         """As above."""
 
 
@@ -508,9 +544,9 @@ def test_a_kill_between_inside_and_outside_leaves_a_node_that_opens(
 def test_a_node_whose_outside_anchor_cannot_be_attached_is_not_made(
     directory: Path, cmk: str, connect: KmsConnector, directory_place: DirectoryPlace
 ) -> None:
-    class ReadOnly(Unplugged):
-        def put(self, node_id: bytes, number: int, data: bytes) -> bool:
-            raise OutsideAnchorUnreachableError("the outside anchor is read-only. Nothing was changed; open it.")
+    class ReadOnly(Through):
+        def put(self, name: str, data: bytes) -> bool:
+            raise PlaceError("it is read-only. Nothing was changed; open it.")
 
     with pytest.raises(OutsideAnchorUnreachableError, match="read-only"):
         Node.init(directory, cmk, connect, outside_anchor=ReadOnly(directory_place))

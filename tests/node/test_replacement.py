@@ -16,7 +16,7 @@ from keystore.kms.protocol import Kms
 from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
 from keystore.node.outside import OutsideAnchor
-from keystore.node.outside_places import DirectoryPlace
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.protocols import AnchorState
 from tests.simulated_files import PowerCut, SimulatedFiles
 

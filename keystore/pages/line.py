@@ -53,10 +53,13 @@ class Line:
         while request.taken and not request.done and request in self._requests and self._leader is not request:
             request.wait()
         with self._lock:
+            waiting = []
             for other in self._requests:
-                if other.done:
+                if other.done:  # asked once: a leader may finish it meanwhile, and then wakes it when it leaves
                     other.wake()
-            self._requests = [other for other in self._requests if not other.done and other is not request]
+                elif other is not request:
+                    waiting.append(other)
+            self._requests = waiting
             if self._leader is request:
                 self._leader = self._requests[0] if self._requests else None
             if self._leader is not None:

@@ -16,6 +16,8 @@ from keystore.errors import (
     StoreDamagedError,
     StoreFullError,
 )
+from keystore.pages.group import Request
+from keystore.pages.line import Line
 from keystore.pages.store import PageStore
 from tests.pages.stores import StaticKeys
 from tests.pages.threads import PAGE_BYTES, TIMEOUT_S, gated_store, line_up, wait_until
@@ -290,6 +292,27 @@ def test_close_lets_the_commit_end_and_refuses_those_in_line(tmp_path: Path, poo
     assert errors == [StoreClosedError] * 4
     with PageStore.open(tmp_path / "s", name="s", keys=keys) as again:
         assert again.page_count == 1
+
+
+def test_a_request_that_is_done_while_another_leaves_is_woken_all_the_same(pool: ThreadPoolExecutor) -> None:
+    """The thread of a former group leaves late: just then the leader of the next one has committed for a third."""
+    line, leader, follower = Line(), Request({}), Request({})
+
+    class Late(Request):
+        def wake(self) -> None:
+            leader.sequence = follower.sequence = 2
+            super().wake()
+
+    late = Late({})
+    assert line.enter(leader)
+    futures = []
+    for request in (follower, late):
+        futures.append(pool.submit(line.enter, request))
+        wait_until(lambda: len(line) == 1 + len(futures))
+    late.sequence = 1
+    line.leave(late)
+    line.leave(leader)
+    assert [future.result(TIMEOUT_S) for future in futures] == [False, False]
 
 
 def test_a_signal_takes_a_thread_out_of_the_line(tmp_path: Path, pool: ThreadPoolExecutor) -> None:

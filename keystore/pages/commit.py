@@ -20,6 +20,7 @@ from keystore.format.entry import encode_aads
 from keystore.format.record import CHANGE, PAGES_SYNCED, RecordBody, SessionRecord
 from keystore.pages import log
 from keystore.pages.apply import Replaced, apply_record, find_replaced
+from keystore.pages.handover import Kept, hand_over
 from keystore.pages.protocols import Buffer
 from keystore.pages.sealed import tag_of
 from keystore.pages.sessions import Session
@@ -96,14 +97,15 @@ def commit(state: StoreState, change: Change) -> int:
     """
 
     def write_pages(session: Session) -> npt.NDArray[np.void]:
-        return np.concatenate([_write_pages(state, session, change.pages), holes])
+        return np.concatenate([_write_pages(state, session, change.pages, kept), holes])
 
+    kept = Kept(state, len(change.pages) * state.page_size)
     holes = np.zeros(len(change.holes), dtype=CHANGE)
     holes["page"] = change.holes
     page_nos = [page_no for page_no, _ in change.pages] + change.holes
     session = state.sessions.for_seals(len(change.pages) + 2)
     flags = PAGES_SYNCED if len(change.pages) * state.page_size > SYNC_FIRST_BYTES else 0
-    return _commit(state, session, page_nos, change, flags, (), write_pages)
+    return _commit(state, session, page_nos, change, flags, (), write_pages, kept)
 
 
 def adopt(
@@ -112,19 +114,25 @@ def adopt(
     sessions: Sequence[SessionRecord],
     entries: npt.NDArray[np.void],
     ciphertext: memoryview,
+    *,
+    moved: bool = False,
 ) -> int:
     """Commit pages that were sealed elsewhere, ciphertext unchanged: `entries` is an array of `CHANGE`, its sessions
-    numbers of this store; `ciphertext` holds the pages in the same order. The caller has opened each."""
+    numbers of this store; `ciphertext` holds the pages in the same order. The caller has opened each. Pages that only
+    `moved` stand in other slots of this store."""
 
     def write_pages(_: Session) -> npt.NDArray[np.void]:
         slots = state.space.take(len(entries))
         _write_slots(state, slots, ciphertext)
+        kept.add(ciphertext)
         placed = entries.copy()
         placed["entry"]["slot"] = slots
         return placed
 
     session = state.sessions.for_seals(2)
-    return _commit(state, session, entries["page"].tolist(), change, PAGES_SYNCED, tuple(sessions), write_pages)
+    kept = Kept(state, 0 if moved else ciphertext.nbytes)
+    page_nos = entries["page"].tolist()
+    return _commit(state, session, page_nos, change, PAGES_SYNCED, tuple(sessions), write_pages, kept, moved=moved)
 
 
 def _commit(
@@ -135,6 +143,9 @@ def _commit(
     flags: int,
     sessions: tuple[SessionRecord, ...],
     write_pages: Callable[[Session], npt.NDArray[np.void]],
+    kept: Kept,
+    *,
+    moved: bool = False,
 ) -> int:
     slots, log_slots = state.space.slots, set(state.log_slots)
 
@@ -149,7 +160,7 @@ def _commit(
         changes = write_pages(session)
         grows = bool(np.any(changes["entry"]["slot"]))
         body = RecordBody(
-            time_ns=state.now_ns(),
+            time_ns=state.record_time_ns(),
             page_count=change.page_count,
             byte_length=change.byte_length,
             next_place=state.later_place,
@@ -173,10 +184,13 @@ def _commit(
         slots.accept()
         log.write_watermark(state, session)
         state.store_anchor(sync=False)
+    hand_over(state, body, kept, moved=moved)
     return state.sequence
 
 
-def _write_pages(state: StoreState, session: Session, pages: list[tuple[int, Buffer]]) -> npt.NDArray[np.void]:
+def _write_pages(
+    state: StoreState, session: Session, pages: list[tuple[int, Buffer]], kept: Kept
+) -> npt.NDArray[np.void]:
     """Seal `pages` into free slots and write them; return their changes."""
     changes = np.zeros(len(pages), dtype=CHANGE)
     if not pages:
@@ -200,7 +214,9 @@ def _write_pages(state: StoreState, session: Session, pages: list[tuple[int, Buf
         finally:
             if isinstance(plaintext, bytearray):  # joined here; a single page is the caller's own
                 plaintext[:] = bytes(len(plaintext))
-        _write_slots(state, slots[part], memoryview(out)[: (part.stop - part.start) * state.page_size])
+        ciphertext = memoryview(out)[: (part.stop - part.start) * state.page_size]
+        _write_slots(state, slots[part], ciphertext)
+        kept.add(ciphertext)
     entries["tag"] = tags
     return changes
 

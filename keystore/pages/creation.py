@@ -16,10 +16,17 @@ from keystore.pages.slots import SlotMap
 from keystore.pages.space import Space
 from keystore.pages.state import StoreState
 from keystore.pages.tree import Tree
+from keystore.pages.witness import Witness
 
 
 def new_state(
-    name: str, file: GuardedFile, keys: DataKeys, page_size: int, anchor: Anchor | None, store_id: bytes
+    name: str,
+    file: GuardedFile,
+    keys: DataKeys,
+    page_size: int,
+    anchor: Anchor | None,
+    store_id: bytes,
+    witness: Witness | None = None,
 ) -> StoreState:
     """Write the watermark, then both header copies; return the state of the open store.
 
@@ -46,12 +53,15 @@ def new_state(
         sequence=0,
         checkpoint=0,
         last_tag=secrets.token_bytes(16),
+        witness=witness,
     )
     try:
         session = sessions.begin()
         log.write_watermark(state, session)
         write_checkpoint(state, session, fresh_places=True)
         write_header(state, session)
+        if witness is not None:
+            witness.opened(state.moment)
     except BaseException:
         sessions.wipe()
         raise

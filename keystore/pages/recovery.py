@@ -14,6 +14,7 @@ from keystore.pages.blocks import Blocks
 from keystore.pages.chain import Link, Scan, Scanner
 from keystore.pages.checkpoint import write_checkpoint, write_header
 from keystore.pages.guarded import GuardedFile
+from keystore.pages.handover import hand_over_tail
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Anchor, AnchorState, DataKeys, OutsideState, OutsideWitness
 from keystore.pages.sessions import SessionTable
@@ -22,10 +23,16 @@ from keystore.pages.slots import SlotMap
 from keystore.pages.space import Space
 from keystore.pages.state import StoreState
 from keystore.pages.tree import Tree
+from keystore.pages.witness import Witness
 
 
 def recover(
-    name: str, file: GuardedFile, keys: DataKeys, anchor: Anchor | None, store_id: bytes | None
+    name: str,
+    file: GuardedFile,
+    keys: DataKeys,
+    anchor: Anchor | None,
+    store_id: bytes | None,
+    witness: Witness | None = None,
 ) -> tuple[StoreState, list[str]]:
     """Bring the file to its newest proven state and return it, with notes on what was mended (F-21).
 
@@ -45,6 +52,8 @@ def recover(
         state = _load(name, file, anchor, scan, sessions)
         for link in scan.links:
             _replay(state, link)
+        state.witness = witness
+        hand_over_tail(state, scan)
         _settle_length(state, scan.body.slot_count)
         state.epoch = scan.header.epoch + 1
         session = sessions.begin()
@@ -55,6 +64,8 @@ def recover(
         # CRASH: the anchor names the new epoch only now that the header is durable, or this crash would look like a
         # rollback.
         state.store_anchor(sync=True)
+        if witness is not None:
+            witness.opened(state.moment)
     except BaseException:
         sessions.wipe()
         raise

@@ -149,6 +149,10 @@ class SessionTable:
                     session = self._open[number] = self.derive(self._rows[number])
         return session
 
+    def record(self, number: int) -> SessionRecord:
+        """Return what is stored of a session."""
+        return self._rows[number]
+
     def derive(self, record: SessionRecord) -> Session:
         """Derive the keys of `record` and check its commitment."""
         try:

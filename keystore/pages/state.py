@@ -13,6 +13,7 @@ from keystore.pages.protocols import Anchor, AnchorState
 from keystore.pages.sessions import Session, SessionTable
 from keystore.pages.space import RESERVE_SLOTS, Space
 from keystore.pages.tree import Tree
+from keystore.pages.witness import Moment, Witness
 
 
 @dataclass
@@ -57,6 +58,8 @@ class StoreState:
     """A signal hit while `map_lock` was held for a change: what readers look at is of no commit."""
     committed_pages: int = 0
     """Pages written by commits since the opening."""
+    witness: Witness | None = None
+    """Is told of every commit."""
 
     def prelude(self, kind: int, session: Session, sequence: int) -> Prelude:
         """Return the clear part of a new block; lengths and nonce are filled in when it is sealed."""
@@ -86,6 +89,14 @@ class StoreState:
     def now_ns(self) -> int:
         """Return the time for the next record: the system's, never earlier than the last one."""
         return max(time.time_ns(), self.time_ns + 1)
+
+    def record_time_ns(self) -> int:
+        """Return the time for the next record; a witness gives it one that fits the node's other stores too."""
+        return self.now_ns() if self.witness is None else self.witness.next_time(self.time_ns + 1)
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.epoch, self.sequence, self.last_tag)
 
     def reserve_for_checkpoint(self, page_nos: list[int]) -> None:
         """Keep as many slots free as a checkpoint can need after a commit of `page_nos`.

@@ -48,6 +48,7 @@ from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.state import StoreState
 from keystore.pages.stats import StoreStats, store_stats
 from keystore.pages.verify import Save, Verifier, VerifyReport
+from keystore.pages.witness import Witness
 from keystore.pages.writer import Writer
 from keystore.progress import Progress, untold
 
@@ -82,6 +83,7 @@ class PageStore:
         anchor: Anchor | None = None,
         store_id: bytes | None = None,
         cache_bytes: int = CACHE_BYTES,
+        witness: Witness | None = None,
     ) -> Self:
         """Create an empty store and open it; durable on return, but for its name in the directory.
 
@@ -95,7 +97,7 @@ class PageStore:
         made = OsBlockFile.create(file) if isinstance(file, str | os.PathLike) else None
         guarded = GuardedFile(name, made or _as_block_file(file))
         try:
-            state = new_state(name, guarded, keys, page_size, anchor, store_id or secrets.token_bytes(16))
+            state = new_state(name, guarded, keys, page_size, anchor, store_id or secrets.token_bytes(16), witness)
         except BaseException:
             guarded.close()
             if made is not None:
@@ -113,11 +115,13 @@ class PageStore:
         anchor: Anchor | None = None,
         store_id: bytes | None = None,
         cache_bytes: int = CACHE_BYTES,
+        witness: Witness | None = None,
     ) -> Self:
         """Open a store and recover it to its newest proven state.
 
         Args:
             store_id: the id that the file must have, where the caller knows it.
+            witness: is told of every commit, of those too that the record chain still has and it does not know.
 
         Raises:
             StoreMissingError, StoreLockedError, NotAStoreError, WrongKeyError, StoreDamagedError, StoreRolledBackError,
@@ -127,7 +131,7 @@ class PageStore:
         opened = OsBlockFile.open(file) if isinstance(file, str | os.PathLike) else _as_block_file(file)
         guarded = GuardedFile(name, opened)
         try:
-            state, notes = recover(name, guarded, keys, anchor, store_id)
+            state, notes = recover(name, guarded, keys, anchor, store_id, witness)
         except BaseException:
             guarded.close()
             raise
@@ -310,6 +314,15 @@ class PageStore:
         """Wipe what was derived of a data key that was destroyed."""
         self._state.sessions.forget(generation)
 
+    def watch(self, witness: Witness | None) -> None:
+        """Tell `witness` of every commit from now on, and the former one of none; None: nobody."""
+        with self._life.lock:
+            self._life.check()
+            self._end_witness()
+            self._state.witness = witness
+            if witness is not None:
+                witness.opened(self._state.moment)
+
     def stats(self) -> StoreStats:
         """Tell what the store takes on the disk, and what was written since it was opened; nothing is read."""
         with self._life.lock:
@@ -401,11 +414,17 @@ class PageStore:
                 ending.callback(_OPEN.discard, self)
                 ending.callback(self._state.file.close)
                 ending.callback(self._forget)
+                ending.callback(self._end_witness)
                 ending.callback(self._state.sessions.report_seals)
                 ending.callback(setattr, self._life, "closed", True)
                 if self._state.file.poison is None and self._life.damage is None:
                     with contextlib.suppress(StoreDamagedError):  # the records have every commit, for the next opening
                         self._writer.checkpoint_now()
+
+    def _end_witness(self) -> None:
+        witness, self._state.witness = self._state.witness, None
+        if witness is not None:
+            witness.closed(self._state.moment, settled=self._state.file.poison is None and not self._state.torn)
 
     def _forget(self) -> None:
         with contextlib.ExitStack() as ending:

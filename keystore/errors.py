@@ -30,6 +30,10 @@ No message carries key material or plaintext.
         SnapshotMissingError, SnapshotDamagedError
         SignerError                 nothing was opened: who signed it is not who should have
           SignerUnknownError, SignerChangedError
+      LogError                      the point-in-time log of a node; every commit is safe in its store
+        LogBehindError              the log's place could not be written: commits are not in the log (retryable)
+        LogConflictError            another copy of the node writes the same log
+        LogMissingError, LogDamagedError, LogGapError
       PlaceError                    a place of objects, or an object in it, cannot be read or written
         PlaceUnreachableError       no answer, or one about the way there: a second try can help
         PlaceMissingError           there is no such directory or bucket
@@ -340,6 +344,41 @@ class SignerUnknownError(SignerError):
 
 class SignerChangedError(SignerError):
     """The node is known under another key: it is forged, or the node is not the one that was recorded."""
+
+
+class LogError(KeystoreError):
+    """The point-in-time log of a node. Every commit is safe in its store."""
+
+
+class LogBehindError(LogError):
+    """The place of the log could not be written, so commits are not in the log. A later try can help."""
+
+
+class LogConflictError(LogError):
+    """Another copy of this node writes to the same log; this one writes nothing more there."""
+
+
+class LogMissingError(LogError):
+    """There is no log for what was asked, or no snapshot to build on."""
+
+
+class LogDamagedError(LogError):
+    """A segment is missing or not what was written; the target of the restore is untouched."""
+
+
+class LogGapError(LogError):
+    """The log does not tell what was at that time; the target of the restore is untouched.
+
+    Attributes:
+        before_ns, after_ns: the nearest times, as far as known, that can be restored.
+    """
+
+    def __init__(self, message: str, before_ns: int | None = None, after_ns: int | None = None) -> None:
+        self.before_ns, self.after_ns = before_ns, after_ns
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type["LogGapError"], tuple[str, int | None, int | None]]:
+        return type(self), (str(self), self.before_ns, self.after_ns)
 
 
 class PlaceError(KeystoreError):

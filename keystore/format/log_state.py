@@ -29,14 +29,12 @@ class GapReason(IntEnum):
     LAG = 1
     """More was committed than the archiver may hold back."""
     KILLED = 2
-    """The process ended, and its record chain had them no more at the next opening."""
-    TARGET = 3
-    """The target could not be written when the node closed."""
-    KEY_GONE = 4
+    """The process ended before they were archived, and the record chain had them no more at the next opening."""
+    KEY_GONE = 3
     """Their data key was destroyed before they were archived."""
-    UNREADABLE = 5
+    UNREADABLE = 4
     """A page of the chain that a killed process left does not open."""
-    UNKNOWN = 6
+    UNKNOWN = 5
     """The store was at another commit than the log when it was opened: changed elsewhere, or put back."""
 
 

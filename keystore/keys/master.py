@@ -19,6 +19,7 @@ from keystore.format.wrapped import WrappedKey
 
 _PURPOSE = "node master key 1"
 _PURPOSE_SNAPSHOT = "snapshot key 1"
+_PURPOSE_LOG = "log key 1"
 
 
 class SecretWrapper(Protocol):
@@ -45,6 +46,10 @@ class MasterKey:
     def snapshot_key(self, snapshot_id: bytes) -> SecretKey:
         """Derive the key of one snapshot; the caller wipes it. Needs no KMS."""
         return derive(self.key, b"", _PURPOSE_SNAPSHOT, snapshot_id)
+
+    def log_key(self, number: int) -> SecretKey:
+        """Derive the key of one segment of the point-in-time log; the caller wipes it. Needs no KMS."""
+        return derive(self.key, b"", _PURPOSE_LOG, self.node_id, number.to_bytes(8, "little"))
 
     def wipe(self) -> None:
         self.key.wipe()

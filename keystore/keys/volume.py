@@ -28,7 +28,7 @@ from keystore.keys.master import SecretWrapper
 _PURPOSE = "volume key 1"
 _PURPOSE_FILE = "volume file 1"
 
-FileKind = Literal["store", "pack"]
+FileKind = Literal["store", "pack", "segment"]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Custody:
 
     Attributes:
         volume: the key of the volume layer, if the node has one.
+        watcher: is told of the contents before and after each change that is durable; raises nothing.
         unsure: whether a change failed half way, so that the file on disk may be the one before or after it.
     """
 
@@ -61,6 +62,7 @@ class Custody:
         self.unsure, self._closed = False, False
         self.anchors, self.master, self.keystore, self.volume = anchors, master, keystore, volume
         self._lock, self._changing_master = threading.RLock(), threading.RLock()
+        self.watcher: Callable[[Keystore, Keystore], None] | None = None
         self._settle()
 
     @property
@@ -190,8 +192,10 @@ class Custody:
         self._put_in_force(keyfile.fingerprint(data))
         self._generation += 1
         self._version = VERSION
-        self.keystore, self.master = keystore, master
+        former, self.keystore, self.master = self.keystore, keystore, master
         self.unsure = False
+        if self.watcher is not None:
+            self.watcher(former, keystore)
         self.state_outside()
 
     def _put_in_force(self, fingerprint: bytes) -> None:

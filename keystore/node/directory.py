@@ -35,6 +35,7 @@ from keystore.node.key_life import KeyLife
 from keystore.node.known_nodes import KnownNodes
 from keystore.node.layout import Layout
 from keystore.node.lock import DirectoryLock
+from keystore.node.log_keeping import NodeLog
 from keystore.node.opening import Clock, initialize, new_directory, open_custody
 from keystore.node.outside import OutsideInfo
 from keystore.node.outside_attaching import attach, detach, outside_info
@@ -65,6 +66,7 @@ class Node:
         node_id: 16 random bytes, the same for ever; part of what the KMS binds.
         key_life: what needs its data keys, and how they end.
         upkeep: what its stores take, and giving space back.
+        log: its point-in-time log.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Node:
         self.key_life = KeyLife(custody, self._stores, now_ns)
         self.upkeep = Upkeep(custody, self._stores, now_ns)
         self._shredder = Shredder(layout, files, custody, self._stores, connector, now_ns)
+        self.log = NodeLog(custody, self._stores, now_ns)
         self._closed = False
         _OPEN.add(self)
         self.directory, self.node_id = layout.root, custody.master.node_id
@@ -174,6 +177,7 @@ class Node:
         Raises:
             StoreError: as `PageStore.close`; the node is closed all the same.
             OutsideAnchorUnreachableError: all is safe inside, and the outside anchor is behind; it catches up later.
+            LogBehindError, LogConflictError: all is safe inside, and commits are not in the log.
         """
         if self._closed:
             return
@@ -182,6 +186,7 @@ class Node:
             stack.callback(self._lock.release)
             stack.callback(self._custody.close)
             stack.callback(self._custody.finish_outside)
+            stack.callback(self.log.close)
             stack.callback(self._stores.close)
 
     # -- what it is ---------------------------------------------------------------------------------------------------
@@ -481,6 +486,7 @@ class Node:
     def _after_fork_in_child(self) -> None:
         if not self._closed:
             self._closed = True
+            self.log.after_fork_in_child()
             self._custody.after_fork_in_child()
             self._lock.release()  # the child's copy of it: the parent keeps the lock
 

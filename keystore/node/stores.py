@@ -51,6 +51,7 @@ from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.pace import Pace
 from keystore.pages.protocols import BlockFile
 from keystore.pages.store import PageStore
+from keystore.pages.witness import Witness
 from keystore.progress import Progress
 
 
@@ -65,6 +66,8 @@ class Stores:
         self._meter = SealMeter(custody, now_ns)
         self._filling: Counter[str] = Counter()
         self._filling_lock = threading.Lock()
+        self.witness: Callable[[bytes, StoreRecord], Witness | None] = lambda _, __: None
+        """Gives who is told of the commits of a store, by the id of its database."""
 
     def database(self, name: str) -> Database:
         """Return a database, made with a data key of its own where there is none; durable on return.
@@ -104,6 +107,14 @@ class Stores:
     def opened(self, database: Database) -> list[LentStore]:
         """Return the stores of a database that are open just now; each stays its user's."""
         return self._lending.opened([record.store_id for record in database.stores.values()])
+
+    def open_now(self) -> list[tuple[bytes, StoreRecord, LentStore]]:
+        """Return the stores of the catalogue that are open just now, each with the id of its database."""
+        return [
+            (database.database_id, record, store)
+            for database, record in self._custody.keystore.stores()
+            for store in self._lending.opened([record.store_id])
+        ]
 
     @contextmanager
     def reserved(self, database: Database) -> Iterator[None]:
@@ -194,6 +205,7 @@ class Stores:
             keys=self.keys(database_name),
             anchor=self._custody.anchors.of(record.store_id),
             store_id=record.store_id,
+            witness=self.witness(database.database_id, record),
         )
 
     def drop(self, database_name: str, name: str) -> None:
@@ -316,6 +328,7 @@ class Stores:
             page_size=record.page_size,
             anchor=anchor,
             store_id=record.store_id,
+            witness=self.witness(database.database_id, record),
         )
 
     def _layered(self, file: OsBlockFile, record: StoreRecord) -> BlockFile:

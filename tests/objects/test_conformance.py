@@ -1,4 +1,8 @@
-"""What every place of objects does, whatever it is made of."""
+"""What every place of objects does, whatever it is made of.
+
+S3 is moto's server, Azure is azurite (`make test-system`), Google is a server written by its documentation: nothing
+here ran at a live service.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -17,12 +21,14 @@ from keystore.objects.opening import open_place
 from keystore.objects.place import Named, Place, require_name, require_prefix
 
 
-@pytest.fixture(params=["directory", "s3"])
+@pytest.fixture(params=["directory", "s3", pytest.param("azure", marks=pytest.mark.system), "google"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """What a person would type."""
     urls: dict[str, Callable[[], str]] = {
         "directory": lambda: str(tmp_path / "place"),
         "s3": lambda: str(request.getfixturevalue("s3_bucket")) + "/backups/of us",
+        "azure": lambda: str(request.getfixturevalue("azure_container")) + "/backups/of us",
+        "google": lambda: str(request.getfixturevalue("gcs_bucket")) + "/backups/of us",
     }
     return urls[request.param]()
 

@@ -1,22 +1,15 @@
 """Service accounts of the emulated Google projects: made, listed and removed. Only public keys come here."""
 
-import hashlib
-import re
-
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keystore_api.admin.v1 import admin_pb2 as pb
 
 from kms_emulator.admin.errors import MissingError, RefusedError
 from kms_emulator.core import Core
 from kms_emulator.model.identities import Credential, Identity, IdentityKind
+from kms_emulator.wire.gcp.accounts import EMAIL_PATTERN, credential_of, identity_of
 from kms_emulator.wire.gcp.roles import ROLES
-from kms_emulator.wire.gcp.tokens import read_public_key
 
-EMAIL_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}@[a-z0-9][a-z0-9.-]{0,189}")
 ACCOUNTS_MAX = 1000
 """LIMIT: service accounts that admin makes."""
-
-_KEY_ID_DIGITS = 40
 
 
 def put_service_account(core: Core, request: pb.PutServiceAccountRequest) -> pb.ServiceAccount:
@@ -30,15 +23,9 @@ def put_service_account(core: Core, request: pb.PutServiceAccountRequest) -> pb.
     if known is None and len(_accounts(core)) >= ACCOUNTS_MAX:
         raise RefusedError(f"there are {ACCOUNTS_MAX} service accounts already; remove some")
     credential = _credential(core, request) if request.public_key else None
-    project = request.email.partition("@")[2].partition(".")[0]
-    identity = Identity(
-        request.email,
-        IdentityKind.SERVICE_ACCOUNT,
-        project,
-        known.id if known else core.registry.new_bytes(8).hex(),
-        known.created_ns if known else core.now_ns(),
-        {role: role for role in request.roles},
-    )
+    identity_id = known.id if known else core.registry.new_bytes(8).hex()
+    created_ns = known.created_ns if known else core.now_ns()
+    identity = identity_of(request.email, request.roles, identity_id, created_ns)
     core.identities.put(identity)
     if credential is not None:
         core.identities.issue(credential)
@@ -72,13 +59,10 @@ def _message(core: Core, identity: Identity) -> pb.ServiceAccount:
 def _credential(core: Core, request: pb.PutServiceAccountRequest) -> Credential:
     """Return the key of a request, under an id that its bytes give it."""
     try:
-        public = read_public_key(request.public_key)
+        made = credential_of(request.email, request.public_key, core.now_ns())
     except ValueError:
         raise RefusedError("public_key is not an RSA public key in PEM") from None
-    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    key_id = hashlib.sha256(der).hexdigest()[:_KEY_ID_DIGITS]
-    known = core.identities.credential(key_id)
+    known = core.identities.credential(made.id)
     if known is not None and known.identity != request.email:
-        raise RefusedError(f"key {key_id} is another account's, or was")
-    project = request.email.partition("@")[2].partition(".")[0]
-    return Credential(key_id, request.public_key, request.email, request.email, project, core.now_ns())
+        raise RefusedError(f"key {made.id} is another account's, or was")
+    return made

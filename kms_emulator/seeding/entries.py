@@ -1,22 +1,17 @@
-"""What a seed file says, checked field by field: users, roles and keys of the emulated AWS account."""
+"""What a seed file says, checked field by field: the AWS account's users, roles and keys, and Google's part."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-from kms_emulator.model.errors import ModelError
-from kms_emulator.model.keypairs import to_pkcs8
 from kms_emulator.model.keys import KeyKind, KeyUsage
 from kms_emulator.model.material import Material
 from kms_emulator.model.policy import PolicyError, PolicyKind, parse_policy
+from kms_emulator.seeding import gcp_entries
 from kms_emulator.seeding.errors import SeedError
-from kms_emulator.seeding.reader import COMPLAINTS_MAX, ComplaintError, Place, parse
+from kms_emulator.seeding.materials import MATERIALS_MAX, read_material
+from kms_emulator.seeding.reader import COMPLAINTS_MAX, ComplaintError, Place, Unique, matching, parse
 from kms_emulator.wire.aws import names
 from kms_emulator.wire.aws.keys import DESCRIPTION_CHARACTERS_MAX
 from kms_emulator.wire.aws.principals import ACCESS_KEY_ID_PATTERN, NAME_PATTERN, SECRET_CHARACTERS_MAX
@@ -26,10 +21,7 @@ VERSION = 1
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROTATION_DAYS_MIN, ROTATION_DAYS_MAX = 90, 2560
 SESSION_S_MIN, SESSION_S_MAX = 3600, 43_200
-MATERIALS_MAX = 100
-"""LIMIT: materials of one key."""
-
-_TOP = {"version": False, "users": False, "roles": False, "keys": False}
+_TOP = {"version": False, "users": False, "roles": False, "keys": False, "gcp": False}
 _USER = {"name": True, "access_key_id": False, "secret_access_key": False, "policy": False}
 _ROLE = {"name": True, "trust": True, "policy": False, "session_max_s": False}
 _KEY = {
@@ -93,6 +85,9 @@ class Entries:
     users: tuple[UserEntry, ...] = ()
     roles: tuple[RoleEntry, ...] = ()
     keys: tuple[KeyEntry, ...] = ()
+    gcp_accounts: tuple[gcp_entries.AccountEntry, ...] = ()
+    gcp_rings: tuple[gcp_entries.RingEntry, ...] = ()
+    gcp_keys: tuple[gcp_entries.GcpKeyEntry, ...] = ()
 
 
 def read_entries(text: str, name: str) -> Entries:
@@ -117,11 +112,15 @@ def read_entries(text: str, name: str) -> Entries:
         top = parse(text, is_json=name.endswith(".json")).fields(_TOP)
         if "version" in top:
             top["version"].number(VERSION, VERSION)
-        unique = _Unique()
+        unique = Unique()
+        gcp = top["gcp"].fields(gcp_entries.FIELDS) if "gcp" in top else {}
         entries = Entries(
             entries_of(top, "users", lambda place: _user(place, unique)),
             entries_of(top, "roles", lambda place: _role(place, unique)),
             entries_of(top, "keys", lambda place: _key(place, unique)),
+            entries_of(gcp, "service_accounts", lambda place: gcp_entries.read_account(place, unique)),
+            entries_of(gcp, "key_rings", lambda place: gcp_entries.read_ring(place, unique)),
+            entries_of(gcp, "keys", lambda place: gcp_entries.read_key(place, unique)),
         )
     except ComplaintError as error:
         complaints.append(error)
@@ -131,37 +130,24 @@ def read_entries(text: str, name: str) -> Entries:
     return entries
 
 
-class _Unique:
-    """Names that may stand once in a file."""
-
-    def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], int] = {}
-
-    def check(self, kind: str, name: str, place: Place) -> str:
-        first = self._lines.setdefault((kind, name), place.line)
-        if first != place.line:
-            raise place.refuse(f"{kind} {name} stands in line {first} already")
-        return name
-
-
-def _user(place: Place, unique: _Unique) -> UserEntry:
+def _user(place: Place, unique: Unique) -> UserEntry:
     fields = place.fields(_USER)
     if ("access_key_id" in fields) is not ("secret_access_key" in fields):
         raise place.refuse("access_key_id and secret_access_key belong together")
-    name = unique.check("user", _matching(fields["name"], NAME_PATTERN), fields["name"])
+    name = unique.check("user", matching(fields["name"], NAME_PATTERN), fields["name"])
     access_key_id = secret = ""
     if "access_key_id" in fields:
         where = fields["access_key_id"]
-        access_key_id = unique.check("access key", _matching(where, ACCESS_KEY_ID_PATTERN), where)
+        access_key_id = unique.check("access key", matching(where, ACCESS_KEY_ID_PATTERN), where)
         secret = fields["secret_access_key"].text()
         if not 1 <= len(secret) <= SECRET_CHARACTERS_MAX:
             raise fields["secret_access_key"].refuse(f"must have 1 to {SECRET_CHARACTERS_MAX} characters")
     return UserEntry(name, access_key_id, secret, _policy(fields, "policy", PolicyKind.IDENTITY))
 
 
-def _role(place: Place, unique: _Unique) -> RoleEntry:
+def _role(place: Place, unique: Unique) -> RoleEntry:
     fields = place.fields(_ROLE)
-    name = unique.check("role", _matching(fields["name"], NAME_PATTERN), fields["name"])
+    name = unique.check("role", matching(fields["name"], NAME_PATTERN), fields["name"])
     longest = (
         fields["session_max_s"].number(SESSION_S_MIN, SESSION_S_MAX) if "session_max_s" in fields else SESSION_S_MIN
     )
@@ -169,9 +155,9 @@ def _role(place: Place, unique: _Unique) -> RoleEntry:
     return RoleEntry(name, trust, _policy(fields, "policy", PolicyKind.IDENTITY), longest)
 
 
-def _key(place: Place, unique: _Unique) -> KeyEntry:
+def _key(place: Place, unique: Unique) -> KeyEntry:
     fields = place.fields(_KEY)
-    region = _matching(fields["region"], names.REGION_PATTERN) if "region" in fields else names.DEFAULT_REGION
+    region = matching(fields["region"], names.REGION_PATTERN) if "region" in fields else names.DEFAULT_REGION
     kind, usage = _kind(place, fields)
     description = fields["description"].text() if "description" in fields else ""
     if len(description) > DESCRIPTION_CHARACTERS_MAX:
@@ -180,7 +166,7 @@ def _key(place: Place, unique: _Unique) -> KeyEntry:
     if days is not None and kind is not KeyKind.AES_256:
         raise days.refuse(f"only keys of spec {SYMMETRIC} rotate by themselves")
     return KeyEntry(
-        id=unique.check("key", _matching(fields["id"], UUID_PATTERN), fields["id"]),
+        id=unique.check("key", matching(fields["id"], UUID_PATTERN), fields["id"]),
         region=region,
         kind=kind,
         usage=usage,
@@ -211,8 +197,8 @@ def _kind(place: Place, fields: dict[str, Place]) -> tuple[KeyKind, KeyUsage]:
     return spec.kind, USAGES[fields["usage"].text()]
 
 
-def _alias(place: Place, region: str, unique: _Unique) -> str:
-    name = _matching(place, names.ALIAS_PATTERN)
+def _alias(place: Place, region: str, unique: Unique) -> str:
+    name = matching(place, names.ALIAS_PATTERN)
     if name.startswith("alias/aws/"):
         raise place.refuse("alias/aws/ is for keys that AWS manages")
     unique.check(f"alias in {region}", name, place)
@@ -234,34 +220,4 @@ def _materials(place: Place, kind: KeyKind) -> tuple[Material, ...]:
     items = place.items() if isinstance(place.node.value, list) else [place]
     if not 1 <= len(items) <= MATERIALS_MAX or (len(items) > 1 and kind is not KeyKind.AES_256):
         raise place.refuse(f"must be one material, or, for {SYMMETRIC}, a list of up to {MATERIALS_MAX}, oldest first")
-    return tuple(_material(item, kind) for item in items)
-
-
-def _material(place: Place, kind: KeyKind) -> Material:
-    """Return material; what is wrong with it is said without showing any of it."""
-    text = place.text()
-    try:
-        return Material.from_outside(kind, _from_pem(text) if "-----BEGIN" in text else _from_base64(text))
-    except (ModelError, ValueError) as error:
-        raise place.refuse(str(error)) from None
-
-
-def _from_pem(text: str) -> bytes:
-    try:
-        return to_pkcs8(load_pem_private_key(text.encode(), password=None))
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ValueError("must be an unencrypted private key in PEM") from None
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("must be base64, or a private key in PEM") from None
-
-
-def _matching(place: Place, pattern: re.Pattern[str]) -> str:
-    text = place.text()
-    if not pattern.fullmatch(text):
-        raise place.refuse(f"must match {pattern.pattern}")
-    return text
+    return tuple(read_material(item, kind) for item in items)

@@ -4,6 +4,7 @@ Leaves to others: what the values mean.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,27 @@ class Place:
             return json.dumps(plain)
         except (TypeError, ValueError):
             raise self.refuse("must be what JSON can hold; put dates in quotes") from None
+
+
+class Unique:
+    """Names that may stand once in a file."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], int] = {}
+
+    def check(self, kind: str, name: str, place: Place) -> str:
+        first = self._lines.setdefault((kind, name), place.line)
+        if first != place.line:
+            raise place.refuse(f"{kind} {name} stands in line {first} already")
+        return name
+
+
+def matching(place: Place, pattern: re.Pattern[str]) -> str:
+    """Return a text that matches as a whole."""
+    text = place.text()
+    if not pattern.fullmatch(text):
+        raise place.refuse(f"must match {pattern.pattern}")
+    return text
 
 
 def parse(text: str, *, is_json: bool) -> Place:

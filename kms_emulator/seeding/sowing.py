@@ -7,9 +7,10 @@ from pathlib import Path
 
 from kms_emulator.model import lifecycle
 from kms_emulator.model.identities import Credential, Identity, IdentityKind
-from kms_emulator.model.keys import Alias, Key, Schedule
+from kms_emulator.model.keys import Alias, Folder, Key, Schedule
 from kms_emulator.model.registry import Entropy, Registry
 from kms_emulator.model.store import KeyChange, MemoryStore, StoredState
+from kms_emulator.seeding import gcp_sowing
 from kms_emulator.seeding.entries import Entries, KeyEntry, UserEntry, read_entries
 from kms_emulator.seeding.errors import SeedError
 from kms_emulator.seeding.reader import BYTES_MAX
@@ -44,7 +45,12 @@ def sow(entries: Entries, now_ns: int, entropy: Entropy) -> StoredState:
     registry = Registry(harvest, StoredState(), entropy)
     for entry in entries.keys:
         _plant(registry, entry, now_ns)
+    gcp_sowing.plant(registry, entries, now_ns, entropy)
     state = harvest.state()
+    for account in entries.gcp_accounts:
+        identity, credential = gcp_sowing.identity_of(account, now_ns, entropy)
+        state.identities.append(identity)
+        state.credentials += [credential] if credential is not None else []
     for user in entries.users:
         identity = _identity(IdentityKind.USER, user.name, user.policy, now_ns, entropy)
         state.identities.append(identity)
@@ -70,6 +76,9 @@ class _Harvest(MemoryStore):
 
     def put_alias(self, alias: Alias) -> None:
         self._state.aliases.append(alias)
+
+    def put_folder(self, folder: Folder) -> None:
+        self._state.folders.append(folder)
 
     def state(self) -> StoredState:
         return replace(self._state, keys=list(self._keys.values()))

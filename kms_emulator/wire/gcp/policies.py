@@ -42,12 +42,16 @@ def policy_of(resource: Resource) -> pb.Policy:
 
 def put_policy(core: Core, resource: Resource, policy: pb.Policy, now_ns: int) -> None:
     """Store a policy that was checked."""
-    stored = base64.b64encode(policy.SerializeToString(deterministic=True)).decode()
-    attributes = {**resource.attributes, POLICY: stored}
+    attributes = {**resource.attributes, **policy_attribute(policy)}
     if isinstance(resource, Folder):
         core.registry.put_folder(replace(resource, attributes=attributes))
     else:
         core.registry.put(lifecycle.describe(resource, attributes, now_ns))
+
+
+def policy_attribute(policy: pb.Policy) -> dict[str, str]:
+    """Return the attribute that keeps a policy."""
+    return {POLICY: base64.b64encode(policy.SerializeToString(deterministic=True)).decode()}
 
 
 def check_policy(policy: pb.Policy) -> None:

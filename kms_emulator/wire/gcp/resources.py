@@ -5,8 +5,10 @@ emulator does not know comes back as it was sent.
 """
 
 import base64
+import json
 from typing import NamedTuple, cast
 
+from google.protobuf import json_format
 from keystore_api.google_kms.v1 import resources_pb2 as pb
 
 from kms_emulator.model.keys import NO_MATERIAL, Folder, Key, Schedule, Version, VersionState
@@ -95,6 +97,15 @@ def _add_import(found: pb.CryptoKeyVersion, version: Version) -> None:
 def settings_of(key: Key) -> pb.CryptoKey:
     """Return the caller's part of the resource."""
     return pb.CryptoKey.FromString(base64.b64decode(key.attributes[SETTINGS]))
+
+
+def shown_attributes(key: Key) -> dict[str, str]:
+    """Return a key's attributes for people: the caller's part as JSON; those of other clouds' keys as they are."""
+    shown = dict(key.attributes)
+    if SETTINGS in shown:
+        described = json_format.MessageToDict(settings_of(key), preserving_proto_field_name=True)
+        shown[SETTINGS] = json.dumps(described, sort_keys=True)
+    return shown
 
 
 def store_settings(settings: pb.CryptoKey) -> dict[str, str]:

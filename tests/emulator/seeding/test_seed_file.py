@@ -47,6 +47,7 @@ def test_example_makes_what_it_says() -> None:
     states = {found.kind: found.state for found in core.registry.keys("aws")}
     assert states[KeyKind.HMAC_256] is KeyState.DISABLED
     assert [identity.name.rpartition(":")[2] for identity in core.identities.all()] == [
+        "app@p.iam.gserviceaccount.com",
         "role/backup",
         "user/alice",
         "user/bob",
@@ -163,7 +164,7 @@ def test_program_begins_with_the_seed_and_resets_to_it(tmp_path: Path) -> None:
         aws.ScheduleKeyDeletion(pb.ScheduleKeyDeletionRequest(region=REGION, key_id=KEY_ID))
         aws.CreateKey(pb.CreateKeyRequest())
         AdminStub(channel).Reset(admin_pb2.ResetRequest())
-        assert AdminStub(channel).GetServerInfo(admin_pb2.GetServerInfoRequest()).key_count == 3
+        assert AdminStub(channel).GetServerInfo(admin_pb2.GetServerInfoRequest()).key_count == 5
         assert aws.Decrypt(pb.DecryptRequest(region=REGION, ciphertext_blob=sealed)).plaintext == b"secret"
 
 

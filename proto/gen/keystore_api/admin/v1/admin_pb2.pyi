@@ -231,7 +231,7 @@ class KeyVersion(_message.Message):
     def __init__(self, number: _Optional[int] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., destroy_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Key(_message.Message):
-    __slots__ = ("provider", "name", "uid", "kind", "state", "created_at", "delete_at", "next_rotation", "attributes", "versions", "aliases")
+    __slots__ = ("provider", "name", "uid", "kind", "state", "created_at", "delete_at", "next_rotation", "attributes", "versions", "aliases", "primary")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +250,7 @@ class Key(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
+    PRIMARY_FIELD_NUMBER: _ClassVar[int]
     provider: str
     name: str
     uid: str
@@ -261,7 +262,22 @@ class Key(_message.Message):
     attributes: _containers.ScalarMap[str, str]
     versions: _containers.RepeatedCompositeFieldContainer[KeyVersion]
     aliases: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_rotation: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
+    primary: int
+    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_rotation: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., versions: _Optional[_Iterable[_Union[KeyVersion, _Mapping]]] = ..., aliases: _Optional[_Iterable[str]] = ..., primary: _Optional[int] = ...) -> None: ...
+
+class ImportJob(_message.Message):
+    __slots__ = ("name", "kind", "state", "created_at", "expires_at")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    state: str
+    created_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class User(_message.Message):
     __slots__ = ("name", "arn", "policy", "access_key_ids", "secret_access_key")
@@ -278,7 +294,7 @@ class User(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arn: _Optional[str] = ..., policy: _Optional[str] = ..., access_key_ids: _Optional[_Iterable[str]] = ..., secret_access_key: _Optional[str] = ...) -> None: ...
 
 class State(_message.Message):
-    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls", "guard")
+    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls", "guard", "import_jobs", "service_accounts")
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     KEY_RINGS_FIELD_NUMBER: _ClassVar[int]
@@ -286,6 +302,8 @@ class State(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     GUARD_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_JOBS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     clock: Clock
     keys: _containers.RepeatedCompositeFieldContainer[Key]
     key_rings: _containers.RepeatedScalarFieldContainer[str]
@@ -293,7 +311,9 @@ class State(_message.Message):
     faults: _containers.RepeatedCompositeFieldContainer[Fault]
     calls: int
     guard: Guard
-    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ..., guard: _Optional[_Union[Guard, _Mapping]] = ...) -> None: ...
+    import_jobs: _containers.RepeatedCompositeFieldContainer[ImportJob]
+    service_accounts: _containers.RepeatedCompositeFieldContainer[ServiceAccount]
+    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ..., guard: _Optional[_Union[Guard, _Mapping]] = ..., import_jobs: _Optional[_Iterable[_Union[ImportJob, _Mapping]]] = ..., service_accounts: _Optional[_Iterable[_Union[ServiceAccount, _Mapping]]] = ...) -> None: ...
 
 class PutUserRequest(_message.Message):
     __slots__ = ("name", "access_key_id", "secret_access_key", "policy")

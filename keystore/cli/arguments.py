@@ -85,6 +85,24 @@ TARGET = click.argument("target", type=PATH)
 DATABASE = click.argument("database")
 ONLY_DATABASE = click.option("--database", metavar="DATABASE", help="Only this database.  [default: all]")
 AT_RATE = click.option("--rate", type=RATE, metavar="RATE", help="Bytes a second at most, such as 20MB.")
+ONLY_DATABASES = click.option(
+    "--database",
+    "databases",
+    metavar="DATABASE",
+    multiple=True,
+    help="Only this database; may be given several times.  [default: everything]",
+)
+ONLY_FILES = click.option(
+    "--file",
+    "files",
+    metavar="DATABASE/NAME",
+    multiple=True,
+    type=FileNameType(),
+    help="Only this file; may be given several times.",
+)
+OVERWRITE = click.option(
+    "--overwrite", is_flag=True, help="Replace FILE if it exists and is a regular file; its mode stays."
+)
 FILE_NAME = click.argument("file_name", metavar="DATABASE/NAME", type=FileNameType())
 
 STANDARD_STREAM = Path("-")

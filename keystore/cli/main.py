@@ -17,7 +17,7 @@ from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
 from keystore.cli.machine_commands import doctor, inspect
-from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rotate_master
+from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rm, rotate_master
 from keystore.cli.node_key_commands import node_key
 from keystore.cli.opening import OUTSIDE_ANCHOR
 from keystore.cli.output import print_error
@@ -61,7 +61,7 @@ def cli(**_: object) -> None:
 
 
 for command in (
-    *(demo, init, import_, export_, ls, verify, repair, compact, stats),
+    *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, rewrap_volume, outside_anchor, data_key, reseal, shred),
     *(snapshot, node_key, keys, inspect, doctor),
 ):

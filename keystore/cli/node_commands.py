@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import FILE_NAME, NODE, PATH, PLACE, STANDARD_STREAM
+from keystore.cli.arguments import FILE_NAME, NODE, OVERWRITE, PATH, PLACE, STANDARD_STREAM
+from keystore.cli.confirming import YES, confirm
 from keystore.cli.connecting import first_connector, new_connector, with_kms
 from keystore.cli.opening import named_place, open_node
 from keystore.cli.output import (
@@ -19,10 +20,11 @@ from keystore.cli.output import (
     with_output,
 )
 from keystore.cli.outside_commands import outside_pairs, outside_values
+from keystore.cli.transfers import emit_transfer, refuse_json_on_stdout
 from keystore.units import format_bytes
 
 if TYPE_CHECKING:  # at run time they would load numpy and gRPC at every start
-    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, Rotation, Transfer
+    from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, Rotation
     from keystore.node.volume import VolumeInfo
 
 PAGE_SIZES = ("4096", "8192", "16384", "32768", "65536")
@@ -90,27 +92,43 @@ def import_(
     stream = sys.stdin.buffer if source == STANDARD_STREAM else source
     with open_node(node, kms_endpoint) as opened, out.progress("Importing") as progress:
         done = opened.import_file(*file_name, stream, page_size=int(page_size), progress=progress)
-    _emit_transfer(out, "imported", done)
+    emit_transfer(out, "imported", done)
 
 
 @click.command("export")
 @NODE
 @FILE_NAME
 @click.argument("target", metavar="FILE", type=PATH)
-@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists and is a regular file; its mode stays.")
+@OVERWRITE
 @with_kms
 @with_output
 def export_(
     out: Output, node: Path, file_name: tuple[str, str], target: Path, overwrite: bool, kms_endpoint: str | None
 ) -> None:
     """Write a file of a node to FILE, in clear, or to standard output (-). FILE is whole or not there."""
-    to_stdout = target == STANDARD_STREAM
-    if to_stdout and out.as_json:
-        raise click.UsageError("standard output cannot take both the file and the JSON object")
+    to_stdout = refuse_json_on_stdout(out, target)
     with open_node(node, kms_endpoint) as opened, out.progress("Exporting") as progress:
         place = sys.stdout.buffer if to_stdout else target
         done = opened.export_file(*file_name, place, overwrite=overwrite, progress=progress)
-    _emit_transfer(out, "exported", done, err=to_stdout)
+    emit_transfer(out, "exported", done, err=to_stdout)
+
+
+@click.command()
+@NODE
+@FILE_NAME
+@YES
+@with_kms
+@with_output
+def rm(out: Output, node: Path, file_name: tuple[str, str], yes: bool, kms_endpoint: str | None) -> None:
+    """Remove a file of a node, also one whose store is damaged or missing. Snapshots keep it.
+
+    The data key of its database stays: to make every copy unreadable, see `shred`.
+    """
+    name = "/".join(file_name)
+    confirm(f"{name} is removed from {node} for good; only snapshots keep it", yes=yes)
+    with open_node(node, kms_endpoint) as opened:
+        opened.drop_file(*file_name)
+    out.emit({"node": str(node), "removed": name}, lambda: click.echo(f"removed {name}"))
 
 
 @click.command()
@@ -269,14 +287,6 @@ def _file_row(file: "FileInfo") -> tuple[str, ...]:
 
 def _master_pairs(info: "MasterInfo") -> list[tuple[str, str]]:
     return [("CMK", info.key_id), ("master key", f"generation {info.generation}, {info.name}")]
-
-
-def _emit_transfer(out: Output, verb: str, done: "Transfer", *, err: bool = False) -> None:
-    name = f"{done.database}/{done.name}"
-    out.emit(
-        {"file": name, "bytes": done.byte_length, "sha256": done.sha256},
-        lambda: click.echo(f"{verb} {name}: {format_bytes(done.byte_length)}, SHA-256 {done.sha256}", err=err),
-    )
 
 
 def _emit_rotation(out: Output, node: Path, rotation: "Rotation") -> None:

@@ -159,6 +159,10 @@ class Anchors:
         with self._lock:
             self._free.append(position)
 
+    def has(self, store_id: bytes) -> bool:
+        """Tell whether a store has a record that opens."""
+        return store_id in self._positions
+
     def of(self, store_id: bytes) -> "StoreAnchor":
         """Return the anchor of a store of the catalogue.
 

@@ -170,7 +170,7 @@ def open_custody(
         kms.close()
     volume_key = None
     try:
-        volume_key = _open_volume(layout, files, keystore, connector)
+        volume_key = open_volume_of(layout, files, keystore, connector)
         return _take_over(layout, files, loaded, master, keystore, now_ns, volume_key, choice)
     except OSError as error:
         _wipe(master, keystore, volume_key)
@@ -180,7 +180,8 @@ def open_custody(
         raise
 
 
-def _open_volume(layout: Layout, files: Files, keystore: Keystore, connector: KmsConnector) -> VolumeKey | None:
+def open_volume_of(layout: Layout, files: Files, keystore: Keystore, connector: KmsConnector) -> VolumeKey | None:
+    """Have the KMS unwrap the key of a node's volume layer; None where it has none. The caller wipes it."""
     if keystore.volume_id is None:
         return None
     record = load_volume(layout, files, keystore.volume_id)

@@ -40,7 +40,7 @@ def copy_in(store: PageStore, source: BinaryIO, progress: Progress | None = None
         if not chunk:
             break
         digest.update(chunk)
-        _write_all(file, chunk)
+        write_all(file, chunk)
         done += len(chunk)
         if progress is not None:
             progress(done, max(done, total))
@@ -63,7 +63,7 @@ def copy_out(store: PageStore, target: BinaryIO, progress: Progress | None = Non
     while count := file.readinto(buffer):
         chunk = memoryview(buffer)[:count]
         digest.update(chunk)
-        _write_all(target, chunk)
+        write_all(target, chunk)
         done += count
         if progress is not None:
             progress(done, total)
@@ -182,7 +182,8 @@ def _read_into(source: BinaryIO, buffer: bytearray) -> int:
     return len(data)
 
 
-def _write_all(file: BinaryIO | EncryptedFile, data: memoryview) -> None:
+def write_all(file: BinaryIO | EncryptedFile, data: memoryview) -> None:
+    """Write all of `data`, however little of it each write takes."""
     done = 0
     while done < len(data):
         done += file.write(data[done:]) or 0

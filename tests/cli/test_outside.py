@@ -13,6 +13,7 @@ COMMANDS = (
     ("ls",),
     ("import", "db/new", "SOURCE"),
     ("export", "db/file", "NEW"),
+    ("rm", "db/file", "--yes"),
     ("verify",),
     ("repair", "--from", "SNAPSHOTS"),
     ("compact",),

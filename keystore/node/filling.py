@@ -1,0 +1,102 @@
+"""Fills page stores with the pages of a snapshot, and verifies what was filled.
+
+Leaves to others: making the stores, and what becomes of them.
+
+Invariants:
+1. Every page is opened on its way: what does not open fails the restore, and is in no store.
+2. Where the store has the very data keys of the snapshot the ciphertext stays as it is; elsewhere each page is sealed
+   anew under the store's own current one.
+"""
+
+from collections.abc import Sequence
+
+from keystore.crypto.secret import SecretKey
+from keystore.errors import NodeIOError, StoreDamagedError, cause_of
+from keystore.format.manifest import StoreEntry
+from keystore.pages.protocols import DataKeys
+from keystore.pages.store import PageStore
+from keystore.progress import Progress
+from keystore.snapshots.opened import OpenedSnapshot
+from keystore.snapshots.plain import FormerKeys, damage_in_pack, plain_batches
+
+
+class Filler:
+    """Fills stores from one snapshot, and tells how far it is: each page counts twice, filled and verified."""
+
+    def __init__(self, snapshot: OpenedSnapshot, stores: Sequence[StoreEntry], progress: Progress) -> None:
+        self._snapshot, self._progress = snapshot, progress
+        self._done, self._total = 0, 2 * sum(page_bytes(entry) for entry in stores)
+
+    def fill(self, store: PageStore, entry: StoreEntry, keys: DataKeys) -> int:
+        """Put everything of `entry` into `store`, which is empty and has `keys`, and verify it; return its pages.
+
+        Raises:
+            SnapshotDamagedError: a pack is not what was written.
+            NodeIOError: what was written reads back differently.
+            StoreFullError, StoreIOError, CommitUnknownError: as `PageStore.commit`.
+        """
+        pages = self._adopt(store, entry) if self._has_keys(entry, keys) else self._reseal(store, entry)
+        store.commit(page_count=entry.page_count, byte_length=entry.byte_length)
+        self.verify(store, entry)
+        return pages
+
+    def verify(self, store: PageStore, entry: StoreEntry) -> None:
+        """Read everything in a store that was filled; errors as `fill`."""
+        before, count = self._done, page_bytes(entry)
+        report = store.verify(lambda done, of: self._progress(before + count * done // max(of, 1), self._total))
+        if report.damaged:
+            raise NodeIOError(
+                f"what was restored reads back differently: {cause_of(report.damaged[0])}. Nothing of it is kept; look "
+                "at the disk, and restore again."
+            )
+        self._advance(count)
+
+    def skip(self, entry: StoreEntry) -> None:
+        """Count a store as filled that was filled before."""
+        self._advance(page_bytes(entry))
+
+    def _adopt(self, store: PageStore, entry: StoreEntry) -> int:
+        pages = 0
+        for batch in self._snapshot.batches(entry):
+            used = set(batch.entries["session"].tolist())
+            with damage_in_pack(self._snapshot, StoreDamagedError):
+                store.adopt([session for session in entry.sessions if session.number in used], batch)
+            pages += len(batch.page_nos)
+            self._advance(len(batch.ciphertext))
+        return pages
+
+    def _reseal(self, store: PageStore, entry: StoreEntry) -> int:
+        pages = 0
+        for page_nos, plain in plain_batches(self._snapshot, entry):
+            view = memoryview(plain)
+            size = entry.page_size
+            store.commit({int(number): view[at * size : (at + 1) * size] for at, number in enumerate(page_nos)})
+            view.release()
+            pages += len(page_nos)
+            self._advance(len(plain))
+        return pages
+
+    def _has_keys(self, entry: StoreEntry, keys: DataKeys) -> bool:
+        """Tell whether `keys` are, generation by generation, those that the pages of `entry` are sealed under."""
+        former = FormerKeys(self._snapshot, entry)
+        try:
+            needed = {session.generation for session in entry.sessions}
+            return all(_has(keys, generation, former.by_generation(generation)) for generation in needed)
+        finally:
+            former.close()
+
+    def _advance(self, count: int) -> None:
+        self._done += count
+        self._progress(self._done, self._total)
+
+
+def _has(keys: DataKeys, generation: int, key: SecretKey) -> bool:
+    try:
+        return keys.by_generation(generation) == key
+    except KeyError:
+        return False
+
+
+def page_bytes(entry: StoreEntry) -> int:
+    """Return the bytes of all pages of a store in a snapshot; holes do not count."""
+    return sum(pack.pages for pack in entry.packs) * entry.page_size

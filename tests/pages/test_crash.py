@@ -17,7 +17,7 @@ from tests.pages.determined import determined
 from tests.pages.exploring import LOSSES, Explorer, explore_life, opens
 from tests.pages.simdisk import LyingDisk, Machine
 from tests.pages.stores import StaticKeys
-from tests.pages.workload import STEPS, Life, page_of
+from tests.pages.workload import STEPS, Life, page_of, together
 
 PARTS = max(8, STATES // 10_000)
 LIVES_MAX = 1000
@@ -77,6 +77,23 @@ def test_a_commit_whose_pages_have_a_sync_of_their_own() -> None:
             assert opens(Life(keys, Machine(image)), point.allowed)
             seen.add(image.digest())
     assert len(seen) >= 10
+
+
+def test_threads_that_share_a_record_lose_it_or_keep_it_together(crashes: Crashes) -> None:
+    """Every crash of a group by itself: what each thread was told holds, and no state has a part of a record."""
+    crashes.kind = "page store whose threads share records"
+    with determined(f"{SEED}/together") as source, crashes.judged("threads that share records"):
+        random, keys = Random(SEED), StaticKeys()
+        life = Life(keys, Machine())
+        life.create()
+        life.commit({number: page_of(random) for number in range(8)})
+        before = life.opened.sequence
+        del life.points[:]
+        together(life, random)
+        assert life.opened.sequence == before + 2
+        assert len({point.allowed for point in life.points if point.kind == "sync"}) == 2, "all or nothing, twice"
+        Explorer(random, keys, source, crashes, losses=256).explore(life.points, 1 << 20)
+    assert crashes.states > 500
 
 
 def test_a_disk_whose_syncs_do_nothing_is_found_out() -> None:

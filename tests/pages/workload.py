@@ -1,14 +1,16 @@
 """A life of one store on a simulated machine, beside what its caller may rely on."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, TypeAlias
 
+from keystore.errors import InputError
 from keystore.pages.protocols import BlockFile, Buffer
 from keystore.pages.store import PageStore
 from tests.pages.simdisk import Image, Kind, Machine
 from tests.pages.stores import StaticKeys
+from tests.pages.together import Wish, commit_in_line
 
 PAGE_BYTES: Final = 4096
 CACHE_BYTES: Final = 1 << 14
@@ -111,6 +113,29 @@ class Life:
         self.opened.commit(wanted, page_count=page_count, byte_length=byte_length)
         self.now, self.coming = self.coming, None
 
+    def commit_together(self, wishes: Sequence[Wish]) -> list[int]:
+        """Commit them from as many threads; return their sequences, without those of wishes that ask for too much.
+
+        A wish is there after a crash with all that share its record, or with none of them.
+        """
+        sequence = self.opened.sequence
+
+        def begun(sharing: Sequence[Wish]) -> None:
+            nonlocal sequence
+            if self.opened.sequence > sequence:
+                sequence, self.now = self.opened.sequence, self.coming
+            self.coming = self.now
+            for wish in sharing:
+                assert self.coming is not None
+                self.coming = self.coming.after(wish.pages, wish.page_count, wish.byte_length)
+
+        outcomes = commit_in_line(self.opened, wishes, begun)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, InputError):
+                raise outcome
+        self.now, self.coming = self.coming, None
+        return [outcome for outcome in outcomes if isinstance(outcome, int)]
+
     def reopen(self) -> None:
         self.opened.close()
         self.open()
@@ -168,6 +193,25 @@ def ends(life: Life, random: Random) -> None:
     life.commit(byte_length=random.randrange(1 << 40))
 
 
+def together(life: Life, random: Random) -> None:
+    """Threads that share records; where they ask for the same page or end, the later one gets it. One is refused.
+
+    A cut ends its record, so those behind it share another.
+    """
+    sequences = life.commit_together(
+        [
+            Wish({0: page_of(random), 1: page_of(random)}),
+            Wish({1: page_of(random), 9: page_of(random)}, byte_length=random.randrange(1 << 40)),
+            Wish({2: b"no whole page"}),
+            Wish({0: None, 35: page_of(random)}),
+            Wish({3: page_of(random)}, page_count=random.randrange(5, 30)),
+            Wish({31: page_of(random)}),
+            Wish(byte_length=random.randrange(1 << 40)),
+        ]
+    )
+    assert len(sequences) == 6
+
+
 def shrink(life: Life, random: Random) -> None:
     life.commit({2: page_of(random)}, page_count=random.randrange(4, 30))
 
@@ -220,6 +264,7 @@ STEPS: Final[tuple[Step, ...]] = (
     far,
     holes,
     ends,
+    together,
     shrink,
     checkpoint,
     reopen,

@@ -22,7 +22,8 @@ class Core:
     """Registry, identities, clock and call log over one store.
 
     `strict_auth` refuses callers whose access key is not known; a reset does not change it. `seed` is what a reset
-    goes back to; it is added at the start, where names are free.
+    goes back to; it is added at the start, where names are free. `vault_ports` has the vaults that are served on a port
+    of their own, by port.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Core:
         self.registry = Registry(self._store, state, entropy)
         self.identities = Identities(self._store, state.identities, state.credentials)
         self.vaults = Vaults(self._store, state.settings)
+        self.vault_ports: dict[str, str] = {}
         self.guard = Guard(self._store, state.settings)
         self.strict_auth = False
         self.calls = CallLog()

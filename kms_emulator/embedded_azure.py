@@ -90,15 +90,23 @@ class Azure:
         secret_expires: datetime | None = None,
         tenant: str = "",
         vault: str = "",
+        roles: Sequence[str] = (),
         revoke: bool = False,
     ) -> Application:
         """Make an application, give one another secret, or say what it may do in a vault (`local-vault` by default).
 
-        Permissions are those of access policies: ``"get"``, ``"wrapKey"`` and so on, or ``"all"``. A fresh secret comes
+        Permissions are those of access policies: ``"get"``, ``"wrapKey"`` and so on, or ``"all"``. Roles are Azure's,
+        such as ``"Key Vault Crypto User"``; they decide about keys of a vault that goes by roles. A fresh secret comes
         with a new application unless one is given. ValueError says what is wrong, and nothing was changed.
         """
         request = pb.PutApplicationRequest(
-            permissions=permissions, client_id=client_id, secret=secret, tenant=tenant, vault=vault, revoke=revoke
+            permissions=permissions,
+            client_id=client_id,
+            secret=secret,
+            tenant=tenant,
+            vault=vault,
+            roles=roles,
+            revoke=revoke,
         )
         if secret_expires is not None:
             if secret_expires.tzinfo is None:
@@ -120,14 +128,18 @@ class Azure:
         purge_protection: bool | None = None,
         networks: Sequence[str] | None = None,
         anywhere: bool = False,
+        by_roles: bool | None = None,
     ) -> None:
-        """Say what holds for a vault: from which networks it answers (`anywhere` ends that), and how deleted keys go.
+        """Say what holds for a vault: from which networks it answers (`anywhere` ends that), how deleted keys go, and
+        whether roles decide about its keys instead of access policies.
 
         What is not given stays. ValueError says what is wrong, and nothing was changed.
         """
         request = pb.PutVaultRequest(name=name, retention_days=retention_days, networks=networks or ())
         if purge_protection is not None:
             request.purge_protection = purge_protection
+        if by_roles is not None:
+            request.by_roles = by_roles
         if networks is not None or anywhere:
             request.restricted = not anywhere
         self._emulator._ask(lambda controls: controls.put_vault(request))

@@ -61,6 +61,7 @@ class Google:
         gRPC, which sends no tokens in the clear. Without one it sends no token: such a caller may do everything, and
         under `strict_auth` nothing.
         """
+
         if transport not in TRANSPORTS:
             raise ValueError(f"transport must be one of {', '.join(TRANSPORTS)}")
         with needed("gcp"):
@@ -95,6 +96,7 @@ class Google:
         """
         from kms_emulator.cli.env import KEY_FILE
         from kms_emulator.cli.env_gcp import TRANSPORTS, gcp_variables, universe_domain, write_key_file
+        from kms_emulator.trust import bundle_of
 
         if transport not in TRANSPORTS:
             raise ValueError(f"gcp must be one of {', '.join(TRANSPORTS)}")
@@ -107,7 +109,7 @@ class Google:
             return self._emulator._ask(lambda controls: controls.put_service_account(request))
 
         write_key_file(path, universe, token_uri, put)
-        return gcp_variables(universe, str(server.tls.ca_path), path)
+        return gcp_variables(universe, bundle_of(str(server.tls.ca_path)), path)
 
     @property
     def _universe(self) -> str:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import errno
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -28,6 +30,7 @@ from kms_emulator.wire.reflection import reflection_pool
 
 if TYPE_CHECKING:
     from kms_emulator.tls import Tls
+    from kms_emulator.wire.http.app import Refuse
     from kms_emulator.wire.http.server import HttpServer
 
 ADAPTERS = (AWS, AZURE, GCP, GCP_IAM)
@@ -62,7 +65,8 @@ class PortError(Exception):
 
 @dataclass
 class Server:
-    """A started server. `http_port` and `https_port` are None if HTTP and HTTPS are not served."""
+    """A started server. `http_port` and `https_port` are None if HTTP and HTTPS are not served. `vault_ports` has the
+    ports on which HTTPS means one vault, by its name."""
 
     grpc_server: Any
     host: str
@@ -74,6 +78,7 @@ class Server:
     grpc_tls_port: int | None = None
     tls: "Tls | None" = None
     tls_is_temporary: bool = False
+    vault_ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def endpoint(self) -> str:
@@ -105,7 +110,8 @@ class Server:
         """Return where each surface is; what is not served is None."""
         here, secure = self.endpoint, self.grpc_tls_endpoint
         places = {"aws": self.url, "azure": self.https_url, "gcp": here, "gcp_tls": secure}
-        return {**places, "grpc": here, "admin": here, "ca": self.ca}
+        vaults = {f"azure/{name}": f"https://{_bracketed(self.host)}:{port}" for name, port in self.vault_ports.items()}
+        return {**places, "grpc": here, "admin": here, "ca": self.ca, **vaults}
 
     async def stop(self) -> None:
         """Stop listening at once, and let running calls end."""
@@ -127,11 +133,13 @@ async def start(
     https_port: int | None = None,
     tls_dir: Path | None = None,
     grpc_tls_port: int | None = None,
+    vault_ports: Mapping[str, int] = MappingProxyType({}),
 ) -> Server:
     """Bind and start; port 0 takes any free one. HTTP and HTTPS are served if their ports are given: by uvicorn.
 
     With HTTPS gRPC is served over TLS too, if its port is given. The certificate is made under the authority in
-    `tls_dir`, or under one in a temporary directory.
+    `tls_dir`, or under one in a temporary directory. HTTPS is served once more, on the host alone, for each of
+    `vault_ports`: ports by the name of the vault that is meant there.
 
     Raises:
         PortError: an address is in use or not ours.
@@ -158,7 +166,7 @@ async def start(
             found.http_port = plain.getsockname()[1]
             found.http_server = _http_server(core, controls, [plain])
         if https_port is not None:
-            tls = _add_https(found, core, controls, https_port, tls_dir, opened)
+            tls = _add_https(found, core, controls, https_port, tls_dir, opened, vault_ports)
             if grpc_tls_port is not None:
                 found.grpc_tls_port = _add_secure_port(server, host, grpc_tls_port, tls)
         opened.pop_all()
@@ -170,13 +178,25 @@ async def start(
 
 
 def _add_https(
-    found: Server, core: Core, controls: Controls, port: int, tls_dir: Path | None, opened: contextlib.ExitStack
+    found: Server,
+    core: Core,
+    controls: Controls,
+    port: int,
+    tls_dir: Path | None,
+    opened: contextlib.ExitStack,
+    vault_ports: Mapping[str, int],
 ) -> "Tls":
     from kms_emulator.tls import make_tls
 
     sockets = _bind_vaults(found.host, port)
     for each in sockets:
         opened.callback(each.close)
+    for name, own_port in vault_ports.items():
+        own = _bind(found.host, own_port, "--vault")
+        opened.callback(own.close)
+        sockets.append(own)
+        found.vault_ports[name] = own.getsockname()[1]
+    core.vault_ports = {str(bound): name for name, bound in found.vault_ports.items()}
     hosts = tuple(dict.fromkeys((found.host, "127.0.0.1", "::1", *(str(each.getsockname()[0]) for each in sockets))))
     found.tls, found.tls_is_temporary = make_tls(tls_dir, hosts), tls_dir is None
     found.https_port = sockets[0].getsockname()[1]
@@ -267,7 +287,8 @@ def _https_server(core: Core, controls: Controls, bound: list[socket.socket], tl
     from kms_emulator.wire.azure.managed_identity import PATHS, ManagedIdentityFront
 
     identity = ManagedIdentityFront(core).handle
-    return _serving(core, AzureFront(core).handle, dict.fromkeys(PATHS, identity), controls, bound, tls)
+    front = AzureFront(core)
+    return _serving(core, front.handle, dict.fromkeys(PATHS, identity), controls, bound, tls, front.refuse)
 
 
 def _serving(
@@ -277,6 +298,7 @@ def _serving(
     controls: Controls,
     bound: list[socket.socket],
     tls: "Tls | None" = None,
+    refuse: "Refuse | None" = None,
 ) -> "HttpServer":
     """Return a server of one cloud's wire, with Google's REST form, health and admin beside it."""
     from kms_emulator.admin.front import PREFIX as ADMIN_PREFIX
@@ -293,7 +315,7 @@ def _serving(
 
     paths = {"/health": answer_health, TOKEN_PATH: TokenEndpoint(core).handle, **exact}
     prefixes = {ADMIN_PREFIX: AdminFront(controls).handle, GCP_PREFIX: GcpFront(core).handle}
-    app = App(default, paths, prefixes)
+    app = App(default, paths, prefixes, refuse)
     return HttpServer(app, bound, tls.context if tls is not None else None)
 
 

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kms_emulator.trust import BUNDLE_FILE, write_bundle
+
 CA_FILE, CA_KEY_FILE = "ca.pem", "ca-key.pem"
 VALID_DAYS = 397
 """LIMIT: days for which a server certificate is valid; some clients refuse longer ones."""
@@ -67,6 +69,7 @@ def make_tls(directory: Path | None, hosts: tuple[str, ...]) -> Tls:
             authority, key = _kept_authority(kept)
         ca_path = kept / CA_FILE
         ca_path.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+        write_bundle(ca_path)
         own_key, certificate = _certificate(authority, key, hosts)
         return Tls(ca_path, _context(own_key, certificate, kept), own_key, certificate)
     except OSError as error:
@@ -76,7 +79,7 @@ def make_tls(directory: Path | None, hosts: tuple[str, ...]) -> Tls:
 def remove_temporary(tls: Tls) -> None:
     """Remove what `make_tls` made without a directory, and the key files that were put beside the certificate."""
     with suppress(OSError):
-        for path in (tls.ca_path, *tls.ca_path.parent.glob("gcp-*.json")):
+        for path in (tls.ca_path, tls.ca_path.with_name(BUNDLE_FILE), *tls.ca_path.parent.glob("gcp-*.json")):
             path.unlink()
         tls.ca_path.parent.rmdir()
 

@@ -4,6 +4,7 @@ import base64
 import ipaddress
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 
 from keystore_api.admin.v1 import admin_pb2 as pb
@@ -16,6 +17,7 @@ from kms_emulator.wire.azure.access import PERMISSIONS
 from kms_emulator.wire.azure.applications import Application
 from kms_emulator.wire.azure.hosts import VAULT_DEFAULT
 from kms_emulator.wire.azure.names import VAULT_PATTERN
+from kms_emulator.wire.azure.roles import NAMES as ROLES
 from kms_emulator.wire.times import timestamp_ns
 
 APPLICATIONS_MAX = 1000
@@ -32,7 +34,7 @@ def put_application(core: Core, request: pb.PutApplicationRequest) -> pb.Applica
     client_id = request.client_id.lower() or str(uuid.UUID(bytes=core.registry.new_bytes(16), version=4))
     application = Application(request.tenant.lower() or TENANT_DEFAULT, client_id)
     _check_ids(application)
-    granted = _permissions(request)
+    granted, roles = _permissions(request), _roles(request)
     vault = core.vaults.get(_vault_name(request.vault or VAULT_DEFAULT))
     identity = core.identities.get(application.name)
     if identity is None and len(_applications(core)) >= APPLICATIONS_MAX:
@@ -44,7 +46,11 @@ def put_application(core: Core, request: pb.PutApplicationRequest) -> pb.Applica
     if credential is not None:
         core.identities.issue(credential)
     if granted is not None:
-        core.vaults.put(replace(vault, access={**vault.access, client_id: granted}))
+        vault = replace(vault, access={**vault.access, client_id: granted})
+    if roles is not None:
+        vault = replace(vault, roles={**vault.roles, client_id: roles})
+    if granted is not None or roles is not None:
+        core.vaults.put(vault)
     found = _message(application)
     if credential is not None and not request.secret:
         found.secret = credential.secret
@@ -63,9 +69,9 @@ def remove_application(core: Core, request: pb.RemoveApplicationRequest) -> pb.R
         raise MissingError(f"there is no application {request.client_id}")
     core.identities.remove(application.name)
     for vault in core.vaults.all():
-        if application.client_id in vault.access and vault.tenant == application.account:
-            kept = {name: granted for name, granted in vault.access.items() if name != application.client_id}
-            core.vaults.put(replace(vault, access=kept))
+        if vault.tenant == application.account:
+            kept = [_without(granted, application.client_id) for granted in (vault.access, vault.roles)]
+            core.vaults.put(replace(vault, access=kept[0], roles=kept[1]))
     return pb.RemoveApplicationResponse()
 
 
@@ -86,6 +92,7 @@ def put_vault(core: Core, request: pb.PutVaultRequest) -> pb.Vault:
         retention_days=request.retention_days or vault.retention_days,
         purge_protection=request.purge_protection or vault.purge_protection,
         networks=_networks(request) if request.HasField("restricted") else vault.networks,
+        by_roles=request.by_roles if request.HasField("by_roles") else vault.by_roles,
     )
     return _vault_message(core.vaults.put(changed))
 
@@ -117,6 +124,20 @@ def _permissions(request: pb.PutApplicationRequest) -> tuple[str, ...] | None:
     if "all" in request.permissions:
         return PERMISSIONS
     return tuple(_PERMISSIONS[name.lower()] for name in request.permissions) or None
+
+
+def _roles(request: pb.PutApplicationRequest) -> tuple[str, ...] | None:
+    """Return the roles that it has from now on, none after a revocation, or None if the request says nothing of it."""
+    if request.revoke:
+        return ()
+    unknown = [name for name in request.roles if name.lower() not in ROLES]
+    if unknown:
+        raise RefusedError(f"there is no role {unknown[0]}; there are {', '.join(ROLES.values())}")
+    return tuple(ROLES[name.lower()] for name in request.roles) or None
+
+
+def _without(granted: Mapping[str, tuple[str, ...]], client_id: str) -> dict[str, tuple[str, ...]]:
+    return {name: what for name, what in granted.items() if name != client_id}
 
 
 def _credential(core: Core, request: pb.PutApplicationRequest, application: Application) -> Credential | None:
@@ -163,4 +184,6 @@ def _vault_message(vault: Vault) -> pb.Vault:
         restricted=vault.networks is not None,
         networks=vault.networks or (),
         access={client_id: ",".join(granted) for client_id, granted in vault.access.items()},
+        by_roles=vault.by_roles,
+        roles={client_id: ",".join(held) for client_id, held in vault.roles.items()},
     )

@@ -12,6 +12,7 @@ from kms_emulator.cli.env_gcp import TRANSPORTS, gcp_variables, universe_domain,
 from kms_emulator.cli.exits import USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, reports_errors
 from kms_emulator.cli.places import Places, find_places, read_ready_file, wait
+from kms_emulator.trust import bundle_of
 from kms_emulator.wire.azure.managed_identity import TOKEN_PATH
 
 KEY_FILE = "gcp-{}.json"
@@ -51,10 +52,9 @@ def _azure_variables(vault: str, ca: str, identity: str) -> dict[str, str]:
         "IDENTITY_ENDPOINT": f"{identity}{TOKEN_PATH}",
         "IDENTITY_HEADER": "test",
         "AZURE_AUTHORITY_HOST": vault,
-        "REQUESTS_CA_BUNDLE": ca,
-        "SSL_CERT_FILE": ca,
-        "CURL_CA_BUNDLE": ca,
+        **dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"), bundle_of(ca)),
         "NODE_EXTRA_CA_CERTS": ca,
+        "KEYSTORE_KMS_CA": ca,
     }
 
 
@@ -81,8 +81,8 @@ def _aws_variables(url: str) -> dict[str, str]:
 @click.option(
     "--ca",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The certificate that clients trust, if the server's own path is not one of this machine. It replaces the "
-    "system's for them.",
+    help="The certificate that clients trust, if the server's own path is not one of this machine. Without a "
+    "ca-bundle.pem beside it, it replaces the system's for them.",
 )
 @click.option(
     "--gcp",
@@ -112,9 +112,9 @@ def env(
     """Print the variables that point clients at the emulator: eval "$(kms-emulator env)".
 
     AWS_… is what AWS's SDKs and command line read, with keys that are nobody's. IDENTITY_… is what Azure's SDKs read,
-    and …_CERT_FILE, …_CA_BUNDLE is what they trust, nothing besides. GOOGLE_… and GRPC_… is what Google's read.
-    KEYSTORE_KMS_ENDPOINT is what keystore reads, KMS_EMULATOR_ENDPOINT what this program reads, and KMS_EMULATOR_HOST
-    what tests of Google clients commonly read.
+    and …_CERT_FILE, …_CA_BUNDLE is what they trust: it and what this machine trusts. GOOGLE_… and GRPC_… is what
+    Google's read. KEYSTORE_… is what keystore reads, KMS_EMULATOR_ENDPOINT what this program reads, and
+    KMS_EMULATOR_HOST what tests of Google clients commonly read.
 
     Where no server answers yet, the variables are those of one that is started without options.
     """
@@ -146,4 +146,4 @@ def _google(places: Places, transport: str, path: Path | None) -> dict[str, str]
     with connected(places.grpc) as channel:
         put = partial(AdminStub(channel).PutServiceAccount, timeout=TIMEOUT_S)
         write_key_file(key_path, universe, f"{places.aws or places.azure}/token", put)
-    return gcp_variables(universe, places.ca, key_path)
+    return gcp_variables(universe, bundle_of(places.ca), key_path)

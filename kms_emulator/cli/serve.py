@@ -36,8 +36,10 @@ from kms_emulator.server import PortError, Server, start
 from kms_emulator.storage.directory import DataDir
 from kms_emulator.storage.errors import DataDirError
 from kms_emulator.tls import TlsError
+from kms_emulator.wire.azure.names import VAULT_PATTERN
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PORT_MAX = 65535
 HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
 
 
@@ -66,6 +68,13 @@ HTTP_EXTRA = "pip install 'cmk-keystore[emulator]'"
     type=click.IntRange(0, 65535),
     help="Port to listen on for gRPC over TLS, where HTTPS is served; 0 takes any free one. [default: the one after "
     "--https-port; any, if that is 0]",
+)
+@click.option(
+    "--vault",
+    "vaults",
+    metavar="NAME=PORT",
+    multiple=True,
+    help="Serve HTTPS on this port too, where it means the vault NAME; port 0 takes any free one. May be given again.",
 )
 @click.option(
     "--tls-dir",
@@ -111,6 +120,7 @@ def serve(
     http_port: int | None,
     https_port: int | None,
     grpc_tls_port: int | None,
+    vaults: tuple[str, ...],
     tls_dir: Path | None,
     data_dir: Path | None,
     data_key_file: Path | None,
@@ -143,7 +153,8 @@ def serve(
             secure = https_port if https_port is not None else None if plain is None else default_https_port(plain)
             if grpc_tls_port is None and secure is not None:
                 grpc_tls_port = default_grpc_tls_port(secure)
-            starting = start(core, host, port, str(data_dir or ""), plain, secure, tls_dir, grpc_tls_port)
+            own_ports = vault_ports(vaults)
+            starting = start(core, host, port, str(data_dir or ""), plain, secure, tls_dir, grpc_tls_port, own_ports)
             running = _run(starting, data_dir, ready_file, as_json=as_json)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(running)
@@ -175,6 +186,19 @@ def _http_port(port: int, wanted: int | None, https_wanted: int | None = None) -
             raise CommandError(f"HTTP needs more packages: {HTTP_EXTRA}", UNUSABLE)
         return None
     return default_http_port(port) if wanted is None else wanted
+
+
+def vault_ports(texts: tuple[str, ...]) -> dict[str, int]:
+    """Return the ports of vaults that have one of their own, by name."""
+    found: dict[str, int] = {}
+    for text in texts:
+        name, _, port = text.partition("=")
+        if not VAULT_PATTERN.fullmatch(name) or not (port.isascii() and port.isdecimal()) or int(port[:6]) > PORT_MAX:
+            raise CommandError(f"--vault {text} is not NAME=PORT, such as other-vault=4720", USAGE)
+        if name.lower() in found:
+            raise CommandError(f"--vault {text}: that vault has a port already", USAGE)
+        found[name.lower()] = int(port)
+    return found
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

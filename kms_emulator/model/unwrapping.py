@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import keywrap
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kms_emulator.model.errors import CiphertextError
-from kms_emulator.model.paddings import RsaPadding, oaep
+from kms_emulator.model.paddings import RsaPadding, padding_of
 
 _AES_KEY_BYTES = frozenset({16, 24, 32})
 
@@ -32,7 +32,7 @@ def unwrap(private: rsa.RSAPrivateKey, wrapping: Wrapping, wrapped: bytes) -> by
     modulus_bytes = private.key_size // 8
     head, rest = (wrapped[:modulus_bytes], wrapped[modulus_bytes:]) if wrapping.through_aes else (wrapped, b"")
     try:
-        opened = private.decrypt(head, oaep(wrapping.pad))
+        opened = private.decrypt(head, padding_of(wrapping.pad))
         if not wrapping.through_aes:
             return opened
         if len(opened) not in _AES_KEY_BYTES:

@@ -21,6 +21,8 @@ class Vault:
         purge_protection: whether they cannot be purged before.
         networks: from where it may be asked, such as ``10.0.0.0/8``; None: from everywhere.
         access: permissions by application; they hold for applications that are known.
+        by_roles: whether roles decide about keys, and not `access`.
+        roles: names of roles by application.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Vault:
     purge_protection: bool = False
     networks: tuple[str, ...] | None = None
     access: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_roles: bool = False
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class SettingStore(Protocol):
@@ -75,5 +79,6 @@ def _decode(text: str) -> Vault:
         | {
             "networks": None if networks is None else tuple(networks),
             "access": {name: tuple(granted) for name, granted in document["access"].items()},
+            "roles": {name: tuple(held) for name, held in document.get("roles", {}).items()},
         }
     )

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,18 +24,26 @@ POLL_S = 0.02
 
 class Running:
     """An emulator on a free port, in a thread of this process; with `http`, on one more for AWS's own wire; with
-    `https`, on two more, for Azure's and for gRPC over TLS."""
+    `https`, on two more, for Azure's and for gRPC over TLS, and one for each of `vault_ports`."""
 
-    def __init__(self, core: Core, *, http: bool = False, https: bool = False) -> None:
+    def __init__(
+        self, core: Core, *, http: bool = False, https: bool = False, vault_ports: Mapping[str, int] | None = None
+    ) -> None:
         self.core = core
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         http_port, https_port = (0 if http else None), (0 if https else None)
-        starting = asyncio.run_coroutine_threadsafe(
-            start(core, "127.0.0.1", 0, http_port=http_port, https_port=https_port, grpc_tls_port=https_port), self.loop
+        starting = start(
+            core,
+            "127.0.0.1",
+            0,
+            http_port=http_port,
+            https_port=https_port,
+            grpc_tls_port=https_port,
+            vault_ports=vault_ports or {},
         )
-        self.server: Server = starting.result(WAIT_MAX_S)
+        self.server: Server = asyncio.run_coroutine_threadsafe(starting, self.loop).result(WAIT_MAX_S)
         self.channel = grpc.insecure_channel(self.server.endpoint)
 
     def stop(self) -> None:

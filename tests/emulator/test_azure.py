@@ -46,7 +46,7 @@ def test_anybody_with_the_public_key_can_wrap(azure: AzureKeyVaultStub) -> None:
     assert azure.UnwrapKey(operation(wrapped, version)).value == b"k" * 32
 
 
-@pytest.mark.parametrize("alg", ["RSA-OAEP-256", "RSA-OAEP"])
+@pytest.mark.parametrize("alg", ["RSA-OAEP-256", "RSA-OAEP", "RSA1_5"])
 def test_wrap_and_encrypt_round_trip(azure: AzureKeyVaultStub, alg: str) -> None:
     version = create(azure)
     wrapped = azure.WrapKey(operation(b"k" * 32, alg=alg))
@@ -54,8 +54,13 @@ def test_wrap_and_encrypt_round_trip(azure: AzureKeyVaultStub, alg: str) -> None
     assert azure.UnwrapKey(operation(wrapped.value, version, alg)).value == b"k" * 32
     sealed = azure.Encrypt(operation(b"data", version, alg))
     assert azure.Decrypt(operation(sealed.value, version, alg)).value == b"data"
+    other = "RSA-OAEP" if alg == "RSA-OAEP-256" else "RSA-OAEP-256"
     with refused("BadParameter"):
-        azure.UnwrapKey(operation(wrapped.value, version, "RSA-OAEP" if alg == "RSA-OAEP-256" else "RSA-OAEP-256"))
+        azure.UnwrapKey(operation(wrapped.value, version, other))
+    length_max = {"RSA-OAEP-256": 190, "RSA-OAEP": 214, "RSA1_5": 245}[alg]
+    assert azure.WrapKey(operation(bytes(length_max), alg=alg)).value
+    with refused("BadParameter"):
+        azure.WrapKey(operation(bytes(length_max + 1), alg=alg))
 
 
 def test_rotation_makes_a_version_and_old_ones_unwrap(azure: AzureKeyVaultStub) -> None:
@@ -133,7 +138,7 @@ def test_tampered_and_long_values_are_refused(azure: AzureKeyVaultStub) -> None:
     with refused("BadParameter"):
         azure.WrapKey(operation(bytes(191)))
     with refused("BadParameter"):
-        azure.WrapKey(operation(b"x", alg="RSA1_5"))
+        azure.WrapKey(operation(b"x", alg="RSA1_6"))
 
 
 def test_validity_stops_wrapping_and_not_unwrapping(azure: AzureKeyVaultStub, admin: AdminStub) -> None:

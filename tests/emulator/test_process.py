@@ -29,7 +29,7 @@ def test_signal_ends_it_with_zero(tmp_path: Path, number: signal.Signals) -> Non
         azure, ca = str(emulator.ready["azure"]), str(emulator.ready["ca"])
         assert azure.startswith("https://127.0.0.1:")
         assert Path(ca).read_text().startswith("-----BEGIN CERTIFICATE-----")
-        assert [path.name for path in Path(ca).parent.iterdir()] == ["ca.pem"]
+        assert {path.name for path in Path(ca).parent.iterdir()} == {"ca.pem", "ca-bundle.pem"}
         secure = str(emulator.ready["gcp_tls"])
         assert secure.startswith("127.0.0.1:")
         assert emulator.ready == {"aws": aws, "azure": azure, "gcp_tls": secure, "ca": ca} | dict.fromkeys(

@@ -8,7 +8,7 @@ import grpc
 from kms_emulator.core import Core
 from kms_emulator.wire.azure import tokens
 from kms_emulator.wire.azure.applications import Application, application_of, was_removed
-from kms_emulator.wire.azure.hosts import RESOURCE_DEFAULT, Host
+from kms_emulator.wire.azure.hosts import RESOURCE_DEFAULT, host_of
 from kms_emulator.wire.call import Caller, CloudError
 from kms_emulator.wire.http.message import HttpRequest
 from kms_emulator.wire.times import SECOND_NS
@@ -31,7 +31,7 @@ def authenticate(request: HttpRequest, core: Core) -> Caller:
     application = _known(core, claims)
     if claims is None or application is None:
         return Caller(address=request.address)
-    host = Host(request.headers.get("host", ""))
+    host = host_of(core, request)
     if claims["exp"] <= core.now_ns() // SECOND_NS:
         raise unauthorized(EXPIRED)
     if claims["aud"] not in (host.resource, RESOURCE_DEFAULT):
@@ -41,18 +41,20 @@ def authenticate(request: HttpRequest, core: Core) -> Caller:
     return Caller(application.account, application.id, application.client_id, request.address)
 
 
-def caller_of_management(request: HttpRequest, core: Core) -> None:
-    """Refuse a management request without a token, or, if the emulator is strict, with one of nobody.
+def caller_of_management(request: HttpRequest, core: Core) -> Application | None:
+    """Return who makes a management request: an application of ours, or, unless that is refused, nobody.
 
     Raises:
-        CloudError: Unauthorized.
+        CloudError: Unauthorized: no token, an expired one, or, if the emulator is strict, one of nobody.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise unauthorized(MISSING)
     claims = tokens.read(core, token.strip())
-    if _known(core, claims) is not None and claims is not None and claims["exp"] <= core.now_ns() // SECOND_NS:
+    application = _known(core, claims)
+    if application is not None and claims is not None and claims["exp"] <= core.now_ns() // SECOND_NS:
         raise unauthorized(EXPIRED)
+    return application
 
 
 def _known(core: Core, claims: Mapping[str, Any] | None) -> Application | None:
@@ -71,7 +73,7 @@ def _known(core: Core, claims: Mapping[str, Any] | None) -> Application | None:
 
 def challenge(request: HttpRequest, core: Core) -> str:
     """Return the one WWW-Authenticate header of a 401: where to get a token, and for what."""
-    host = Host(request.headers.get("host", ""))
+    host = host_of(core, request)
     tenant = core.vaults.get(host.vault).tenant
     return f'Bearer authorization="{host.url}/{tenant}", resource="{host.resource}"'
 

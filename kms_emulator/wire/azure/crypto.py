@@ -1,4 +1,4 @@
-"""Azure operations that use a key: RSA-OAEP, nothing bound to it, and anybody with the public half can wrap; or AES,
+"""Azure operations that use a key: RSA, nothing bound to it, and anybody with the public half can wrap; or AES,
 which `symmetric` does.
 
 Outside its validity (`nbf`, `exp`) a version still unwraps and decrypts, so that old data stays readable.
@@ -23,7 +23,11 @@ VALUE_BYTES_MAX = 512
 RANDOM_BYTES_MAX = 128
 """LIMIT: of Managed HSM's operation."""
 
-_PADDINGS = {"RSA-OAEP-256": RsaPadding.OAEP_SHA256, "RSA-OAEP": RsaPadding.OAEP_SHA1}
+_PADDINGS = {
+    "RSA-OAEP-256": RsaPadding.OAEP_SHA256,
+    "RSA-OAEP": RsaPadding.OAEP_SHA1,
+    "RSA1_5": RsaPadding.PKCS1,
+}
 Run = Callable[[Call, pb.KeyOperationRequest], pb.KeyOperationResult]
 
 
@@ -82,7 +86,7 @@ def usable_version(
 
 def _padding(request: pb.KeyOperationRequest) -> RsaPadding:
     if request.alg not in _PADDINGS:
-        raise bad_parameter(f"Algorithm '{request.alg}' is not emulated; RSA-OAEP-256 and RSA-OAEP are.")
+        raise bad_parameter(f"Algorithm '{request.alg}' is not supported for this key; {', '.join(_PADDINGS)} are.")
     if not 1 <= len(request.value) <= VALUE_BYTES_MAX:
         raise bad_parameter("Property value has an invalid length.")
     return _PADDINGS[request.alg]

@@ -14,10 +14,10 @@ from kms_emulator.core import Core
 from kms_emulator.wire.azure import authenticate, documents, login, management, routes
 from kms_emulator.wire.azure.adapter import AZURE
 from kms_emulator.wire.azure.errors import bad_parameter
-from kms_emulator.wire.azure.hosts import Host
+from kms_emulator.wire.azure.hosts import Host, host_of
 from kms_emulator.wire.call import Call, Caller, CloudError, NoAnswerError
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse, json_response
-from kms_emulator.wire.perform import note, perform
+from kms_emulator.wire.perform import INTERNAL_CODE, note, perform
 
 API_VERSIONS = frozenset({"2016-10-01", *(f"7.{minor}" for minor in range(7)), "2025-07-01"})
 API_VERSION_LATEST = "2025-07-01"
@@ -31,6 +31,13 @@ _STATUS = {
     grpc.StatusCode.INTERNAL: 500,
     grpc.StatusCode.UNAVAILABLE: 503,
 }
+_CODES = {
+    408: "RequestTimeout",
+    413: "RequestEntityTooLarge",
+    500: "InternalServerError",
+    503: "ServiceUnavailable",
+}
+"""Azure's codes for what no operation answers."""
 
 
 class AzureFront:
@@ -47,7 +54,7 @@ class AzureFront:
         request_id = str(UUID(int=getrandbits(128), version=4))
         headers = [("x-ms-request-id", request_id), ("x-ms-keyvault-service-version", "1.9.0.0")]
         try:
-            host = Host(request.headers.get("host", ""))
+            host = host_of(self._core, request)
             if management.is_meant(request):
                 return management.answer(self._core, request)
             found = await self._answer(request, host, request_id)
@@ -56,6 +63,10 @@ class AzureFront:
         status = 204 if found is None else 200
         body = b"" if found is None else json_response(found).body
         return HttpResponse(status, body, "application/json; charset=utf-8", tuple(headers))
+
+    def refuse(self, status: int, code: str, text: str) -> HttpResponse:
+        """Return the error of a request that did not come this far."""
+        return json_response({"error": {"code": _CODES.get(status, code), "message": text}}, status)
 
     async def _answer(self, request: HttpRequest, host: Host, request_id: str) -> dict[str, object] | None:
         caller = Caller(address=request.address)
@@ -90,7 +101,8 @@ def _check_api_version(query: dict[str, str]) -> None:
 
 def _error_response(error: CloudError, headers: list[tuple[str, str]], challenge: str) -> HttpResponse:
     status = error.http_status or _STATUS.get(error.status, 400)
-    described: dict[str, object] = {"code": error.code, "message": error.message}
+    code = _CODES[500] if error.code == INTERNAL_CODE else error.code
+    described: dict[str, object] = {"code": code, "message": error.message}
     if error.inner_code:
         described["innererror"] = {"code": error.inner_code}
     if status == 401:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from kms_emulator.core import Core
 from kms_emulator.wire.azure import applications, tokens
 from kms_emulator.wire.azure.applications import Application
-from kms_emulator.wire.azure.hosts import Host
+from kms_emulator.wire.azure.hosts import Host, host_of
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse, json_response
 from kms_emulator.wire.times import SECOND_NS
 
@@ -36,7 +36,7 @@ class LoginError(Exception):
 
 async def answer(core: Core, request: HttpRequest) -> HttpResponse | None:
     """Answer a request that is Entra's; None for any other."""
-    host = Host(request.headers.get("host", ""))
+    host = host_of(core, request)
     if found := _TOKEN.fullmatch(request.path):
         try:
             return await _token(core, request, found["tenant"].lower())

@@ -10,10 +10,11 @@ import grpc
 from kms_emulator.core import Core
 from kms_emulator.model.vaults import Vault
 from kms_emulator.wire.azure import authenticate
-from kms_emulator.wire.azure.access import LOCATION
+from kms_emulator.wire.azure.access import LOCATION, resource_id
 from kms_emulator.wire.azure.applications import Application
-from kms_emulator.wire.azure.hosts import Host
+from kms_emulator.wire.azure.hosts import Host, host_of
 from kms_emulator.wire.azure.names import VAULT_PATTERN
+from kms_emulator.wire.azure.roles import MANAGEMENT
 from kms_emulator.wire.call import CloudError
 from kms_emulator.wire.http.message import HttpRequest, HttpResponse, json_response
 
@@ -32,9 +33,10 @@ def answer(core: Core, request: HttpRequest) -> HttpResponse:
     """Return the vault that a path names.
 
     Raises:
-        CloudError: no token, no such vault in that subscription and group, or another method than GET.
+        CloudError: no token, no such vault in that subscription and group, no role that may read it, or another
+            method than GET.
     """
-    authenticate.caller_of_management(request, core)
+    application = authenticate.caller_of_management(request, core)
     found = _VAULT.fullmatch(request.path)
     if found is None:
         raise _missing("InvalidResourceType", f"There is no resource {request.path}.")
@@ -44,10 +46,24 @@ def answer(core: Core, request: HttpRequest) -> HttpResponse:
     if not fits or not VAULT_PATTERN.fullmatch(name):
         text = f"The Resource 'Microsoft.KeyVault/vaults/{name}' under resource group '{group}' was not found."
         raise _missing("ResourceNotFound", text)
+    if application is not None:
+        _check_roles(vault, application)
     if request.method != "GET":
         text = "Vaults are changed through the emulator's admin."
         raise CloudError("MethodNotAllowed", text, grpc.StatusCode.UNIMPLEMENTED, http_status=405)
-    return json_response(_document(vault, request.path, Host(request.headers.get("host", ""))))
+    return json_response(_document(vault, request.path, host_of(core, request)))
+
+
+def _check_roles(vault: Vault, application: Application) -> None:
+    """Refuse an application that has no role to read the vault."""
+    if MANAGEMENT & set(vault.roles.get(application.client_id, ())):
+        return
+    text = (
+        f"The client '{application.client_id}' with object id '{application.object_id}' does not have authorization "
+        f"to perform action 'Microsoft.KeyVault/vaults/read' over scope '{resource_id(vault)}' or the scope is "
+        "invalid. If access was recently granted, please refresh your credentials."
+    )
+    raise CloudError("AuthorizationFailed", text, grpc.StatusCode.PERMISSION_DENIED)
 
 
 def _missing(code: str, text: str) -> CloudError:
@@ -69,7 +85,7 @@ def _document(vault: Vault, path: str, host: Host) -> Mapping[str, object]:
         "vaultUri": f"{host.url}/" if host.vault == vault.name else f"https://{vault.name}.vault.azure.net/",
         "enableSoftDelete": True,
         "softDeleteRetentionInDays": vault.retention_days,
-        "enableRbacAuthorization": False,
+        "enableRbacAuthorization": vault.by_roles,
         "provisioningState": "Succeeded",
         "networkAcls": {
             "bypass": "None",

@@ -7,6 +7,7 @@ the process goes on.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from kms_emulator.wire.call import NoAnswerError
@@ -42,6 +43,8 @@ _APART = contextlib.nullcontext()
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+Refuse = Callable[[int, str, str], HttpResponse]
+"""Makes the error of a status, of AWS's code and a text."""
 
 
 class GoneError(Exception):
@@ -57,10 +60,19 @@ class TooSlowError(Exception):
 
 
 class App:
-    """Handlers by path: an exact path first, then the longest prefix that ends with a slash, then the default."""
+    """Handlers by path: an exact path first, then the longest prefix that ends with a slash, then the default.
 
-    def __init__(self, default: Handler, exact: Mapping[str, Handler], prefixes: Mapping[str, Handler]) -> None:
-        self._default, self._exact = default, dict(exact)
+    `refuse` is how the default's cloud words what no handler gets to see.
+    """
+
+    def __init__(
+        self,
+        default: Handler,
+        exact: Mapping[str, Handler],
+        prefixes: Mapping[str, Handler],
+        refuse: Refuse | None = None,
+    ) -> None:
+        self._default, self._exact, self._refuse = default, dict(exact), refuse or refuse_as_aws
         self._under_way = 0
         self._idle: set[Callable[[], None]] = set()
         self._stopping = False
@@ -120,18 +132,19 @@ class App:
             request = _request(scope, body)
             if self._under_way > REQUESTS_AT_ONCE_MAX:
                 text = f"more than {REQUESTS_AT_ONCE_MAX} requests are under way; try again"
-                return json_response({"__type": "ServiceUnavailable", "message": text}, 503)
+                return self._refuse(503, "ServiceUnavailable", text)
             return await self._handler(request.path)(request)
         except (GoneError, NoAnswerError):
             raise
         except TooLongError:
             text = f"the body is longer than {BODY_BYTES_MAX} bytes"
-            return _last_response(413, "RequestEntityTooLargeException", text)
+            return _last(self._refuse(413, "RequestEntityTooLargeException", text))
         except TooSlowError:
-            return _last_response(408, "RequestTimeoutException", f"the body did not come within {BODY_READ_S_MAX} s")
+            text = f"the body did not come within {BODY_READ_S_MAX} s"
+            return _last(self._refuse(408, "RequestTimeoutException", text))
         except Exception as error:
             failed = internal_error(f"{scope['method']} request", error)
-            return json_response({"__type": failed.code, "message": failed.message}, 500)
+            return self._refuse(500, failed.code, failed.message)
 
     async def _read(self, scope: Event, receive: Receive) -> bytes:
         """Return the body of a request that is still coming."""
@@ -196,9 +209,14 @@ def _refuse_announced(scope: Event) -> None:
             raise TooLongError
 
 
-def _last_response(status: int, code: str, text: str) -> HttpResponse:
+def refuse_as_aws(status: int, code: str, text: str) -> HttpResponse:
+    """Return an error as AWS words it."""
+    return json_response({"__type": code, "message": text}, status)
+
+
+def _last(response: HttpResponse) -> HttpResponse:
     """Return an error that closes the connection: the rest of the body is not read, so it is of no more use."""
-    return HttpResponse(status, json_response({"__type": code, "message": text}).body, headers=CLOSING)
+    return replace(response, headers=CLOSING)
 
 
 def _within_limit(body: bytes) -> bytes:

@@ -5,7 +5,10 @@ from contextlib import ExitStack
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.identity import ClientSecretCredential
 from azure.keyvault.keys import KeyClient
+from keystore_api.admin.v1 import admin_pb2
+from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 
 from kms_emulator.core import Core
 from tests.emulator.running import Running
@@ -48,3 +51,33 @@ def connect(emulator: Running) -> Iterator[Callable[..., KeyClient]]:
 @pytest.fixture
 def keys(connect: Callable[..., KeyClient]) -> KeyClient:
     return connect()
+
+
+@pytest.fixture
+def admin(emulator: Running) -> AdminStub:
+    return AdminStub(emulator.channel)
+
+
+@pytest.fixture
+def strict(emulator: Running) -> Iterator[Running]:
+    emulator.core.strict_auth = True
+    yield emulator
+    emulator.core.strict_auth = False
+
+
+@pytest.fixture
+def sign_in(emulator: Running) -> Callable[..., KeyClient]:
+    def sign_in(application: admin_pb2.Application, secret: str = "") -> KeyClient:
+        server = emulator.server
+        credential = ClientSecretCredential(
+            application.tenant,
+            application.client_id,
+            secret or application.secret,
+            authority=str(server.https_url),
+            disable_instance_discovery=True,
+            connection_verify=server.ca,
+            retry_total=0,
+        )
+        return KeyClient(str(server.https_url), credential, connection_verify=server.ca, retry_total=0)
+
+    return sign_in

@@ -2,12 +2,11 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
-from azure.identity import ClientSecretCredential
 from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,36 +21,6 @@ from tests.emulator.running import Running, refused
 
 HOUR_S = 3600
 VERSION = "?api-version=7.4"
-
-
-@pytest.fixture
-def admin(emulator: Running) -> AdminStub:
-    return AdminStub(emulator.channel)
-
-
-@pytest.fixture
-def strict(emulator: Running) -> Iterator[Running]:
-    emulator.core.strict_auth = True
-    yield emulator
-    emulator.core.strict_auth = False
-
-
-@pytest.fixture
-def sign_in(emulator: Running) -> Callable[..., KeyClient]:
-    def sign_in(application: admin_pb2.Application, secret: str = "") -> KeyClient:
-        server = emulator.server
-        credential = ClientSecretCredential(
-            application.tenant,
-            application.client_id,
-            secret or application.secret,
-            authority=str(server.https_url),
-            disable_instance_discovery=True,
-            connection_verify=server.ca,
-            retry_total=0,
-        )
-        return KeyClient(str(server.https_url), credential, connection_verify=server.ca, retry_total=0)
-
-    return sign_in
 
 
 def put(admin: AdminStub, *permissions: str, **fields: object) -> admin_pb2.Application:

@@ -1,10 +1,13 @@
 """A key's whole life through Azure's own client, as it is."""
 
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -94,6 +97,21 @@ def test_environment_variables_alone_lead_here(emulator: Running, monkeypatch: p
         with CryptographyClient(key.id or "", ManagedIdentityCredential()) as crypto:
             wrapped = crypto.wrap_key(KeyWrapAlgorithm.rsa_oaep, b"k" * 32)
             assert crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped.encrypted_key).key == b"k" * 32
+
+
+def test_other_servers_stay_trusted_and_a_lost_bundle_is_not_named(emulator: Running, tmp_path: Path) -> None:
+    found = variables(places(emulator))
+    ca = str(emulator.server.ca)
+    assert found["NODE_EXTRA_CA_CERTS"] == found["KEYSTORE_KMS_CA"] == ca
+    bundle = Path(found["SSL_CERT_FILE"])
+    assert found["REQUESTS_CA_BUNDLE"] == found["CURL_CA_BUNDLE"] == str(bundle)
+    begins = b"-----BEGIN CERTIFICATE-----"
+    assert bundle.read_bytes().startswith(Path(ca).read_bytes())
+    assert Path(ca).read_bytes().count(begins) == 1
+    assert len(ssl.create_default_context(cafile=bundle).get_ca_certs()) > 1
+    alone = tmp_path / "ca.pem"
+    alone.write_bytes(Path(ca).read_bytes())
+    assert variables(replace(places(emulator), ca=str(alone)))["SSL_CERT_FILE"] == str(alone)
 
 
 ASYNCHRONOUS = """

@@ -360,7 +360,7 @@ class Application(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., object_id: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
 
 class PutApplicationRequest(_message.Message):
-    __slots__ = ("tenant", "client_id", "secret", "secret_expires_at", "vault", "permissions", "revoke")
+    __slots__ = ("tenant", "client_id", "secret", "secret_expires_at", "vault", "permissions", "revoke", "roles")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
@@ -368,6 +368,7 @@ class PutApplicationRequest(_message.Message):
     VAULT_FIELD_NUMBER: _ClassVar[int]
     PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     client_id: str
     secret: str
@@ -375,7 +376,8 @@ class PutApplicationRequest(_message.Message):
     vault: str
     permissions: _containers.RepeatedScalarFieldContainer[str]
     revoke: bool
-    def __init__(self, tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., secret: _Optional[str] = ..., secret_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., vault: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., revoke: _Optional[bool] = ...) -> None: ...
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., secret: _Optional[str] = ..., secret_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., vault: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., revoke: _Optional[bool] = ..., roles: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListApplicationsRequest(_message.Message):
     __slots__ = ()
@@ -400,8 +402,15 @@ class RemoveApplicationResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class Vault(_message.Message):
-    __slots__ = ("name", "tenant", "subscription", "resource_group", "retention_days", "purge_protection", "restricted", "networks", "access")
+    __slots__ = ("name", "tenant", "subscription", "resource_group", "retention_days", "purge_protection", "restricted", "networks", "access", "by_roles", "roles")
     class AccessEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class RolesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -417,6 +426,8 @@ class Vault(_message.Message):
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     NETWORKS_FIELD_NUMBER: _ClassVar[int]
     ACCESS_FIELD_NUMBER: _ClassVar[int]
+    BY_ROLES_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
     name: str
     tenant: str
     subscription: str
@@ -426,10 +437,12 @@ class Vault(_message.Message):
     restricted: bool
     networks: _containers.RepeatedScalarFieldContainer[str]
     access: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., subscription: _Optional[str] = ..., resource_group: _Optional[str] = ..., retention_days: _Optional[int] = ..., purge_protection: _Optional[bool] = ..., restricted: _Optional[bool] = ..., networks: _Optional[_Iterable[str]] = ..., access: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    by_roles: bool
+    roles: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., subscription: _Optional[str] = ..., resource_group: _Optional[str] = ..., retention_days: _Optional[int] = ..., purge_protection: _Optional[bool] = ..., restricted: _Optional[bool] = ..., networks: _Optional[_Iterable[str]] = ..., access: _Optional[_Mapping[str, str]] = ..., by_roles: _Optional[bool] = ..., roles: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class PutVaultRequest(_message.Message):
-    __slots__ = ("name", "tenant", "subscription", "resource_group", "retention_days", "purge_protection", "restricted", "networks")
+    __slots__ = ("name", "tenant", "subscription", "resource_group", "retention_days", "purge_protection", "restricted", "networks", "by_roles")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -438,6 +451,7 @@ class PutVaultRequest(_message.Message):
     PURGE_PROTECTION_FIELD_NUMBER: _ClassVar[int]
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    BY_ROLES_FIELD_NUMBER: _ClassVar[int]
     name: str
     tenant: str
     subscription: str
@@ -446,7 +460,8 @@ class PutVaultRequest(_message.Message):
     purge_protection: bool
     restricted: bool
     networks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., subscription: _Optional[str] = ..., resource_group: _Optional[str] = ..., retention_days: _Optional[int] = ..., purge_protection: _Optional[bool] = ..., restricted: _Optional[bool] = ..., networks: _Optional[_Iterable[str]] = ...) -> None: ...
+    by_roles: bool
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., subscription: _Optional[str] = ..., resource_group: _Optional[str] = ..., retention_days: _Optional[int] = ..., purge_protection: _Optional[bool] = ..., restricted: _Optional[bool] = ..., networks: _Optional[_Iterable[str]] = ..., by_roles: _Optional[bool] = ...) -> None: ...
 
 class ListVaultsRequest(_message.Message):
     __slots__ = ()

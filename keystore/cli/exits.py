@@ -13,6 +13,9 @@ from keystore.errors import (
     KeystoreError,
     KmsInvalidError,
     KmsUnreachableError,
+    LogConflictError,
+    LogDamagedError,
+    LogMissingError,
     NameTakenError,
     NameUnknownError,
     NodeExistsError,
@@ -80,10 +83,12 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((KeyFileDamagedError, KeyFileStaleError, SnapshotDamagedError, NotAStoreError, AnchorsDamagedError), DAMAGED),
     ((KeyFileMissingError, StoreMissingError, AnchorsMissingError, VolumeKeyError), DAMAGED),
     ((OutsideAnchorMissingError, OutsideAnchorDamagedError, ObjectDamagedError, SignerChangedError), DAMAGED),
+    ((LogDamagedError,), DAMAGED),
     ((SignerUnknownError,), NOT_TRUSTED),
     ((SnapshotMissingError, NodeMissingError, NameUnknownError, PlaceMissingError, ObjectMissingError), NOT_THERE),
+    ((LogMissingError,), NOT_THERE),
     ((StoreExistsError, NodeExistsError, NameTakenError, ObjectExistsError), EXISTS),
-    ((StoreLockedError, NodeLockedError, OutsideAnchorConflictError), LOCKED),
+    ((StoreLockedError, NodeLockedError, OutsideAnchorConflictError, LogConflictError), LOCKED),
 )
 
 

@@ -16,6 +16,7 @@ from keystore.cli.arguments import PLACE
 from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
 from keystore.cli.keys_commands import keys
+from keystore.cli.log_commands import log
 from keystore.cli.machine_commands import doctor, inspect
 from keystore.cli.node_commands import change_cmk, export_, import_, init, ls, rewrap_volume, rm, rotate_master
 from keystore.cli.node_key_commands import node_key
@@ -63,7 +64,7 @@ def cli(**_: object) -> None:
 for command in (
     *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, rewrap_volume, outside_anchor, data_key, reseal, shred),
-    *(snapshot, node_key, keys, inspect, doctor),
+    *(snapshot, log, node_key, keys, inspect, doctor),
 ):
     cli.add_command(command)
 

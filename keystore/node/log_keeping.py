@@ -16,7 +16,9 @@ from keystore.keys.hierarchy import Keystore, LogSetting, StoreRecord
 from keystore.node import archiver
 from keystore.node.archiver import Archiver, ArchiveStatus, StoreWitness
 from keystore.node.custody import Custody
+from keystore.node.places import require_outside
 from keystore.node.stores import Stores
+from keystore.objects.directory import DirectoryPlace
 from keystore.objects.opening import open_place
 from keystore.objects.place import Place
 from keystore.pages.witness import Moment, Witness
@@ -30,15 +32,13 @@ WINDOW_DAYS = 7
 WINDOW_DAYS_MAX = 3660
 ENABLE_S = 60.0
 """LIMIT: how long enabling, disabling and a snapshot wait for the place of the log."""
+LOOK_S = 10.0
+"""LIMIT: how long a look at the log waits for its place."""
 
 
 @dataclass(frozen=True)
 class LogInfo:
-    """The log of a node.
-
-    Attributes:
-        status: None where nobody asked the place yet.
-    """
+    """The log of a node, and how it stands."""
 
     place: str
     window_days: int
@@ -64,6 +64,13 @@ class NodeLog:
         if setting is None or self._archiver is None:
             return None
         return LogInfo(setting.place, setting.window_days, self._archiver.status)
+
+    def look(self) -> LogInfo | None:
+        """Ask the place how far the log is; None where the node has none. A place that is away is in `problem`."""
+        if self._archiver is not None:
+            with suppress(LogError):
+                self._archiver.position(LOOK_S)
+        return self.info
 
     def position(self) -> tuple[int, bytes]:
         """Return number and checksum of the last segment, for a snapshot that is about to begin; 0: there is no log.
@@ -186,7 +193,9 @@ def _require_place(text: str) -> str:
             f"{text!r} is no place for a log: it is the absolute path of a directory, or a URL of an object store. "
             "Nothing was changed."
         )
-    open_place(text)
+    opened = open_place(text)
+    if isinstance(opened, DirectoryPlace):
+        require_outside(opened.path, "log", directory=opened.path)
     return text
 
 

@@ -295,7 +295,7 @@ def close_pipes(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-@pytest.mark.parametrize("group", [(), ("snapshot",), ("keys",), ("data-key",), ("outside-anchor",)])
+@pytest.mark.parametrize("group", [(), ("snapshot",), ("keys",), ("data-key",), ("outside-anchor",), ("log",)])
 def test_a_group_without_a_command_shows_its_help(group: tuple[str, ...]) -> None:
     ended = subprocess.run([*PROGRAM, *group], check=False, capture_output=True, timeout=TIMEOUT_S, env=environment())
     assert b"Usage: keystore" in ended.stdout + ended.stderr

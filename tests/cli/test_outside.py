@@ -30,6 +30,9 @@ COMMANDS = (
     ("reseal",),
     ("shred", "db", "--yes"),
     ("snapshot create", "SNAPSHOTS"),
+    ("log enable", "PLACE"),
+    ("log disable",),
+    ("log status",),
     ("node-key show",),
 )
 """Every command that opens a node: its words, and its arguments after the node."""

@@ -1,5 +1,5 @@
 """The servers over one core: gRPC with the three shapes, admin, health and reflection; HTTP with AWS's own wire; HTTPS
-with Azure's; both with Google's REST form.
+with Azure's and AWS's; both with Google's REST form.
 """
 
 import asyncio
@@ -283,12 +283,15 @@ def _http_server(core: Core, controls: Controls, bound: list[socket.socket]) -> 
 
 
 def _https_server(core: Core, controls: Controls, bound: list[socket.socket], tls: "Tls") -> "HttpServer":
+    from kms_emulator.wire.aws.front import AwsFront
     from kms_emulator.wire.azure.front import AzureFront
     from kms_emulator.wire.azure.managed_identity import PATHS, ManagedIdentityFront
 
     identity = ManagedIdentityFront(core).handle
     front = AzureFront(core)
-    return _serving(core, front.handle, dict.fromkeys(PATHS, identity), controls, bound, tls, front.refuse)
+    # All of AWS is at one path, at which Azure has nothing.
+    exact: dict[str, Handler] = {**dict.fromkeys(PATHS, identity), "/": AwsFront(core).handle}
+    return _serving(core, front.handle, exact, controls, bound, tls, front.refuse)
 
 
 def _serving(
@@ -301,6 +304,7 @@ def _serving(
     refuse: "Refuse | None" = None,
 ) -> "HttpServer":
     """Return a server of one cloud's wire, with Google's REST form, health and admin beside it."""
+    from kms_emulator.admin import failpoints
     from kms_emulator.admin.front import PREFIX as ADMIN_PREFIX
     from kms_emulator.admin.front import AdminFront
     from kms_emulator.wire.gcp.front import PREFIX as GCP_PREFIX
@@ -313,8 +317,13 @@ def _serving(
     async def answer_health(_: HttpRequest) -> HttpResponse:
         return json_response({"status": "ok", "version": __version__})
 
-    paths = {"/health": answer_health, TOKEN_PATH: TokenEndpoint(core).handle, **exact}
-    prefixes = {ADMIN_PREFIX: AdminFront(controls).handle, GCP_PREFIX: GcpFront(core).handle}
+    failing = controls.failpoints.handle
+    paths = {"/health": answer_health, TOKEN_PATH: TokenEndpoint(core).handle, failpoints.RESET_PATH: failing, **exact}
+    prefixes = {
+        ADMIN_PREFIX: AdminFront(controls).handle,
+        GCP_PREFIX: GcpFront(core).handle,
+        failpoints.PREFIX: failing,
+    }
     app = App(default, paths, prefixes, refuse)
     return HttpServer(app, bound, tls.context if tls is not None else None)
 

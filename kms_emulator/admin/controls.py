@@ -8,6 +8,7 @@ from keystore_api.admin.v1 import admin_pb2 as pb
 from kms_emulator import __version__
 from kms_emulator.admin import guard, service_accounts, users, vaults
 from kms_emulator.admin.errors import MissingError, RefusedError
+from kms_emulator.admin.failpoints import Failpoints
 from kms_emulator.admin.metrics import metrics_text
 from kms_emulator.admin.rules import fault_message, fault_of
 from kms_emulator.admin.state import state_message
@@ -27,11 +28,13 @@ class Controls:
 
     Attributes:
         endpoints: where each surface is served, and the path of the certificate; set by the server.
+        failpoints: faults by the paths of the tests of MongoDB's drivers.
     """
 
     def __init__(self, core: Core, data_dir: str) -> None:
         self._core, self._data_dir = core, data_dir
         self.endpoints: dict[str, str] = {}
+        self.failpoints = Failpoints(core)
         self._started_ns = core.clock.host_ns()
 
     def server_info(self, _: pb.GetServerInfoRequest) -> pb.ServerInfo:

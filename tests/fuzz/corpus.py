@@ -27,6 +27,7 @@ from keystore.snapshots.volume import VolumePackWriter
 from kms_emulator.model import envelope
 from kms_emulator.model.keys import Key, KeyKind, Schedule, Version, VersionState
 from kms_emulator.storage.documents import encode_key
+from tests.fuzz import log_targets
 from tests.fuzz.keystore_targets import KEY, PACK_HEADER, SECTOR_KEY
 from tests.fuzz.target import CORPUS, GENUINE
 
@@ -210,6 +211,7 @@ def made() -> Mapping[str, list[bytes]]:
         "seed-yaml": [SEED.encode()],
         "seed-json": [json.dumps({"version": 1, "users": [{"name": "a", "policy": IDENTITY_POLICY}]}).encode()],
         "stored-key": [_stored_key()],
+        **log_targets.genuine(),
     }
 
 

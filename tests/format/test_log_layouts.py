@@ -22,7 +22,7 @@ def test_the_head_has_the_fields_of_the_table() -> None:
     rows = table_after("All but the ciphertext is its")
     assert all(a + size == b for (a, size, _), (b, _, _) in itertools.pairwise(rows))
     head = SegmentHead.decode(FRONT)
-    values = {
+    values: dict[str, bytes | int] = {
         "magic": b"CMKPTLOG", "version": 1, "suite": 1, "node id": head.node_id, "number": head.number,
         "run": head.run, "checksum": head.previous, "earliest": head.first_ns, "latest": head.last_ns,
         "settled": head.settled_ns, "era": head.era, "commitment": head.commitment, "public key": head.signer,

@@ -15,7 +15,7 @@ from keystore.objects.opening import open_place
 from keystore.pages.protocols import Buffer
 from keystore.pages.store import PageStore
 from keystore.snapshots.log_reading import LogPosition, LogReader
-from keystore.snapshots.log_segment import OpenedSegment
+from keystore.snapshots.log_segment import OpenedSegment, open_segment
 from keystore.snapshots.log_tail import read_front
 from keystore.snapshots.log_timeline import Timeline
 from keystore.testing import ThrowawayKeys
@@ -84,6 +84,11 @@ class LogOpener:
 
     def reader(self) -> LogReader:
         return LogReader(self.place, self.node_id, self.signer, self.master, self.volume)
+
+    def whole(self) -> list[OpenedSegment]:
+        """Return all segments of a log that was enabled once."""
+        first = read_front(self.place, self.node_id, 1)
+        return [open_segment(first, self.master(first.head), "the first segment"), *self.segments()]
 
     def segments(self, after: int = 1) -> list[OpenedSegment]:
         """Return the segments after the first, which enabling wrote and which is empty."""

@@ -146,6 +146,7 @@ class BucketPlace:
 class _Requests:
     def __init__(self, place: BucketPlace, name: str) -> None:
         self._place, self._name = place, name
+        self.what = f"{name} in {place}"
 
     def put(self, data: bytes) -> None:
         if not self._place.put(self._name, data):
@@ -175,13 +176,8 @@ class _Requests:
         if self._place.length(self._name) is not None:
             raise self._place._exists(self._name)
 
-    def require_length(self, byte_length: int) -> None:
-        found = self._place.length(self._name)
-        if found != byte_length:
-            raise ObjectDamagedError(
-                f"{self._name} in {self._place} has {found} bytes after {byte_length} were written: the store, or "
-                "another writer, changed it. No other object was changed."
-            )
+    def length(self) -> int | None:
+        return self._place.length(self._name)
 
 
 class _Reader:

@@ -12,9 +12,12 @@ of the bucket does (`AbortIncompleteMultipartUpload`).
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Protocol, Self
+
+from keystore.errors import ObjectDamagedError, PlaceError
 
 PART_BYTES = 8 << 20
 """Bytes of a part; S3 takes no part below 5 MiB but the last."""
@@ -24,7 +27,9 @@ PARTS_MAX = 10_000
 
 
 class Requests(Protocol):
-    """What is asked of the store about one object; each raises what went wrong."""
+    """What is asked of the store about one object; each raises what went wrong. `what` is its name, for messages."""
+
+    what: str
 
     def put(self, data: bytes) -> None:
         """Write it in one request, where nothing has its name."""
@@ -38,8 +43,8 @@ class Requests(Protocol):
         """Require that nothing has its name."""
         ...
 
-    def require_length(self, byte_length: int) -> None:
-        """Require that it is there and as long as that."""
+    def length(self) -> int | None:
+        """Return how long it is; None where it is not there."""
         ...
 
 
@@ -77,9 +82,24 @@ class Upload:
         else:
             self._give()
             self._requests.require_free()
-            self._parts.end()
-            self._requests.require_length(self._bytes)
+            self._join(self._parts)
         return self._bytes, self._digest.digest()
+
+    def _join(self, parts: "_Parts") -> None:
+        try:
+            parts.end()
+        except PlaceError:
+            # It may be the answer alone that was lost. The name was free: what has it and is as long as ours is ours.
+            with suppress(PlaceError):
+                if self._requests.length() == self._bytes:
+                    return
+            raise
+        found = self._requests.length()
+        if found != self._bytes:
+            raise ObjectDamagedError(
+                f"{self._requests.what} has {found} bytes after {self._bytes} were written: the store, or another "
+                "writer, changed it. No other object was changed."
+            )
 
     def _give(self) -> None:
         if self._parts is None:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from keystore.errors import PlaceUnreachableError
+from keystore.errors import ObjectDamagedError, PlaceUnreachableError
 from keystore.objects.upload import PART_BYTES, Upload
 
 
 class Slow:
     """Takes part after part; sees how far ahead the writer is each time."""
+
+    what = "packs/p in a place"
 
     def __init__(self, fails_after: int | None = None) -> None:
         self.ahead: list[int] = []
@@ -18,6 +20,7 @@ class Slow:
         self.given_up = False
         self.asked: list[str] = []
         self._fails_after = fails_after
+        self.lost = 0
 
     def put(self, data: bytes) -> None:
         self.asked.append("put")
@@ -38,8 +41,9 @@ class Slow:
     def require_free(self) -> None:
         self.asked.append("free")
 
-    def require_length(self, byte_length: int) -> None:
-        self.asked.append(f"length {byte_length}")
+    def length(self) -> int | None:
+        self.asked.append("length")
+        return sum(map(len, self.parts)) - self.lost
 
 
 def write(slow: Slow, parts: int) -> None:
@@ -63,8 +67,8 @@ def test_the_writer_is_never_far_ahead() -> None:
     [
         (0, ["put"]),
         (PART_BYTES, ["put"]),
-        (PART_BYTES + 1, ["send", "free", f"length {PART_BYTES + 1}"]),
-        (2 * PART_BYTES, ["send", "free", f"length {2 * PART_BYTES}"]),
+        (PART_BYTES + 1, ["send", "free", "length"]),
+        (2 * PART_BYTES, ["send", "free", "length"]),
     ],
 )
 def test_only_what_is_longer_than_a_part_comes_in_parts(length: int, asked: list[str]) -> None:
@@ -90,3 +94,17 @@ def test_an_error_of_the_sender_reaches_the_writer(fails_after: int) -> None:
     with pytest.raises(PlaceUnreachableError):
         write(slow, 6)
     assert len(slow.parts) == fails_after
+
+
+def test_an_object_that_is_shorter_than_what_was_sent_is_damaged() -> None:
+    slow = Slow()
+    slow.lost = 1
+    with pytest.raises(ObjectDamagedError, match=f"packs/p in a place has {2 * PART_BYTES - 1} bytes"):
+        write(slow, 2)
+
+
+def test_an_object_that_is_there_after_all_is_no_error() -> None:
+    """The answer to the last request alone was lost."""
+    slow = Slow(fails_after=2)
+    write(slow, 2)
+    assert slow.asked == ["send", "free", "length"]

@@ -27,7 +27,7 @@ No message carries key material or plaintext.
           OutsideAnchorConflictError
       KnownNodesError               the list of known nodes cannot be read or written; it is unchanged
       SnapshotError
-        SnapshotMissingError, SnapshotDamagedError
+        SnapshotMissingError, SnapshotDamagedError, SnapshotProviderError
         SignerError                 nothing was opened: who signed it is not who should have
           SignerUnknownError, SignerChangedError
       LogError                      the point-in-time log of a node; every commit is safe in its store
@@ -42,6 +42,9 @@ No message carries key material or plaintext.
 
 from os import PathLike
 from typing import Self
+
+RESTORE_ONE = "it from a snapshot (keystore snapshot restore --into --file)"
+"""What to do about a store that is lost, at the end of a message."""
 
 
 def cause_of(error: Exception | str) -> str:
@@ -234,7 +237,7 @@ class StoreDamagedError(StoreError):
         if pages:
             where += f", above pages {pages.start} to {pages.stop - 1},"
         left = "Other parts stay readable" if part in ("page", "map node") else "The store cannot be used as it is"
-        cure = "Repair it from a snapshot." if part == "page" else "Restore this store from a snapshot."
+        cure = "Repair it from a snapshot (keystore repair)." if part == "page" else f"Restore {RESTORE_ONE}."
         seen = cause_of(found).removeprefix(f"store {store}: ")
         super().__init__(f"store {store}: {where} is damaged: {seen}. {left}; nothing was written. {cure}")
 
@@ -332,6 +335,10 @@ class SnapshotMissingError(SnapshotError):
 
 class SnapshotDamagedError(SnapshotError):
     """A manifest or pack is not what was written; the target of the restore is untouched."""
+
+
+class SnapshotProviderError(SnapshotError):
+    """The snapshot was taken under another provider's key than the node is under; the node is untouched."""
 
 
 class SignerError(SnapshotError):

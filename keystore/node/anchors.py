@@ -18,6 +18,7 @@ from pathlib import Path
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap, wrap
 from keystore.errors import (
+    RESTORE_ONE,
     AnchorsDamagedError,
     AnchorsMissingError,
     NodeClosedError,
@@ -175,11 +176,11 @@ class Anchors:
             records = ", ".join(str(position) for position in self._damaged[:8])
             raise AnchorsDamagedError(
                 f"{self._path}: store {store_id.hex()} has no anchor that opens; damaged records: {records}. Nothing "
-                "was changed; restore this store from a snapshot."
+                f"was changed; restore {RESTORE_ONE}."
             )
         raise AnchorsMissingError(
             f"{self._path}: store {store_id.hex()} has no anchor, so nobody knows how old it is. Nothing was changed; "
-            "restore this store from a snapshot."
+            f"restore {RESTORE_ONE}."
         )
 
     def states(self) -> dict[bytes, AnchorState]:

@@ -146,5 +146,6 @@ def require_free(destination: Path) -> None:
     """
     if destination.exists() or destination.is_symlink():
         raise NodeExistsError(
-            f"{destination} exists and is unchanged. A restore makes a new node; choose a path where nothing is."
+            f"{destination} exists and is unchanged. A restore makes a new node; choose a path where nothing is, or "
+            "restore into that node (--into)."
         )

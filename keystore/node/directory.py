@@ -41,6 +41,7 @@ from keystore.node.outside import OutsideInfo
 from keystore.node.outside_attaching import attach, detach, outside_info
 from keystore.node.outside_choice import OutsideChoice, as_place
 from keystore.node.outside_places import newest
+from keystore.node.replacing import Replacement
 from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.shredding import Shredder, ShredReceipt
 from keystore.node.stores import Stores
@@ -283,6 +284,10 @@ class Node:
         """Lend a store: the one that is open in this node already, or one that is closed again afterwards."""
         self._open()
         return self._stores.using(database, name)
+
+    def replacement(self) -> Replacement:
+        """Begin to put new stores in the place of files, all at once; see `Replacement`."""
+        return Replacement(self._open(), self._stores, self._connector)
 
     def data_keys(self, database: str) -> DatabaseKeys:
         """Return the data keys of a database as page stores ask for them."""

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from keystore.errors import (
+    RESTORE_ONE,
     DatabaseShreddedError,
     KeystoreError,
     NameTakenError,
@@ -142,11 +143,12 @@ class Stores:
             NameTakenError: the database has a file of that name; nothing was changed.
         """
         require_name(name, "file", path=True)
-        with self._counted(database_name):
+        with self.counted(database_name):
             yield from self._new(database_name, name, page_size)
 
     @contextmanager
-    def _counted(self, database_name: str) -> Iterator[None]:
+    def counted(self, database_name: str) -> Iterator[None]:
+        """Let no data key of a database be destroyed inside the block: a store is being made under them."""
         with self._filling_lock:
             self._filling[database_name] += 1
         try:
@@ -160,19 +162,48 @@ class Stores:
         if name in database.stores:
             raise NameTakenError(f"database {database_name!r} has a file {name!r} already. Nothing was changed.")
         record = StoreRecord(generate_id(), name, page_size, self._now_ns())
-        path = self._layout.incoming(database.database_id, record.store_id)
         process = os.getpid()
         try:
-            with self._lending.using(record.store_id, partial(self._create, database, record, path)) as store:
+            with self.incoming(database, record) as store:
                 yield store
             with self._lending.reserved(record.store_id):  # who sees it in the catalogue waits until it has its name
-                self._sync_directory(path.parent)
-                self.change_database(database_name, partial(_enter, record, database.current.generation))
-                self._rename(path, self._layout.store(database.database_id, record.store_id))
+                self.change_database(database_name, partial(enter, record, database.current.generation))
+                self.settle(database, record)
         except BaseException:
             if os.getpid() == process:
-                self._discard(database_name, record, path)
+                self.discard(database, record)
             raise
+
+    @contextmanager
+    def incoming(self, database: Database, record: StoreRecord) -> Iterator[PageStore]:
+        """Lend an empty store that no catalogue names; its file stays after the block, durable, for `settle`."""
+        path = self._layout.incoming(database.database_id, record.store_id)
+        with self._lending.using(record.store_id, partial(self._create, database, record, path)) as store:
+            yield store
+        self._sync_directory(path.parent)
+
+    @contextmanager
+    def unused(self, database: Database, record: StoreRecord) -> Iterator[None]:
+        """Let nobody use a store inside the block.
+
+        Raises:
+            StoreLockedError: somebody does.
+        """
+        with self._lending.reserved(record.store_id):
+            _require_not_locked(self._layout.store(database.database_id, record.store_id))
+            yield
+
+    def settle(self, database: Database, record: StoreRecord) -> None:
+        """Give an incoming store the name of one of the catalogue, if it has not got it."""
+        path = self._layout.incoming(database.database_id, record.store_id)
+        if os.path.lexists(path):
+            self._rename(path, self._layout.store(database.database_id, record.store_id))
+
+    def unsettle(self, database: Database, record: StoreRecord) -> None:
+        """Give a store the name of one that is in no catalogue; what is missing already stays so."""
+        path = self._layout.store(database.database_id, record.store_id)
+        if os.path.lexists(path):
+            self._rename(path, self._layout.incoming(database.database_id, record.store_id))
 
     def open(self, database_name: str, name: str) -> PageStore:
         """Open a store; the caller closes it.
@@ -197,7 +228,7 @@ class Stores:
         if not os.path.lexists(path):
             raise StoreMissingError(
                 f"store {database_name}/{name} is missing: there is no {path}. A missing file is never a fresh start; "
-                "bring the file back, or restore it from a snapshot."
+                f"bring the file back, or restore {RESTORE_ONE}."
             )
         return LentStore.open(
             self._layered(OsBlockFile.open(path), record),
@@ -217,27 +248,22 @@ class Stores:
         """
         database = self._custody.keystore.database(database_name)
         record = database.store(name)
-        path = self._layout.store(database.database_id, record.store_id)
-        incoming = self._layout.incoming(database.database_id, record.store_id)
 
         def without(database: Database) -> Database:
             if database.store(name) != record:
                 raise NameUnknownError(f"{database_name}/{name} was replaced meanwhile. Nothing was changed.")
             return database.without_store(name)
 
-        with self._lending.reserved(record.store_id):
-            _require_not_locked(path)
+        with self.unused(database, record):
             try:
-                if os.path.lexists(path):
-                    self._rename(path, incoming)
+                self.unsettle(database, record)
                 self.change_database(database_name, without)
             except BaseException:
                 # Where it is unknown which catalogue is in force, the next open decides.
-                stays = self._is_entered(database_name, record) and not self._custody.unsure
-                if stays and os.path.lexists(incoming):
-                    self._rename(incoming, path)
+                if self.is_entered(database_name, record) and not self._custody.unsure:
+                    self.settle(database, record)
                 raise
-            self._discard(database_name, record, incoming)
+            self.discard(database, record)
 
     def info(self, database: Database, record: StoreRecord) -> FileInfo:
         """Describe a file; a store that does not open is described with its problem."""
@@ -334,17 +360,19 @@ class Stores:
     def _layered(self, file: OsBlockFile, record: StoreRecord) -> BlockFile:
         return with_volume(file, self._custody.volume, "store", record.store_id)
 
-    def _discard(self, database_name: str, record: StoreRecord, path: Path) -> None:
-        """Remove a store that is not in the catalogue; keeps it where that is unknown, for the next open to decide."""
-        if self._custody.unsure or self._is_entered(database_name, record):
+    def discard(self, database: Database, record: StoreRecord) -> None:
+        """Remove an incoming store that is not in the catalogue; where that is unknown, the next open decides."""
+        if self._custody.unsure or self.is_entered(database.name, record):
             return
+        path = self._layout.incoming(database.database_id, record.store_id)
         with contextlib.suppress(OSError):
             self._files.remove(path)
             self._files.sync_directory(path.parent)
         with contextlib.suppress(KeystoreError, KeyError):
             self._custody.anchors.remove(record.store_id)
 
-    def _is_entered(self, database_name: str, record: StoreRecord) -> bool:
+    def is_entered(self, database_name: str, record: StoreRecord) -> bool:
+        """Tell whether the catalogue has this very store."""
         entered = self._custody.keystore.database(database_name).stores.get(record.name)
         return entered is not None and entered.store_id == record.store_id
 
@@ -365,7 +393,7 @@ class Stores:
             raise NodeIOError(f"{path} could not be synced: {error.strerror}. Nothing was imported.") from error
 
 
-def _enter(record: StoreRecord, oldest: int, database: Database) -> Database:
+def enter(record: StoreRecord, oldest: int, database: Database) -> Database:
     """Enter a store that was begun under data key generation `oldest`, which nobody may have destroyed meanwhile."""
     if all(data_key.generation != oldest for data_key in database.data_keys):
         raise DatabaseShreddedError(

@@ -88,4 +88,4 @@ def test_damage_gives_one_advice(made: Made) -> None:
         assert "watermark is damaged" in problem["message"]
         assert problem["message"].count("othing was written") == 1
         assert ".." not in problem["message"]
-        assert problem["message"].endswith(". Restore this store from a snapshot.")
+        assert problem["message"].endswith(". Restore it from a snapshot (keystore snapshot restore --into --file).")

@@ -66,3 +66,39 @@ def test_a_file_whose_store_is_lost_is_removed(made: Made, lost: str) -> None:
     assert keystore("ls", made.node).code == exits.DAMAGED
     assert keystore("rm", made.node, "db/file", "--yes").code == 0
     assert keystore("verify", made.node).code == 0
+
+
+def test_into_a_node_after_a_yes(made: Made, snapshots: Path, tmp_path: Path) -> None:
+    assert keystore("rm", made.node, "other/file", "--yes").code == 0
+    assert keystore("import", made.node, "db/later", made.source).code == 0
+    command = ("snapshot", "restore", snapshots, "latest", made.node, "--into")
+    run = keystore(*command, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "UsageError")
+    said = run.json["error"]["message"]
+    assert f"1 file of {made.node} replaced (db/file), 1 added, 1 left as they are. Nothing was changed" in said
+    assert len(keystore("ls", made.node, "--json").json["files"]) == 2
+    run = keystore(*command, "--yes", "--json")
+    assert (run.code, run.json["replaced"], run.json["added"]) == (0, ["db/file"], ["other/file"])
+    assert (run.json["master_key_generation"], run.json["encryption_key_id"]) == (2, made.key)
+    assert len(keystore("ls", made.node, "--json").json["files"]) == 3
+    assert "1 -> 2" not in keystore(*command, "--yes").out
+    assert keystore("verify", made.node).code == 0
+
+
+@pytest.mark.parametrize("option", [("--key", "local:///x"), ("--volume-key", "local:///x"), ("--resume",)])
+def test_what_is_for_new_nodes_does_not_go_with_into(made: Made, snapshots: Path, option: tuple[str, ...]) -> None:
+    run = keystore("snapshot", "restore", snapshots, "latest", made.node, "--into", "--yes", *option, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "UsageError")
+
+
+def test_the_message_about_a_lost_store_names_the_command_that_brings_it_back(made: Made, tmp_path: Path) -> None:
+    assert keystore("snapshot", "create", made.node, tmp_path / "snaps").code == 0
+    made.store.unlink()
+    run = keystore("verify", made.node)
+    assert run.code == exits.DAMAGED
+    assert "keystore snapshot restore --into --file" in run.out + run.err
+    options = ("--into", "--file", "db/file", "--yes")
+    assert keystore("snapshot", "restore", tmp_path / "snaps", "latest", made.node, *options).code == 0
+    assert keystore("verify", made.node).code == 0
+    run = keystore("snapshot", "restore", tmp_path / "snaps", "latest", made.node)
+    assert (run.code, "--into" in run.err) == (exits.EXISTS, True)

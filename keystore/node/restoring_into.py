@@ -1,0 +1,140 @@
+"""Files of a snapshot into a node that is there.
+
+Leaves to others: putting stores in the place of others (`keystore.node.replacing`), pages (`keystore.node.filling`).
+
+Invariants:
+1. Whatever refuses refuses before the node is touched: the snapshot, its key, the node's own key, and a snapshot under
+   another kind of key than the node (`require_same_provider`).
+2. The files of the node are the former ones until all of the new ones are complete and verified; then all change at
+   once.
+3. No data key of the snapshot comes into the node. Where the node still has the data key that sealed a page, its
+   ciphertext stays; any other page is sealed anew. (The number of a data key is bound into its session keys, so a key
+   cannot be given another number, and a database has one key for each.)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from keystore.errors import SnapshotProviderError
+from keystore.format.manifest import ManifestHead
+from keystore.kms.protocol import KmsConnector
+from keystore.node.directory import Node
+from keystore.node.filling import Filler
+from keystore.node.reports import Rotation
+from keystore.progress import Progress, untold
+from keystore.snapshots.choice import Choice, Chosen
+from keystore.snapshots.opened import OpenedSnapshot, open_snapshot, read_head
+from keystore.snapshots.target import SnapshotTarget
+
+PLATFORM = "local"
+"""The provider of nodes without customer keys."""
+
+
+@dataclass(frozen=True)
+class RestoredFiles:
+    """What was restored into a node.
+
+    Attributes:
+        snapshot_key_id: the key that opened the snapshot.
+        replaced: files that were there before.
+        rotation: of the node's master key, under its own CMK.
+    """
+
+    snapshot_id: bytes
+    snapshot_key_id: str
+    replaced: tuple[str, ...]
+    added: tuple[str, ...]
+    pages: int
+    logical_bytes: int
+    rotation: Rotation
+
+
+class RestoreInto:
+    """A restore that can be done; nothing of the node is changed before `run`.
+
+    Attributes:
+        replaced: files of the node that get other contents.
+        added: files that the node has not yet.
+        kept: files of the node that are not restored and stay.
+    """
+
+    def __init__(self, node: Node, snapshot: OpenedSnapshot, chosen: Chosen) -> None:
+        self._node, self._snapshot, self._chosen = node, snapshot, chosen
+        names = [f"{self._database(entry.database)}/{entry.name}" for entry in chosen.stores]
+        there = [f"{database.name}/{name}" for database in node.databases.values() for name in database.stores]
+        self.replaced = tuple(sorted(set(names) & set(there)))
+        self.added = tuple(sorted(set(names) - set(there)))
+        self.kept = tuple(sorted(set(there) - set(names)))
+
+    def run(self, progress: Progress | None = None) -> RestoredFiles:
+        """Restore; all files change at once, and the node's master key with them. Durable on return.
+
+        Raises:
+            SnapshotDamagedError, StoreFullError, NodeIOError: nothing was changed.
+            StoreLockedError: a file that is to be replaced is in use; nothing was changed.
+            KmsError, KeyFileWriteError: the node's master key cannot be changed; nothing was changed.
+        """
+        filler, pages = Filler(self._snapshot, self._chosen.stores, progress or untold), 0
+        with self._node.replacement() as replacement:
+            replacement.prepare_master()
+            for entry in self._chosen.stores:
+                database = self._database(entry.database)
+                with replacement.filling(database, entry.name, entry.page_size, entry.created_ns) as store:
+                    pages += filler.fill(store, entry, self._node.data_keys(database))
+            rotation = replacement.put_in_force()
+        head = self._snapshot.head
+        return RestoredFiles(
+            head.snapshot_id,
+            head.wrapped.key_id,
+            self.replaced,
+            self.added,
+            pages,
+            self._chosen.logical_bytes,
+            rotation,
+        )
+
+    def _database(self, place: int) -> str:
+        return self._snapshot.body.databases[place].name
+
+
+@contextmanager
+def restore_into(
+    node: Node,
+    target: SnapshotTarget,
+    snapshot_id: bytes,
+    connect: KmsConnector,
+    choice: Choice | None = None,
+) -> Iterator[RestoreInto]:
+    """Open a snapshot for a restore into `node`, and say what that would change.
+
+    Raises:
+        SnapshotProviderError: the snapshot was taken under another kind of key than the node is under.
+        NameUnknownError: the snapshot has not what `choice` names.
+        KmsError, SnapshotError: as `restore`.
+    """
+    head, *_ = read_head(target, snapshot_id)
+    require_same_provider(head, node)
+    with open_snapshot(target, snapshot_id, connect) as snapshot:
+        yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot))
+
+
+def require_same_provider(head: ManifestHead, node: Node) -> None:
+    """Refuse a snapshot that was taken under another provider's key than the node is under.
+
+    Raises:
+        SnapshotProviderError: the message names both.
+    """
+    theirs, ours = head.wrapped.provider, node.master_info.provider
+    if theirs == ours:
+        return
+    name = head.snapshot_id.hex()
+    if theirs == PLATFORM:
+        what = f"snapshot {name} was taken without a customer key, and node {node.directory} is under one at {ours}"
+    elif ours == PLATFORM:
+        what = f"snapshot {name} was taken under a customer key at {theirs}, and node {node.directory} has none"
+    else:
+        what = f"snapshot {name} was taken under a key at {theirs}, and node {node.directory} is under one at {ours}"
+    raise SnapshotProviderError(
+        f"{what}. Nothing was restored; restore into a node under a key at {theirs}, or make a new node of it."
+    )

@@ -36,7 +36,7 @@ check(versions.length === 2, "two versions");
 done("rotate");
 
 await keys.updateKeyProperties("cmk", made.properties.version, { enabled: false });
-await refused("a disabled version is refused", [403, "KeyDisabled"], () =>
+await refused("a disabled version is refused", [403, "Forbidden"], () =>
   crypto.decrypt({ algorithm: "RSA-OAEP-256", ciphertext: sealed.result }),
 );
 await keys.updateKeyProperties("cmk", made.properties.version, { enabled: true });
@@ -48,7 +48,7 @@ check(deleted.properties.scheduledPurgeDate > deleted.properties.deletedOn, "a d
 await refused("a deleted key is refused", [404], () =>
   crypto.decrypt({ algorithm: "RSA-OAEP-256", ciphertext: sealed.result }),
 );
-await refused("its name is taken", [409, "ObjectIsDeletedButRecoverable"], () => keys.createRsaKey("cmk"));
+await refused("its name is taken", [409, "Conflict"], () => keys.createRsaKey("cmk"));
 const recovery = await keys.beginRecoverDeletedKey("cmk", { intervalInMs: 10 });
 check((await recovery.pollUntilDone()).name === "cmk", "a key is recovered");
 await crypto.decrypt({ algorithm: "RSA-OAEP-256", ciphertext: sealed.result });

@@ -13,7 +13,7 @@ export async function refused(step, codes, act) {
   try {
     await act();
   } catch (error) {
-    const seen = [error.name, error.code, error.statusCode, error.details?.error?.innererror?.code].map(String);
+    const seen = [error.name, error.code, error.statusCode].map(String);
     check(codes.every((code) => seen.includes(String(code))), `${step}: ${seen.join(" ")} ${error.message}`);
     done(step);
     return;

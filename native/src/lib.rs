@@ -7,6 +7,7 @@
 //! 2. No plaintext of a page whose tag failed, nor of a later one, is left in `out`.
 //! 3. The interpreter's lock is released while pages are worked on.
 
+mod bare;
 mod buffers;
 mod pages;
 mod pool;
@@ -91,5 +92,6 @@ impl PageKey {
 fn cmk_keystore_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("THREADS_MAX", pool::THREADS_MAX)?;
+    module.add_class::<bare::BareLoop>()?;
     module.add_class::<PageKey>()
 }

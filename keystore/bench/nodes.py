@@ -1,0 +1,80 @@
+"""What is done to a whole node, beside a plain copy: import and export; and rotation, by size."""
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from keystore.bench.result import Result
+from keystore.crypto.kernel import KERNEL
+from keystore.kms.connect import connector
+from keystore.node.directory import Node
+from keystore.node.known_nodes import KnownNodes
+
+FILE_BYTES, FILE_QUICK_BYTES = 256 << 20, 16 << 20
+SMALL_BYTES = 1 << 20
+PAGE_BYTES = 16384
+COPY_BYTES = 1 << 20
+
+
+def measure(*, quick: bool, budget_s: float) -> Iterator[Result]:
+    """Yield one measurement of each; `budget_s` is not used, because each is long by itself."""
+    with tempfile.TemporaryDirectory(prefix="keystore-bench-") as place:
+        yield from _Bench(Path(place), FILE_QUICK_BYTES if quick else FILE_BYTES).run()
+
+
+class _Bench:
+    def __init__(self, root: Path, byte_length: int) -> None:
+        self._root, self._bytes = root, byte_length
+        self._connect = connector(None)
+        self._known = KnownNodes(root / "known_nodes")
+        key_file = root / "key"
+        key_file.touch(mode=0o600)
+        key_file.write_bytes(secrets.token_bytes(32))
+        self._key = f"local://{key_file}"
+        self._source = root / "source"
+        with self._source.open("wb") as file:
+            for _ in range(byte_length // COPY_BYTES):
+                file.write(secrets.token_bytes(COPY_BYTES))
+
+    def run(self) -> Iterator[Result]:
+        plain_s = self._copy(self._source, self._root / "copy")
+        with self._node("node") as node:
+            yield self._result("import", lambda: node.import_file("db", "file", self._source), plain_s)
+            yield self._result("export", lambda: node.export_file("db", "file", self._root / "out"), plain_s)
+            rotated_s = _seconds(node.rotate_master)
+        with self._node("small") as small:
+            (self._root / "little").write_bytes(secrets.token_bytes(SMALL_BYTES))
+            small.import_file("db", "file", self._root / "little")
+            small_s = _seconds(small.rotate_master)
+        # Beside the same rotation of a node of 1 MiB: 1.0 means that size does not matter.
+        yield Result("rotate master key", KERNEL.name, PAGE_BYTES, 1, rotated_s, of_plain=small_s / rotated_s)
+
+    def _node(self, name: str) -> Node:
+        return Node.init(self._root / name, self._key, self._connect, known_nodes=self._known)
+
+    def _copy(self, source: Path, target: Path) -> float:
+        """Copy through user space, as sealing must, and sync."""
+
+        def copy() -> None:
+            with source.open("rb", buffering=0) as file, target.open("wb", buffering=0) as out:
+                shutil.copyfileobj(file, out, COPY_BYTES)
+                os.fsync(out.fileno())
+
+        copy()
+        target.unlink()
+        return _seconds(copy)
+
+    def _result(self, name: str, call: Callable[[], object], plain_s: float) -> Result:
+        seconds = _seconds(call)
+        speed = self._bytes / seconds / 1e9
+        return Result(name, KERNEL.name, PAGE_BYTES, 1, seconds, speed, of_plain=plain_s / seconds)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

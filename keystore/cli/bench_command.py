@@ -1,0 +1,136 @@
+"""`keystore bench`: what sealing costs on this machine, beside the same work without it; and two reports compared."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from keystore.cli import exits
+from keystore.cli.arguments import PATH
+from keystore.cli.output import Output, print_table, with_output
+from keystore.errors import InputError, PathMissingError
+
+if TYPE_CHECKING:
+    from keystore.bench.comparing import Change
+    from keystore.bench.result import Result
+
+MACHINE = ("python", "system", "machine", "cpu", "cpu_flags", "cpus", "page_kernel", "openssl", "libraries")
+"""What of the doctor's findings a report keeps."""
+THRESHOLD = 10
+
+
+@click.command()
+@click.argument("groups", metavar="[kernel|store|node]...", nargs=-1)
+@click.option("--quick", is_flag=True, help="One process and small sizes: seconds instead of minutes, and rough.")
+@click.option(
+    "--compare", metavar="A B", nargs=2, type=PATH, help="Measure nothing; compare two reports that --json printed."
+)
+@click.option(
+    "--threshold", metavar="PERCENT", type=click.IntRange(1, 99), default=THRESHOLD, show_default=True,
+    help="With --compare: what is slower by more than this is a failure.",
+)  # fmt: skip
+@with_output
+@click.pass_context
+def bench(
+    context: click.Context,
+    out: Output,
+    groups: tuple[str, ...],
+    quick: bool,
+    compare: tuple[Path, Path] | None,
+    threshold: int,
+) -> None:
+    """Measure encrypt and decrypt throughput, reads, commits, import and rotation.
+
+    Everything is measured beside the same work without encryption, in turns, in the same process; several processes,
+    of which the median counts. The ratio is our speed as a fraction of the other's: of the cryptographic library's bare
+    loop (primitive), or of plain input and output (plain).
+    """
+    if compare is not None:
+        _compare(context, out, compare, threshold / 100)
+        return
+    from keystore.bench.running import run
+    from keystore.cli.doctor import examine
+
+    with out.progress("Measuring") as progress:
+        results = run(groups, quick=quick, tell=progress)
+    found = examine(None)
+    machine = {name: found[name] for name in MACHINE}
+    values = {"machine": machine, "results": [result.encode() for result in results]}
+    out.emit(values, lambda: _print_results(machine, results))
+
+
+def _print_results(machine: dict[str, Any], results: "list[Result]") -> None:
+    click.echo(f"{machine['cpu']}, {machine['cpus']} CPUs, Python {machine['python']}, {machine['openssl']}")
+    rows = [
+        (
+            result.name,
+            result.kernel,
+            f"{result.page_bytes >> 10} KiB",
+            str(result.threads),
+            _seconds(result.seconds),
+            "-" if result.gb_per_s is None else f"{result.gb_per_s:.2f}",
+            "-" if result.ratio is None else f"{result.ratio:.2f} of {_other(result)}",
+        )
+        for result in results
+    ]
+    print_table(("WHAT", "KERNEL", "PAGE", "THREADS", "TIME", "GB/S", "SPEED"), rows, right=(2, 3, 4, 5, 6), flexible=0)
+
+
+def _other(result: "Result") -> str:
+    return "primitive" if result.of_primitive is not None else "plain"
+
+
+def _seconds(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def _compare(context: click.Context, out: Output, paths: tuple[Path, Path], threshold: float) -> None:
+    from keystore.bench.comparing import compare, slower
+
+    changes = compare(_read(paths[0]), _read(paths[1]))
+    lost = slower(changes, threshold)
+    values = {
+        "ok": not lost,
+        "threshold": threshold,
+        "compared": [
+            {**change.latter.encode(), "ratio_before": change.former.ratio, "change": round(change.change, 3)}
+            for change in changes
+        ],
+    }
+    out.emit(values, lambda: _print_changes(changes, lost))
+    if lost:
+        context.exit(exits.ERROR)
+
+
+def _print_changes(changes: "list[Change]", lost: "list[Change]") -> None:
+    rows = [
+        (
+            change.latter.name,
+            change.latter.kernel,
+            f"{change.latter.page_bytes >> 10} KiB",
+            str(change.latter.threads),
+            f"{change.former.ratio:.2f}",
+            f"{change.latter.ratio:.2f}",
+            f"{100 * (change.change - 1):+.0f} %",
+        )
+        for change in changes
+    ]
+    print_table(
+        ("WHAT", "KERNEL", "PAGE", "THREADS", "BEFORE", "NOW", "CHANGE"), rows, right=(2, 3, 4, 5, 6), flexible=0
+    )
+    click.echo(f"{len(lost)} of {len(changes)} became slower than the threshold allows.")
+
+
+def _read(path: Path) -> "list[Result]":
+    from keystore.bench.result import Result
+
+    try:
+        return [Result.decode(values) for values in json.loads(path.read_bytes())["results"]]
+    except FileNotFoundError:
+        raise PathMissingError(f"{path} does not exist. Nothing was compared.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no report of `keystore bench --json`: {error}. Nothing was compared.") from None

@@ -218,6 +218,9 @@ def _take_over(
         custody = Custody(files, layout.keystore, anchors, loaded, master, keystore, now_ns, volume_key)
         files.remove(temporary_path(layout.anchors))
         files.remove(temporary_path(layout.volume))
+        if volume_key is not None:
+            # CRASH: a kill may have left a wrapping in its place whose name is not durable yet.
+            files.sync_directory(layout.root)
         finish_leftovers(files, layout, keystore)
         anchors.outside = outside
         custody.state_outside()

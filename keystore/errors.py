@@ -5,7 +5,8 @@ No message carries key material or plaintext.
 
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
-        KeyUriError, KmsEndpointError, KmsSetupError, PageRangeError, PathMissingError, PathTakenError, PolicyError
+        KeyUriError, KmsEndpointError, KmsSetupError, CredentialsFileError, PageRangeError, PathMissingError,
+        PathTakenError, PolicyError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
@@ -70,6 +71,10 @@ class KmsEndpointError(InputError):
 
 class KmsSetupError(InputError):
     """The library that speaks to a KMS is not installed, or its own settings cannot be used."""
+
+
+class CredentialsFileError(InputError):
+    """The file of credentials cannot be read, or has not what was named; nothing was sent."""
 
 
 class PageRangeError(InputError):

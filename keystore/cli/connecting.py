@@ -53,9 +53,18 @@ def new_connector(kms_endpoint: str | None) -> KmsConnector:
 
 
 def _connect_with(kms_endpoint: str | None, environment: str, label: str, *, confirm: bool) -> KmsConnector:
+    from keystore.kms import credentials_file
     from keystore.kms.connect import connector as connect_with
 
-    return connect_with(kms_endpoint, _asker(environment, label, confirm=confirm))
+    credentials = credentials_file.load(root_option("credentials_file"), root_option("credentials"))
+    return connect_with(kms_endpoint, _asker(environment, label, confirm=confirm), credentials)
+
+
+def root_option(name: str) -> str | None:
+    """Return an option that stands before the command."""
+    context = click.get_current_context(silent=True)
+    value = context.find_root().params.get(name) if context else None
+    return str(value) if value else None
 
 
 def _asker(environment: str, label: str, *, confirm: bool) -> AskPassphrase:

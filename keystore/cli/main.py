@@ -12,7 +12,7 @@ from typing import NoReturn
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import PLACE
+from keystore.cli.arguments import PATH, PLACE
 from keystore.cli.bench_command import bench
 from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
@@ -51,6 +51,19 @@ class StoryGroup(click.RichGroup):
     help="Where the outside anchor must be: a node without one is refused.  [default: where the node says]",
 )
 @click.option("--ignore-outside-anchor", is_flag=True, help="Do not ask the outside anchor; for when it is lost.")
+@click.option(
+    "--credentials-file",
+    type=PATH,
+    metavar="FILE",
+    envvar="KEYSTORE_CREDENTIALS_FILE",
+    help="Credentials for the clouds' KMSes by name (TOML).  [default: what each cloud's SDK finds]",
+)
+@click.option(
+    "--credentials",
+    metavar="NAME[,NAME]",
+    envvar="KEYSTORE_CREDENTIALS",
+    help="The sections of that file to use, one for each cloud at most.",
+)
 def cli(**_: object) -> None:
     """Encryption at rest under keys that the customer manages.
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
-
-from keystore.cli.connecting import connector
+from keystore.cli.connecting import connector, root_option
 
 if TYPE_CHECKING:  # at run time it would load numpy and gRPC at every start
     from keystore.node.directory import Node
@@ -20,16 +18,10 @@ def open_node(node: Path, kms_endpoint: str | None) -> Node:
     """Open a node as the options before the command say."""
     from keystore.node.directory import Node
 
-    ignored = bool(_option("ignore_outside_anchor"))
+    ignored = bool(root_option("ignore_outside_anchor"))
     return Node.open(node, connector(kms_endpoint), outside_anchor=named_place(), ignore_outside_anchor=ignored)
 
 
 def named_place() -> str | None:
     """Return the place of --outside-anchor before the command, or of the environment."""
-    place = _option("outside_anchor")
-    return str(place) if place else None
-
-
-def _option(name: str) -> object:
-    context = click.get_current_context(silent=True)
-    return context.find_root().params.get(name) if context else None
+    return root_option("outside_anchor")

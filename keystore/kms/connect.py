@@ -12,10 +12,11 @@ from keystore.kms.aws import AwsKms
 from keystore.kms.azure import AzureKms
 from keystore.kms.channel import open_channel
 from keystore.kms.credentials import AwsCredentials, AzureCredentials, Credentials, GcpCredentials
+from keystore.kms.credentials_file import CredentialsFile, Section
 from keystore.kms.endpoints import ca_file, endpoint_of, is_url
 from keystore.kms.gcp import GcpKms
 from keystore.kms.local import AskPassphrase, KeyFileKms, PassphraseKms
-from keystore.kms.protocol import Kms, KmsConnector
+from keystore.kms.protocol import Kms
 from keystore.kms.uri import KeyUri, parse
 
 Kind = TypeVar("Kind", AwsCredentials, AzureCredentials, GcpCredentials)
@@ -54,9 +55,41 @@ def connect(
     return _by_sdk(key, found, credentials)
 
 
-def connector(endpoint: str | None = None, passphrase: AskPassphrase | None = None) -> KmsConnector:
-    """Return a function that gives the client for a key URI, all with the same `endpoint` and `passphrase`."""
-    return lambda uri: connect(uri, endpoint, passphrase)
+class Connector:
+    """Gives the client for a key URI; a `KmsConnector` that knows credentials by name."""
+
+    def __init__(
+        self, endpoint: str | None, passphrase: AskPassphrase | None, credentials: CredentialsFile | None
+    ) -> None:
+        self._endpoint, self._passphrase, self._credentials = endpoint, passphrase, credentials
+
+    def __call__(self, key_id: str) -> Kms:
+        section = self._present(key_id)
+        return connect(key_id, self._endpoint, self._passphrase, section.credentials if section else None)
+
+    def reference(self, key_id: str) -> str:
+        """Return the name of the credentials in use for a key; empty where they have none."""
+        section = self._present(key_id)
+        return section.name if section else ""
+
+    def by_reference(self, key_id: str, reference: str) -> Kms | None:
+        """Return the client for a key under credentials of that name; None where they are not known here."""
+        key = parse(key_id)
+        section = self._credentials.section(reference) if self._credentials else None
+        found = endpoint_of(key.provider, self._endpoint)
+        if section is None or section.provider != key.provider or (found is not None and not is_url(found)):
+            return None
+        return connect(key_id, self._endpoint, self._passphrase, section.credentials)
+
+    def _present(self, key_id: str) -> Section | None:
+        return self._credentials.present(parse(key_id).provider) if self._credentials else None
+
+
+def connector(
+    endpoint: str | None = None, passphrase: AskPassphrase | None = None, credentials: CredentialsFile | None = None
+) -> Connector:
+    """Return what gives the client for a key URI, all with the same arguments; see `connect`."""
+    return Connector(endpoint, passphrase, credentials)
 
 
 def _over_grpc(key: KeyUri, address: str) -> Kms:

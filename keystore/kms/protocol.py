@@ -13,7 +13,7 @@ The promise of every client:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from keystore.crypto.secret import SecretKey
 from keystore.errors import CiphertextError, InputError
@@ -24,8 +24,10 @@ __all__ = [
     "KeyDescription",
     "Kms",
     "KmsConnector",
+    "NamedCredentials",
     "WrappedKey",
     "receive_secret",
+    "reference_of",
     "require_secret",
     "require_wrapped",
 ]
@@ -80,6 +82,24 @@ class Kms(Protocol):
 
 KmsConnector = Callable[[str], Kms]
 """Gives the client for a key URI; the caller closes it."""
+
+
+@runtime_checkable
+class NamedCredentials(Protocol):
+    """A `KmsConnector` that knows credentials by name, so that a record can say which were used."""
+
+    def reference(self, key_id: str) -> str:
+        """Return the name of the credentials in use for a key; empty where they have none."""
+        ...
+
+    def by_reference(self, key_id: str, reference: str) -> Kms | None:
+        """Return the client for a key under credentials of that name; None where they are not known here."""
+        ...
+
+
+def reference_of(connect: KmsConnector, key_id: str) -> str:
+    """Return the name of the credentials that `connect` uses for a key; empty where they have none."""
+    return connect.reference(key_id) if isinstance(connect, NamedCredentials) else ""
 
 
 def require_secret(secret: SecretKey) -> None:

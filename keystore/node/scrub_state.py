@@ -1,6 +1,6 @@
 """How far a check of a node has come, in a file that its caller names: it survives a kill, and goes when all is done.
 
-    "KSCHECK1" | wrap({"begun_ns": 17…, "stores": {HEX: {"next_page": 4096, "damaged": [17], "done": false}}})
+docs/FORMAT.md, section 20, has its bytes.
 
 It says which pages need not be read again, so it is sealed under the anchor key of the node: nobody else can make a
 check pass over pages. An older one of the same node can be put back; so the report tells when the check began.
@@ -11,27 +11,30 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap, wrap
-from keystore.errors import InputError, NodeClosedError, NodeIOError, WrongKeyError
+from keystore.errors import InputError, KeystoreError, NodeClosedError, NodeIOError, WrongKeyError
 from keystore.keys.files import Files
 from keystore.node.places import require_outside
 
 MAGIC = b"KSCHECK1"
 SAVE_PAGES = 16384
-"""LIMIT: pages checked between two savings; so many are read again after a kill."""
+"""LIMIT: pages checked between two savings; so many are read again after a kill -9."""
 BYTES_MAX = 1 << 28
 """LIMIT: bytes of the file: some million stores, or damaged pages."""
 
 _PURPOSE = "check position 1"
 
 
-@dataclass
+@dataclass(frozen=True)
 class StorePosition:
-    """How far the check of one store has come."""
+    """How far the check of one store has come.
+
+    Replaced as a whole: a signal between two fields would leave pages passed over and the damage among them unsaid.
+    """
 
     next_page: int = 0
     damaged: list[int] = field(default_factory=list)
@@ -79,19 +82,27 @@ class ScrubState:
 
     def advance(self, store_id: bytes, next_page: int, damaged: list[int]) -> None:
         """Note how far a store was read; written down now and then, and when a page is found damaged."""
-        position = self.of(store_id)
-        news = damaged != position.damaged or not self._saved_page <= next_page < self._saved_page + SAVE_PAGES
-        position.next_page, position.damaged = next_page, damaged
-        if news:
+        news = damaged != self.of(store_id).damaged
+        self._stores[store_id.hex()] = StorePosition(next_page, damaged)
+        if news or not self._saved_page <= next_page < self._saved_page + SAVE_PAGES:
             self._saved_page = next_page
             self._write()
 
     def finish(self, store_id: bytes, damaged: list[int]) -> None:
         """Note that a store was read to its end."""
-        position = self.of(store_id)
-        position.done, position.damaged = True, damaged
+        self._stores[store_id.hex()] = StorePosition(self.of(store_id).next_page, damaged, done=True)
         self._saved_page = 0
         self._write()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write down how far the block came where it is cut off, by Ctrl-C, SIGTERM or an error."""
+        try:
+            yield
+        except BaseException:
+            with suppress(KeystoreError):  # what cut it off is told
+                self._write()
+            raise
 
     def remove(self) -> None:
         """Everything was read: the next check begins anew."""
@@ -122,7 +133,7 @@ class ScrubState:
         """CRASH: the file is the former one or this one; one that is lost costs time only."""
         if self._path is None:
             return
-        stores = {store_id: vars(position) for store_id, position in self._stores.items()}
+        stores = {store_id: asdict(position) for store_id, position in self._stores.items()}
         content = json.dumps({"begun_ns": self.begun_ns or self._now_ns, "stores": stores}).encode()
         try:
             data = MAGIC + wrap(self._key, content, _PURPOSE)

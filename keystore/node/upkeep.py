@@ -88,9 +88,10 @@ class Upkeep:
         scrub = ScrubState.load(resume, self._custody.keystore.anchor_key, self._now_ns())
         chosen = self._custody.keystore.stores()
         sizes = [self._stores.stored_bytes(entry, record) for entry, record in chosen]
-        checks = [
-            self._stores.check(entry, record, part, pace, scrub)
-            for (entry, record), part in zip(chosen, parts(progress or untold, sizes), strict=True)
-        ]
+        with scrub.kept():
+            checks = [
+                self._stores.check(entry, record, part, pace, scrub)
+                for (entry, record), part in zip(chosen, parts(progress or untold, sizes), strict=True)
+            ]
         scrub.remove()
         return NodeCheck(tuple(checks), tuple(self._stores.unknown_files()), scrub.begun_ns)

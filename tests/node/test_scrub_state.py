@@ -79,6 +79,32 @@ def test_one_that_cannot_be_written_any_more_is_no_damage_of_a_store(node: Node,
         node.verify(resume=tmp_path / "place" / "position", progress=remove)
 
 
+class Terminated(BaseException):
+    """As SIGTERM raises."""
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt, Terminated])
+def test_one_that_is_cut_off_goes_on_where_it_was(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: type[BaseException]
+) -> None:
+    """Far below the pages after which it is written down anyway."""
+    with node.create_store("db", "f") as store:
+        store.commit(dict.fromkeys(range(40), b"." * store.page_size))
+        monkeypatch.setattr("keystore.pages.verify.READ_BYTES", 8 * store.page_size)
+    position = tmp_path / "position"
+
+    def cut(done: int, total: int) -> None:
+        if 2 * done >= total:
+            raise cause
+
+    with pytest.raises(cause):
+        node.verify(resume=position, progress=cut)
+    check = node.verify(resume=position)
+    assert [store.pages for store in check.stores] == [24]
+    assert check.begun_ns is not None
+    assert not position.exists()
+
+
 def test_files_beside_it_stay(position: Path, key: SecretKey) -> None:
     beside = position.with_name(position.name + ".new")
     beside.write_text("mine")

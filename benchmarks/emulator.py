@@ -12,6 +12,7 @@ import platform
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +46,7 @@ def measure(folder: Path) -> Figures:
         rates += [_grpc_rate(ours, operation) for operation in OPERATIONS]
         after = {server.name: server.resident_mb() for server in (ours, theirs)}
     return {
-        "machine": _machine(),
+        "machine": machine(VERSIONS),
         "ready_s": {name: round(statistics.median(values), 3) for name, values in starts.items()},
         "resident_mb_at_ready": {name: round(value, 1) for name, value in at_ready.items()},
         "resident_mb_after_load": {name: round(value, 1) for name, value in after.items()},
@@ -85,7 +86,7 @@ def _grpc_rate(server: Server, operation: str) -> Figures:
     return {"wire": "gRPC", "operation": operation, "calls_at_once": GRPC_CALLS_AT_ONCE, server.name: rate}
 
 
-def _machine() -> Figures:
+def machine(versions: Sequence[str]) -> Figures:
     """Return what the figures depend on, without the machine's name."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
     return {
@@ -95,19 +96,19 @@ def _machine() -> Figures:
         "load_average_1m": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in VERSIONS},
+        "versions": {name: metadata.version(name) for name in versions},
     }
 
 
 def as_markdown(figures: Figures) -> str:
     """Return the figures as a page to read."""
-    machine = figures["machine"]
+    here = figures["machine"]
     lines = [
         "# The emulator beside moto's server",
         "",
-        f"{machine['cpu']}, {machine['cpus']} processors, {machine['memory_gb']} GB, {machine['system']}, "
-        f"Python {machine['python']}; load average before the run ended {machine['load_average_1m']}. "
-        + ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, "
+        f"Python {here['python']}; load average before the run ended {here['load_average_1m']}. "
+        + ", ".join(f"{name} {version}" for name, version in here["versions"].items())
         + ".",
         "",
         f"Medians of {TURNS} turns of {TURN_S} s, {STARTS} starts. Client and servers share the machine. moto's server "

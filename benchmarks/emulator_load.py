@@ -7,6 +7,7 @@ there are connections, and nothing is pipelined.
 import base64
 import json
 import socket
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,10 +37,10 @@ class Answer:
 
 
 class Connection:
-    """One HTTP connection, kept alive; made anew where the server said that it closes it."""
+    """One HTTP connection, over TLS if there is a context; made anew where the server said that it closes it."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
+        self._port, self._context = port, context
         self._open()
 
     def ask(self, request: bytes) -> Answer:
@@ -71,6 +72,8 @@ class Connection:
     def _open(self) -> None:
         self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._context is not None:
+            self._socket = self._context.wrap_socket(self._socket, server_hostname="127.0.0.1")
         self._ended = False
 
     def _read(self) -> bytes:
@@ -91,6 +94,31 @@ def request(port: int, operation: str, parameters: Mapping[str, Any]) -> bytes:
     return "\r\n".join(["POST / HTTP/1.1", *lines, "", ""]).encode() + body
 
 
+class RequestLoad:
+    """One request, over and over, on connections that it closes."""
+
+    def __init__(self, connections: Sequence[Connection], data: bytes) -> None:
+        self._connections, self._data = connections, data
+
+    def per_second(self, seconds: float) -> float:
+        """Return calls answered per second, every one of them with success."""
+        count = 0
+        start = time.perf_counter()
+        while (now := time.perf_counter()) - start < seconds:
+            for connection in self._connections:
+                connection.send(self._data)
+            for connection in self._connections:
+                answer = connection.receive()
+                if answer.status != 200:
+                    raise RuntimeError(f"answered {answer}")
+            count += len(self._connections)
+        return count / (now - start)
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+
 class HttpLoad:
     """Encrypt and Decrypt under one key, over HTTP."""
 
@@ -108,40 +136,22 @@ class HttpLoad:
 
     def per_second(self, operation: str, seconds: float) -> float:
         """Return calls answered per second, every one of them with success."""
-        data, connections, count = self.requests[operation], self._connections, 0
-        start = time.perf_counter()
-        while (now := time.perf_counter()) - start < seconds:
-            for connection in connections:
-                connection.send(data)
-            for connection in connections:
-                answer = connection.receive()
-                if answer.status != 200:
-                    raise RuntimeError(f"{operation} answered {answer}")
-            count += len(connections)
-        return count / (now - start)
+        return RequestLoad(self._connections, self.requests[operation]).per_second(seconds)
 
     def close(self) -> None:
         for connection in self._connections:
             connection.close()
 
 
-class GrpcLoad:
-    """The same over gRPC: messages encoded beforehand, answers not decoded."""
+class GrpcCalls:
+    """Calls of one service over gRPC, such as ``/package.Service/``: messages encoded before, answers not decoded."""
 
-    def __init__(self, endpoint: str, calls_at_once: int) -> None:
-        self._channel = grpc.insecure_channel(endpoint)
-        self._at_once = calls_at_once
-        created = pb.CreateKeyResponse.FromString(self._ask("CreateKey", pb.CreateKeyRequest(region=REGION)))
-        key_id = created.key_metadata.key_id
-        encrypt = pb.EncryptRequest(region=REGION, key_id=key_id, plaintext=SECRET, encryption_context=CONTEXT)
-        reply = pb.EncryptResponse.FromString(self._ask("Encrypt", encrypt))
-        decrypt = pb.DecryptRequest(region=REGION, ciphertext_blob=reply.ciphertext_blob, encryption_context=CONTEXT)
-        assert pb.DecryptResponse.FromString(self._ask("Decrypt", decrypt)).plaintext == SECRET
-        self._requests = {"Encrypt": encrypt.SerializeToString(), "Decrypt": decrypt.SerializeToString()}
+    def __init__(self, channel: grpc.Channel, calls_at_once: int, service: str, requests: Mapping[str, bytes]) -> None:
+        self._channel, self._at_once, self._service, self._requests = channel, calls_at_once, service, requests
 
     def per_second(self, operation: str, seconds: float) -> float:
         """Return calls answered per second; gRPC's Python client takes a good part of the time itself."""
-        method: Any = self._channel.unary_unary(METHOD + operation)
+        method: Any = self._channel.unary_unary(self._service + operation)
         data, count = self._requests[operation], 0
         start = time.perf_counter()
         while (now := time.perf_counter()) - start < seconds:
@@ -154,7 +164,23 @@ class GrpcLoad:
     def close(self) -> None:
         self._channel.close()
 
-    def _ask(self, operation: str, message: Any) -> bytes:
-        method: Any = self._channel.unary_unary(METHOD + operation)
-        answer: bytes = method(message.SerializeToString(), timeout=TIMEOUT_S)
-        return answer
+
+class GrpcLoad(GrpcCalls):
+    """Encrypt and Decrypt under one key, in AWS's shape over gRPC."""
+
+    def __init__(self, endpoint: str, calls_at_once: int) -> None:
+        channel = grpc.insecure_channel(endpoint)
+        created = pb.CreateKeyResponse.FromString(_ask(channel, "CreateKey", pb.CreateKeyRequest(region=REGION)))
+        key_id = created.key_metadata.key_id
+        encrypt = pb.EncryptRequest(region=REGION, key_id=key_id, plaintext=SECRET, encryption_context=CONTEXT)
+        reply = pb.EncryptResponse.FromString(_ask(channel, "Encrypt", encrypt))
+        decrypt = pb.DecryptRequest(region=REGION, ciphertext_blob=reply.ciphertext_blob, encryption_context=CONTEXT)
+        assert pb.DecryptResponse.FromString(_ask(channel, "Decrypt", decrypt)).plaintext == SECRET
+        requests = {"Encrypt": encrypt.SerializeToString(), "Decrypt": decrypt.SerializeToString()}
+        super().__init__(channel, calls_at_once, METHOD, requests)
+
+
+def _ask(channel: grpc.Channel, operation: str, message: Any) -> bytes:
+    method: Any = channel.unary_unary(METHOD + operation)
+    answer: bytes = method(message.SerializeToString(), timeout=TIMEOUT_S)
+    return answer

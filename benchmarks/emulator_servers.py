@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.emulator_load import Connection, request
 
@@ -29,6 +30,7 @@ class Server:
         port: where it speaks AWS's HTTP.
         grpc: HOST:PORT, or nothing where it speaks none.
         ready_s: from the start of the process to the first answer.
+        where: the ready file's object, of our emulator.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Server:
     port: int
     grpc: str
     ready_s: float
+    where: dict[str, Any] = field(default_factory=dict)
 
     def resident_mb(self) -> float:
         """Return the resident memory of the process, in units of 10^6 bytes."""
@@ -50,8 +53,8 @@ class Server:
 
 
 @contextmanager
-def emulator(folder: Path) -> Iterator[Server]:
-    """Run our emulator, with its state in memory."""
+def emulator(folder: Path, ready: Callable[[dict[str, Any]], bool] | None = None) -> Iterator[Server]:
+    """Run our emulator, with its state in memory; `ready` tells from its ready file whether it answers."""
     ready_file = folder / "ready.json"
     ready_file.unlink(missing_ok=True)
     command = [str(BIN / "kms-emulator"), "serve", "--port", "0", "--http-port", "0", "--ready-file", str(ready_file)]
@@ -60,8 +63,8 @@ def emulator(folder: Path) -> Iterator[Server]:
         _wait(ready_file.exists, process)
         where = json.loads(ready_file.read_text())
         port = int(where["aws"].rpartition(":")[2])
-        _wait(lambda: _answers(port), process)
-        yield Server("emulator", process, port, where["grpc"], time.perf_counter() - started)
+        _wait((lambda: ready(where)) if ready is not None else (lambda: _answers(port)), process)
+        yield Server("emulator", process, port, where["grpc"], time.perf_counter() - started, where)
 
 
 @contextmanager

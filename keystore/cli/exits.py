@@ -28,9 +28,11 @@ from keystore.errors import (
     OutsideAnchorConflictError,
     OutsideAnchorDamagedError,
     OutsideAnchorMissingError,
+    OutsideAnchorUnreachableError,
     PathMissingError,
     PathTakenError,
     PlaceMissingError,
+    PlaceUnreachableError,
     SignerChangedError,
     SignerUnknownError,
     SnapshotDamagedError,
@@ -50,7 +52,7 @@ OK = 0
 ERROR = 1
 USAGE = 2
 KEY_INVALID = 3
-KMS_UNREACHABLE = 4
+UNREACHABLE = 4
 DAMAGED = 5
 NOT_THERE = 6
 EXISTS = 7
@@ -64,7 +66,7 @@ MEANINGS = {
     ERROR: "any other error; nothing is half done",
     USAGE: "the command line, or a value on it, cannot be used",
     KEY_INVALID: "the KMS says no: key disabled, deleted, unknown, permission missing, passphrase wrong",
-    KMS_UNREACHABLE: "no answer from the KMS: try again",
+    UNREACHABLE: "no answer from the KMS, the outside anchor or an object store: try again",
     DAMAGED: "damage found: changed, cut, missing, rolled back, or sealed under another key",
     NOT_THERE: "the node, file, snapshot or directory does not exist",
     EXISTS: "something of that name exists already, and is unchanged",
@@ -75,7 +77,7 @@ MEANINGS = {
 }
 
 _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
-    ((KmsUnreachableError,), KMS_UNREACHABLE),
+    ((KmsUnreachableError, OutsideAnchorUnreachableError, PlaceUnreachableError), UNREACHABLE),
     ((KmsInvalidError,), KEY_INVALID),
     ((PathMissingError,), NOT_THERE),
     ((PathTakenError,), EXISTS),

@@ -55,7 +55,10 @@ def detach(out: Output, node: Path, kms_endpoint: str | None) -> None:
 @with_kms
 @with_output
 def status(out: Output, node: Path, kms_endpoint: str | None) -> None:
-    """Compare NODE with its outside anchor, and show its last statement."""
+    """Compare the keystore file of NODE with its outside anchor, and show the last statement.
+
+    Its files are compared when they are opened; `keystore verify` opens all.
+    """
     with open_node(node, kms_endpoint) as opened:
         info = opened.outside_anchor
     _emit(out, node, info)

@@ -36,6 +36,7 @@ from keystore.format.outside import StatementBody, StatementHead
 from keystore.node import outside_places
 from keystore.objects.place import Place
 from keystore.pages.protocols import AnchorState
+from keystore.units import format_moment
 
 _PURPOSE = "outside anchor 1"
 
@@ -109,16 +110,18 @@ class OutsideAnchor:
                 "node's own directory back."
             )
         body = self._read()
+        last = f"its last statement is number {self._number} of {format_moment(self._written_ns)}"
         if generation < body.file_generation:
             raise KeyFileStaleError(
                 f"the keystore file is number {generation}, and the outside anchor {self} has seen number "
-                f"{body.file_generation}: the node directory was rolled back. Nothing was changed; bring back what was "
-                "there last, or go on from here with `keystore --ignore-outside-anchor`, if this is what is left."
+                f"{body.file_generation} ({last}): the node directory was rolled back. Nothing was changed; bring back "
+                "what was there last, or go on from here with `keystore --ignore-outside-anchor`, if this is what is "
+                "left."
             )
         if generation == body.file_generation and fingerprint != body.fingerprint:
             raise KeyFileStaleError(
                 f"the keystore file is number {generation}, and not the one of that number that the outside anchor "
-                f"{self} has seen. Nothing was changed; bring back what was there last."
+                f"{self} has seen ({last}). Nothing was changed; bring back what was there last."
             )
         self._generation, self._fingerprint = body.file_generation, body.fingerprint
         self._states = {store_id: state for store_id, state in body.stores.items() if store_id in stores}

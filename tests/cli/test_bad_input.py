@@ -66,7 +66,7 @@ def test_an_unknown_key(made: Made, tmp_path: Path, emulator: EmulatorProcess, u
 def test_an_unreachable_kms(made: Made, tmp_path: Path) -> None:
     uri = "aws://us-east-1/11111111-2222-3333-4444-555555555555"
     run = keystore("change-cmk", made.node, uri, "--json", env={"KEYSTORE_KMS_ENDPOINT": "127.0.0.1:1"})
-    refused(run, exits.KMS_UNREACHABLE, "KmsUnreachableError")
+    refused(run, exits.UNREACHABLE, "KmsUnreachableError")
     elsewhere = "gcp://projects/p/locations/l/keyRings/r/cryptoKeys/k"
     run = process("change-cmk", made.node, elsewhere, "--json")
     refused(run, exits.USAGE, "KmsEndpointError", "kms-emulator serve")

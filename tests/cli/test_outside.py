@@ -54,10 +54,12 @@ def test_a_node_is_made_with_an_outside_anchor_and_a_copy_put_back_is_refused(
     shutil.copytree(node, tmp_path / "old")
     assert keystore("import", node, "db/f", source).code == exits.OK
     assert str(outside) in keystore("ls", node).out
+    last = keystore("outside-anchor", "status", node, "--json").json["outside_anchor"]
     shutil.rmtree(node)
     (tmp_path / "old").rename(node)
-    run = keystore("ls", node, "--json")
+    run = keystore("outside-anchor", "status", node, "--json")
     assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "KeyFileStaleError")
+    assert f"its last statement is number {last['statement']} of {last['written'][:-1]}" in run.json["error"]["message"]
     run = keystore("--ignore-outside-anchor", "ls", node)
     assert run.code == exits.OK
     assert f"{outside}, not asked" in run.out
@@ -94,7 +96,7 @@ def test_a_place_that_is_away_is_told(made: Made, outside: Path) -> None:
     assert keystore("outside-anchor", "attach", made.node, outside).code == exits.OK
     shutil.rmtree(outside)
     run = keystore("ls", made.node)
-    assert run.code == exits.ERROR
+    assert run.code == exits.UNREACHABLE
     assert "cannot be reached" in run.err
 
 
@@ -125,7 +127,7 @@ def test_every_command_asks_the_place_that_is_named_or_attached_unless_told_not_
     assert keystore("outside-anchor", "attach", made.node, outside).code == exits.OK
     outside.rename(outside.with_name("away"))
     run = keystore(*arguments, "--json")
-    assert (run.code, run.json["error"]["type"]) == (exits.ERROR, "OutsideAnchorUnreachableError")
+    assert (run.code, run.json["error"]["type"]) == (exits.UNREACHABLE, "OutsideAnchorUnreachableError")
     run = keystore("--ignore-outside-anchor", *arguments, "--json")
     assert "error" not in run.json or "outside anchor" not in run.json["error"]["message"] or "attach" in arguments
 

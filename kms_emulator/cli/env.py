@@ -1,5 +1,6 @@
 """`kms-emulator env`: the environment variables that point clients at the emulator."""
 
+import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -129,7 +130,8 @@ def env(
         print_json(found)
         return
     for name, value in found.items():
-        click.echo(_FORMS[shell].format(name=name, value=value))
+        quoted = shlex.quote(value) if shell in ("sh", "fish") else value
+        click.echo(_FORMS[shell].format(name=name, value=quoted))
 
 
 def _named_in(ready_file: Path) -> str | None:

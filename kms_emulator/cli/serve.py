@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import secrets
+import shlex
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -279,7 +280,7 @@ def _print_banner(server: Server, endpoints: dict[str, str | None], data_dir: Pa
         click.echo(f"  {name:<12}{value}")
     click.echo("\nIn another shell:\n")
     for name, value in variables(Places.of(endpoints)).items():
-        click.echo(f"  export {name}={value}")
+        click.echo(f"  export {name}={shlex.quote(value)}")
     click.echo("  kms-emulator key create --provider aws\n")
     click.echo("Ready.")
 

@@ -106,3 +106,10 @@ def test_key_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         path = tmp_path / "none" / "key.json"
         refused = run_cli("env", "--gcp", "grpc", "--gcp-key-file", str(path), endpoint=emulator.endpoint)
         assert (refused.stdout, f"key file {path} cannot be written" in refused.stderr) == ("", True)
+
+
+def test_places_with_spaces_reach_the_shell_whole(tmp_path: Path) -> None:
+    ca = tmp_path / "a place with spaces" / "ca.pem"
+    printed = run_cli("env", "--endpoint", "127.0.0.1:9", "--ca", str(ca)).stdout
+    script = f'{printed}\nprintf %s "$NODE_EXTRA_CA_CERTS"'
+    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == str(ca)

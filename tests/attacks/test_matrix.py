@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks import document, on_node, on_outside, on_snapshot, on_store
+from tests.attacks import document, on_guarded, on_node, on_outside, on_snapshot, on_store
 from tests.attacks.cells import Cell
+from tests.attacks.on_guarded import GuardedScene
 from tests.attacks.on_node import ForgedScene, NodeScene
 from tests.attacks.on_snapshot import SnapshotScene
 from tests.attacks.on_store import StoreScene
@@ -30,6 +31,16 @@ def node_scene(tmp_path_factory: pytest.TempPathFactory) -> NodeScene:
 @pytest.mark.parametrize("cell", [*on_node.CELLS, *on_outside.CELLS], ids=lambda cell: cell.name)
 def test_node(cell: Cell, node_scene: NodeScene) -> None:
     assert set(cell.run(node_scene)) == cell.expected
+
+
+@pytest.fixture(scope="session")
+def guarded_scene(tmp_path_factory: pytest.TempPathFactory) -> GuardedScene:
+    return GuardedScene(tmp_path_factory.mktemp("guarded"))
+
+
+@pytest.mark.parametrize("cell", on_guarded.CELLS, ids=lambda cell: cell.name)
+def test_guarded(cell: Cell, guarded_scene: GuardedScene) -> None:
+    assert set(cell.run(guarded_scene)) == cell.expected
 
 
 @pytest.mark.parametrize("cell", on_node.FORGED_CELLS, ids=lambda cell: cell.name)
@@ -62,4 +73,4 @@ def test_no_cell_is_silent_but_the_limits_that_are_listed() -> None:
             assert kind in ("refused", "found", "mended", "unchanged") or kind.startswith("limit ")
             if kind.startswith("limit "):
                 limits.add(kind)
-    assert limits == {"limit 1", "limit 2", "limit 7"}
+    assert limits == {"limit 1", "limit 2", "limit 7", "limit 14"}

@@ -234,6 +234,7 @@ class StoreDamagedError(StoreError):
         number: number of the page, node or sequence, or None.
         found: what the check saw; for the message only.
         pages: of a map node: the pages that cannot be read without it, where that is known.
+        finding, advice: the two halves of the message, for who tells of many at once.
     """
 
     def __init__(self, store: str, part: str, number: int | None, found: str, pages: range | None = None) -> None:
@@ -244,7 +245,9 @@ class StoreDamagedError(StoreError):
         left = "Other parts stay readable" if part in ("page", "map node") else "The store cannot be used as it is"
         cure = "Repair it from a snapshot (keystore repair)." if part == "page" else f"Restore {RESTORE_ONE}."
         seen = cause_of(found).removeprefix(f"store {store}: ")
-        super().__init__(f"store {store}: {where} is damaged: {seen}. {left}; nothing was written. {cure}")
+        self.finding = f"store {store}: {where} is damaged: {seen}"
+        self.advice = f"{left}; nothing was written. {cure}"
+        super().__init__(f"{self.finding}. {self.advice}")
 
     def __reduce__(self) -> tuple[type["StoreDamagedError"], tuple[str, str, int | None, str, range | None]]:
         return type(self), (self.store, self.part, self.number, self.found, self.pages)

@@ -10,7 +10,13 @@ from keystore.cli.arguments import AT_RATE, NODE, ONLY_DATABASE, PATH
 from keystore.cli.connecting import connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_problem, print_table, with_output
+from keystore.errors import StoreDamagedError
 from keystore.units import format_bytes, plural
+
+OLDER = (
+    "An older version was sealed before the damaged one. Its content may be the same, if the page was only resealed "
+    "since (keystore reseal); nobody can tell, as the damaged one does not open. --accept-older puts these back."
+)
 
 if TYPE_CHECKING:
     from keystore.node.repairing import CopySearch, PageCopy, Repair
@@ -117,7 +123,9 @@ def _print_repair(done: "Repair") -> None:
         label = click.style("put back:", fg="green" if copy.same else "yellow")
         click.echo(f"{label} {_copy_text(copy)}")
     for copy in done.refused:
-        print_problem("older:", "yellow", f"{_copy_text(copy)}; --accept-older puts it back", err=False)
+        print_problem("older:", "yellow", _copy_text(copy), err=False)
+    if done.refused:
+        print_problem("what to do:", "yellow", OLDER, err=False)
     _print_search(done.search)
     _print_check(done.after)
 
@@ -184,9 +192,17 @@ def _range_values(pages: range | None) -> dict[str, int] | None:
 
 
 def _print_check(report: "NodeCheck") -> None:
+    advice = []
     for check in report.stores:
         for problem in check.problems:
-            print_problem("damaged:", "red", str(problem), err=False)
+            if isinstance(problem, StoreDamagedError):
+                print_problem("damaged:", "red", f"{problem.finding}.", err=False)
+                advice.append(problem.advice)
+            else:
+                print_problem("damaged:", "red", str(problem), err=False)
+    for each in dict.fromkeys(advice):
+        print_problem("what to do:", "yellow", each, err=False)
+    for check in report.stores:
         for note in check.notes:
             click.echo(f"{click.style('note:', fg='yellow')} {check.database}/{check.name}: {note}; it was mended")
     for path in report.unknown_files:

@@ -163,6 +163,8 @@ def test_the_commands(node: Node, taken: Taken, target: LocalTarget, tmp_path: P
     assert run.code == 5
     assert "put back: page 1 of first/a: the same version" in run.out
     assert "older: page 2 of first/a: an older version" in run.out
+    assert run.out.count("--accept-older puts these back") == 1
+    assert "only resealed" in run.out
     run = keystore("repair", place, "--from", target.path, "--snapshot", "latest", "--accept-older", "--json")
     assert (run.code, run.json["ok"], len(run.json["put_back"])) == (0, True, 1)
     assert keystore("verify", place).code == 0
@@ -176,6 +178,19 @@ def test_the_commands(node: Node, taken: Taken, target: LocalTarget, tmp_path: P
     assert keystore("compact", place, "--rate", "fast").code == 2
     assert "given back" in keystore("compact", place).out
     assert "ON DISK" in keystore("stats", place).out
+
+
+def test_what_to_do_is_said_once_for_many_damaged_pages(node: Node, taken: Taken) -> None:
+    spoil(node, "first", "a", [1, 2, 3])
+    place = str(node.directory)
+    node.close()
+    run = keystore("verify", place)
+    assert run.code == 5
+    assert run.out.count("damaged: store first/a: page") == 3
+    assert run.out.count("keystore repair") == 1
+    assert run.out.count("nothing was written") == 1
+    problems = keystore("verify", place, "--json").json["problems"]
+    assert ["keystore repair" in problem["message"] for problem in problems] == [True] * 3
 
 
 def test_a_check_that_was_killed_goes_on_in_the_next_run(

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Shop:
     calls: list[Call]
     clock: "count[int]"
     over: threading.Event
+    looking: "list[Callable[[], int]]" = field(default_factory=list)
+    """What those who read have looked with, once each."""
 
     def write(self, writer: int) -> None:
         for number in range(1, COMMITS + 1):
@@ -57,6 +59,8 @@ class Shop:
             value = look()
             self.calls.append(Call(value, False, begun, next(self.clock)))
             looks += 1
+            if looks == 1:
+                self.looking.append(look)
         return looks
 
     def tidy(self, keys: StaticKeys) -> None:
@@ -107,6 +111,7 @@ def test_every_read_is_of_a_commit_that_was_current(tmp_path: Path, writers: int
     with ThreadPoolExecutor(16) as pool:
         reading = [pool.submit(shop.read, look) for look in looks]
         tidying = pool.submit(shop.tidy, keys)
+        wait_until(lambda: len(shop.looking) == len(looks))
         writing = [pool.submit(shop.write, number) for number in range(1, writers + 1)]
         try:
             for future in writing:

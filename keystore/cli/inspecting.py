@@ -11,6 +11,9 @@ from keystore.format.block import HEADER, NotABlockError, Prelude
 from keystore.format.cursor import NotDecodableError
 from keystore.format.wrapped import WrappedKey
 from keystore.keys.files import Files
+from keystore.node.places import is_snapshots
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.names import snapshot_ids
 
 MAGIC_BYTES = 8
 
@@ -55,12 +58,9 @@ def _describe_directory(path: Path) -> dict[str, Any]:
     if (path / "keystore").is_file():
         found = {"kind": "node directory", "keystore": describe(path / "keystore")}
         return found | ({"volume": describe(path / "volume")} if (path / "volume").is_file() else {})
-    if (path / "manifest").is_file():
-        return {"kind": "snapshot", "manifest": describe(path / "manifest")}
-    places = [entry.name for entry in path.iterdir() if len(entry.name) == 32 and entry.is_dir()]
-    if places:
-        return {"kind": "snapshot target", "snapshots": sorted(places)}
-    raise InputError(f"{path} is a directory and neither a node, a snapshot nor a target. Nothing was changed.")
+    if is_snapshots(path):
+        return {"kind": "snapshot target", "snapshots": [entry.hex() for entry in snapshot_ids(DirectoryPlace(path))]}
+    raise InputError(f"{path} is a directory and neither a node nor a place of snapshots. Nothing was changed.")
 
 
 def _describe_store(path: Path, start: bytes) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def _describe_keyfile(path: Path, start: bytes) -> dict[str, Any]:
 
 def _describe_manifest(path: Path, start: bytes) -> dict[str, Any]:
     try:
-        encoded, _ = manifest.split_manifest(_read(path, manifest.MANIFEST_BYTES_MAX))
-        head = manifest.ManifestHead.decode(encoded)
+        parts = manifest.ManifestParts.split(_read(path, manifest.MANIFEST_BYTES_MAX))
+        head = manifest.ManifestHead.decode(parts.head)
     except NotDecodableError as error:
         return {"kind": "snapshot manifest", "problem": str(error)}
     return {
@@ -115,7 +115,14 @@ def _describe_manifest(path: Path, start: bytes) -> dict[str, Any]:
         "version": manifest.VERSION,
         "snapshot_id": head.snapshot_id.hex(),
         "node_id": head.node_id.hex(),
+        "parent": head.parent.hex() if head.parent != manifest.NO_PARENT else None,
+        "snapshot_kind": head.kind.name.lower(),
         "created_ns": head.created_ns,
+        **({"expires_ns": head.expires_ns} if head.expires_ns else {}),
+        "logical_bytes": head.logical_bytes,
+        "signer": head.signer.hex(),
+        "credential": head.credential,
+        "log_segment": head.log.number or None,
         "master_key_generation": head.era,
         **_describe_wrapped(head.wrapped),
         "volume_encryption_key_id": head.volume.wrapped.key_id if head.volume else None,

@@ -83,11 +83,12 @@ def _restore_new(
     kms_endpoint: str | None,
 ) -> "RestoredNode":
     from keystore.node.restoring import restore as make
+    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
-    from keystore.snapshots.target import LocalTarget
+    from keystore.snapshots.names import snapshot_ids
 
-    place = LocalTarget(target)
-    chosen = find_id(snapshot_id, place.complete_ids(), str(target))
+    place = DirectoryPlace(target)
+    chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
     with out.progress("Restoring") as progress:
         return make(
             place, chosen, node, connector(kms_endpoint), choice=choice, key=key, volume_key=volume_key,
@@ -99,11 +100,12 @@ def _restore_into(
     out: Output, target: Path, snapshot_id: str, node: Path, choice: Any, yes: bool, kms_endpoint: str | None
 ) -> "RestoredFiles":
     from keystore.node.restoring_into import restore_into
+    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
-    from keystore.snapshots.target import LocalTarget
+    from keystore.snapshots.names import snapshot_ids
 
-    place = LocalTarget(target)
-    chosen = find_id(snapshot_id, place.complete_ids(), str(target))
+    place = DirectoryPlace(target)
+    chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
     with (
         open_node(node, kms_endpoint) as opened,
         restore_into(opened, place, chosen, connector(kms_endpoint), choice) as restoring,
@@ -204,12 +206,13 @@ def export_(
     SNAPSHOT is an id, the unique beginning of one, or `latest`. FILE is whole or not there.
     """
     from keystore.node.snapshot_export import export_from_snapshot
+    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
-    from keystore.snapshots.target import LocalTarget
+    from keystore.snapshots.names import snapshot_ids
 
     to_stdout = refuse_json_on_stdout(out, file)
-    place = LocalTarget(target)
-    chosen = find_id(snapshot_id, place.complete_ids(), str(target))
+    place = DirectoryPlace(target)
+    chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
     with out.progress("Exporting") as progress:
         done = export_from_snapshot(
             place, chosen, *file_name, sys.stdout.buffer if to_stdout else file, connector(kms_endpoint),

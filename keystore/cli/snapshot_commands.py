@@ -12,6 +12,7 @@ from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
 from keystore.cli.policy_commands import policy
 from keystore.cli.restore_commands import export_, restore
+from keystore.format.manifest import NO_PARENT
 from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:
@@ -36,24 +37,27 @@ snapshot.add_command(export_)
 @snapshot.command()
 @NODE
 @TARGET
+@click.option("--full", is_flag=True, help="Share nothing with former snapshots.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the snapshot's id and nothing else.")
 @with_kms
 @with_output
-def create(out: Output, node: Path, target: Path, quiet: bool, kms_endpoint: str | None) -> None:
+def create(out: Output, node: Path, target: Path, full: bool, quiet: bool, kms_endpoint: str | None) -> None:
     """Take a snapshot of a node into the directory TARGET.
 
-    Sealed pages are checked, and copied as they are. The snapshot restores with the present CMK, whatever the node is
-    moved to later. The KMS is asked once, to open the node.
+    Sealed pages are checked, and copied as they are; what the node's last snapshot in TARGET has already is shared with
+    it. The snapshot restores with the present CMK, whatever the node is moved to later. The KMS is asked once, to open
+    the node.
     """
     from keystore.node.snapshotting import snapshot as take
-    from keystore.snapshots.target import LocalTarget
+    from keystore.objects.directory import DirectoryPlace
 
     with open_node(node, kms_endpoint) as opened, out.progress("Copying pages") as progress:
-        made = take(opened, LocalTarget(target), progress)
+        made = take(opened, DirectoryPlace(target), progress, full=full)
     name = made.snapshot_id.hex()
     values = {
         "snapshot_id": name,
         "target": str(target),
+        "parent": made.parent.hex() if made.parent else None,
         "created": format_time(made.created_ns),
         "encryption_key_id": made.key_id,
         "master_key_generation": made.era,
@@ -125,7 +129,10 @@ def _listing_values(item: "SnapshotListing") -> dict[str, Any]:
             "encryption_key_id": item.head.wrapped.key_id,
             "key_version": item.head.wrapped.key_version,
             "master_key_generation": item.head.era,
+            "parent": item.head.parent.hex() if item.head.parent != NO_PARENT else None,
+            "logical_bytes": item.head.logical_bytes,
             "stored_bytes": item.stored_bytes,
+            "unique_bytes": item.unique_bytes,
             "volume_encryption_key_id": item.head.volume.wrapped.key_id if item.head.volume else None,
         }
     return values

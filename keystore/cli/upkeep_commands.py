@@ -47,13 +47,14 @@ def verify(
     With --snapshots the KMS is asked for the key of each snapshot that is looked into.
     """
     from keystore.node.repairing import CopySearch, damaged_pages, find_copies
+    from keystore.objects.directory import DirectoryPlace
     from keystore.pages.pace import Pace
-    from keystore.snapshots.target import LocalTarget
+    from keystore.snapshots.names import snapshot_ids
 
     search = CopySearch()
-    target = None if snapshots is None else LocalTarget(snapshots)
+    target = None if snapshots is None else DirectoryPlace(snapshots)
     if target is not None:
-        target.complete_ids()  # it is a place of snapshots, or nothing is read
+        snapshot_ids(target)  # it is a place of snapshots, or nothing is read
     with open_node(node, kms_endpoint) as opened:
         with out.progress("Verifying") as progress:
             report = opened.verify(progress, pace=Pace(rate), resume=resume)
@@ -94,15 +95,16 @@ def repair(
     """Put damaged pages back from snapshots.
 
     The node is checked first and again afterwards. Only damaged pages are touched. A copy of the very version that was
-    damaged goes back as it is; an older version only with --accept-older, and each is named with its time. Map nodes
-    are not in snapshots: where one is damaged, restore a snapshot.
+    damaged goes back as it is; an older version only with --accept-older, and each is named with its time. A store's
+    map nodes are not in snapshots: where one is damaged, restore a snapshot.
     """
     from keystore.node.repairing import repair as mend
+    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
-    from keystore.snapshots.target import LocalTarget
+    from keystore.snapshots.names import snapshot_ids
 
-    place = LocalTarget(source)
-    chosen = None if snapshot_id is None else find_id(snapshot_id, place.complete_ids(), str(source))
+    place = DirectoryPlace(source)
+    chosen = None if snapshot_id is None else find_id(snapshot_id, snapshot_ids(place), str(source))
     with open_node(node, kms_endpoint) as opened:
         done = mend(opened, place, connector(kms_endpoint), snapshot_id=chosen, accept_older=accept_older)
     values = {

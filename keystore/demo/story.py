@@ -23,8 +23,8 @@ from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNodes
 from keystore.node.reports import MasterInfo
 from keystore.node.snapshotting import RestoredNode, restore, snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.progress import Progress
-from keystore.snapshots.target import LocalTarget
 from keystore.units import format_bytes
 
 DATABASE, FILE = "demo", "input"
@@ -78,7 +78,7 @@ class Demo:
 
     def __init__(self, place: Path, source: Path | None, teller: Teller, *, keep_keys: bool) -> None:
         self._place, self._source, self._teller, self._keep_keys = place, source, teller, keep_keys
-        self._target = LocalTarget(place / "snapshots")
+        self._target = DirectoryPlace(place / "snapshots")
         self._known_nodes = KnownNodes(place / "known_nodes")
         self._connect: KmsConnector = connector()
         self.seconds: dict[str, float] = {}

@@ -1,34 +1,41 @@
-"""A pack: sealed pages of one store in batches, as a snapshot keeps them (docs/FORMAT.md, "Snapshots").
+"""A pack: sealed pages of one store, and sealed nodes of the maps of snapshots (docs/FORMAT.md, section 13).
 
-Leaves to others: sealing and opening the index of a batch, and the order of batches (`keystore.snapshots`).
+Leaves to others: sealing and opening nodes, and what is in which pack (`keystore.snapshots`).
 """
 
 import struct
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
 from keystore.format import layout
 from keystore.format.cursor import NotDecodableError
-from keystore.format.entry import ENTRY, EntryArray, U64Array
+from keystore.format.entry import ENTRY, EntryArray
 
 MAGIC: Final = b"CMKSPACK"
-VERSION: Final = 1
+VERSION: Final = 2
 SUITE: Final = 1
 """AES-256-GCM, HKDF-SHA256."""
 
 HEADER_BYTES: Final = 64
-PRELUDE_BYTES: Final = 16
 
+PACK_BYTES_MAX: Final = 256 << 20
+"""LIMIT: bytes of a pack. What is sent again after a fault, and what stays until its last page is not needed."""
 BATCH_BYTES_MAX: Final = 4 << 20
-"""LIMIT: bytes of pages in one batch. With index and copies, a snapshot and a restore stay below 20 MiB of buffers."""
+"""LIMIT: bytes of pages read at once."""
 
-INDEX: Final = np.dtype([("page", "<u8"), ("session", "<u4"), ("nonce", "u1", (12,)), ("tag", "u1", (16,))])
-"""One row of an index; 40 bytes, no padding."""
+PAGE_ROW: Final = np.dtype(
+    [("session", "<u4"), ("nonce", "u1", (12,)), ("tag", "u1", (16,)), ("pack", "<u4"), ("offset", "<u8")]
+)
+"""A row of a leaf: a page, and where it lies; 44 bytes, no padding."""
+NODE_ROW: Final = np.dtype([*((name, PAGE_ROW[name]) for name in PAGE_ROW.names or ()), ("length", "<u4")])
+"""A row of a node above: the store's own node that the child was made from, and where the child lies; 48 bytes."""
+NO_NODE: Final = bytes(NODE_ROW.itemsize)
+SOURCE_BYTES: Final = 32
+"""A row begins with these bytes of the store's own entry: session, nonce, tag."""
 
 _HEADER = struct.Struct("<8sBBB5x16s16s16x")
-_PRELUDE = struct.Struct("<QII")
 
 
 def pages_per_batch(page_size: int) -> int:
@@ -37,7 +44,7 @@ def pages_per_batch(page_size: int) -> int:
 
 @dataclass(frozen=True)
 class PackHeader:
-    """The first 64 bytes; clear, and associated data of every index (S-8)."""
+    """The first 64 bytes, clear."""
 
     page_size: int
     pack_id: bytes
@@ -48,7 +55,7 @@ class PackHeader:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Raises `NotDecodableError` on another magic, version, suite, page size, or padding."""
+        """Raises `NotDecodableError` on another magic, version, suite, page size, or padding (S-19)."""
         if len(data) != HEADER_BYTES:
             raise NotDecodableError(f"{len(data)} bytes; the header of a pack has {HEADER_BYTES}")
         magic, version, suite, shift, pack_id, store_id = _HEADER.unpack(data)
@@ -63,48 +70,42 @@ class PackHeader:
         return header
 
 
-@dataclass(frozen=True)
-class BatchPrelude:
-    """Sixteen clear bytes before each batch; associated data of its index."""
-
-    position: int
-    pages: int
-    index_bytes: int
-
-    def encode(self) -> bytes:
-        return _PRELUDE.pack(self.position, self.pages, self.index_bytes)
-
-    @classmethod
-    def decode(cls, data: bytes, position: int, page_size: int, overhead_bytes: int) -> Self:
-        """Read the prelude of the batch that should stand at `position`.
-
-        Raises:
-            NotDecodableError: another position, no page or too many, or an index of another length than
-                ``pages * 40 + overhead_bytes``.
-        """
-        prelude = cls(*_PRELUDE.unpack(data))
-        if prelude.position != position:
-            raise NotDecodableError(f"batch {position} says that it is batch {prelude.position}")
-        if not 0 < prelude.pages <= pages_per_batch(page_size):
-            raise NotDecodableError(f"batch {position} claims {prelude.pages} pages")
-        if prelude.index_bytes != prelude.pages * INDEX.itemsize + overhead_bytes:
-            raise NotDecodableError(f"batch {position} claims an index of {prelude.index_bytes} bytes")
-        return prelude
+def row_type(level: int) -> "np.dtype[Any]":
+    """Return the type of the rows in a node of `level`, from 1 (a leaf)."""
+    return PAGE_ROW if level == 1 else NODE_ROW
 
 
-def encode_index(page_nos: U64Array, entries: EntryArray) -> bytes:
-    """Encode the rows of one batch from page numbers and their entries; slots are left out."""
-    rows = np.empty(len(page_nos), dtype=INDEX)
-    rows["page"] = page_nos
-    for field in ("session", "nonce", "tag"):
-        rows[field] = entries[field]
-    return rows.tobytes()
+def encode_node(rows: EntryArray) -> bytes:
+    """Encode the rows of a node; holes at its end are left out."""
+    there = np.flatnonzero(rows["session"])
+    return rows[: there[-1] + 1].tobytes() if len(there) else b""
 
 
-def decode_index(data: bytes | bytearray) -> tuple[U64Array, EntryArray]:
-    """Return page numbers and entries of the rows in `data` (a multiple of 40 bytes); every slot is 0."""
-    rows = np.frombuffer(data, dtype=INDEX)
+def decode_node(data: bytes | bytearray, level: int, page_size: int) -> EntryArray:
+    """Return all rows of a node of `level`, the holes at its end too.
+
+    Raises:
+        NotDecodableError: there are more than a node has, or part of one, or none (S-20).
+    """
+    kind = row_type(level)
+    count, rest = divmod(len(data), kind.itemsize)
+    if rest or not 0 < count <= layout.fanout(page_size):
+        raise NotDecodableError(f"a node of {len(data)} bytes, with rows of {kind.itemsize}")
+    rows = np.zeros(layout.fanout(page_size), dtype=kind)
+    rows[:count] = np.frombuffer(data, dtype=kind)
+    if not rows["session"][count - 1]:
+        raise NotDecodableError("a node ends with a hole")
+    return rows
+
+
+def node_bytes_max(page_size: int) -> int:
+    """Return the bytes of the largest node, before it is sealed."""
+    return layout.fanout(page_size) * NODE_ROW.itemsize
+
+
+def entries_of(rows: EntryArray) -> EntryArray:
+    """Return the entries of pages that rows of a leaf name; every slot is 0."""
     entries = np.zeros(len(rows), dtype=ENTRY)
     for field in ("session", "nonce", "tag"):
         entries[field] = rows[field]
-    return rows["page"].astype(np.uint64), entries
+    return entries

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from keystore.crypto.secret import SecretKey
 from keystore.errors import NodeIOError, StoreDamagedError, cause_of
-from keystore.format.manifest import StoreEntry
+from keystore.format.snapshot_map import StoreEntry
 from keystore.pages.protocols import DataKeys
 from keystore.pages.store import PageStore
 from keystore.progress import Progress
@@ -99,4 +99,4 @@ def _has(keys: DataKeys, generation: int, key: SecretKey) -> bool:
 
 def page_bytes(entry: StoreEntry) -> int:
     """Return the bytes of all pages of a store in a snapshot; holes do not count."""
-    return sum(pack.pages for pack in entry.packs) * entry.page_size
+    return entry.pages * entry.page_size

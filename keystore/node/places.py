@@ -12,7 +12,7 @@ from keystore.format.anchors import MAGIC as ANCHORS_MAGIC
 from keystore.format.keyfile import MAGIC as KEYFILE_MAGIC
 from keystore.format.manifest import MAGIC as MANIFEST_MAGIC
 from keystore.node.layout import Layout
-from keystore.snapshots.target import MANIFEST
+from keystore.snapshots.names import MANIFESTS
 
 
 def is_node(path: Path) -> bool:
@@ -30,13 +30,22 @@ def node_around(path: Path) -> Path | None:
     return _around(path, is_node)
 
 
-def snapshot_around(path: Path) -> Path | None:
-    """Return the snapshot that `path` is, or lies in; as `node_around`."""
-    return _around(path, lambda place: _begins(place / MANIFEST, MANIFEST_MAGIC))
+def is_snapshots(path: Path) -> bool:
+    """Tell whether snapshots lie in `path`; errors as `is_node`."""
+    try:
+        found = sorted((path / MANIFESTS).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return any(_begins(entry, MANIFEST_MAGIC) for entry in found)
+
+
+def snapshots_around(path: Path) -> Path | None:
+    """Return the place of snapshots that `path` is, or lies in; as `node_around`."""
+    return _around(path, is_snapshots)
 
 
 def require_outside(path: Path, what: str, *, directory: Path | None = None) -> None:
-    """Refuse to make something inside a node or a snapshot: its owner would report it, or remove it.
+    """Refuse to make something inside a node or among snapshots: its owner would report it, or remove it.
 
     Args:
         directory: where it is made; by default the one that holds `path`.
@@ -45,9 +54,21 @@ def require_outside(path: Path, what: str, *, directory: Path | None = None) -> 
         InputError: `path` is inside one; nothing was changed.
     """
     around = directory or Path(os.path.realpath(path)).parent
-    for kind, place in (("node", node_around(around)), ("snapshot", snapshot_around(around))):
+    _refuse(path, what, node_around(around), snapshots_around(around))
+
+
+def require_place_of_snapshots(path: Path) -> None:
+    """Refuse to put snapshots into a node, or between the objects of another place of snapshots; as `require_outside`.
+
+    `path` may be a place of snapshots already.
+    """
+    _refuse(path, "snapshot", node_around(path), snapshots_around(Path(os.path.realpath(path)).parent))
+
+
+def _refuse(path: Path, what: str, node: Path | None, snapshots: Path | None) -> None:
+    for kind, place in (("the node", node), ("the place of snapshots", snapshots)):
         if place is not None:
-            raise InputError(f"{path} is inside the {kind} {place}. No {what} was made; choose a place outside it.")
+            raise InputError(f"{path} is inside {kind} {place}. No {what} was made; choose a place outside it.")
 
 
 def _around(path: Path, is_one: Callable[[Path], bool]) -> Path | None:

@@ -4,23 +4,24 @@ Invariants:
 1. A page that opens is never touched. A copy of the very version that the map names goes back as it is.
 2. Another version goes back only where the caller accepts that, and the report names it with the time of its snapshot.
 
-Leaves to others: what is damaged (`Node.verify`). Nodes of the map are not in snapshots, so pages below a damaged one
-are not repaired: which versions they had is lost with it.
+Leaves to others: what is damaged (`Node.verify`). Nodes of a store's own map are not in snapshots, so pages below a
+damaged one are not repaired: which versions they had is lost with it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from keystore.errors import KeystoreError, StoreDamagedError, WrongKeyError
-from keystore.format.manifest import StoreEntry
+from keystore.format.snapshot_map import StoreEntry
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.reports import NodeCheck, StoreCheck
+from keystore.objects.place import Place
 from keystore.pages.reading import Batch
 from keystore.pages.repair import PageVersion, choose, versions_in
 from keystore.pages.store import PageStore
+from keystore.snapshots.names import snapshot_ids
 from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
-from keystore.snapshots.target import LocalTarget
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Repair:
 
 
 def find_copies(
-    node: Node, check: NodeCheck, target: LocalTarget, connect: KmsConnector, snapshot_id: bytes | None = None
+    node: Node, check: NodeCheck, target: Place, connect: KmsConnector, snapshot_id: bytes | None = None
 ) -> CopySearch:
     """Look for good copies of the pages that `check` found damaged; nothing is changed.
 
@@ -89,7 +90,7 @@ def find_copies(
 
 def repair(
     node: Node,
-    target: LocalTarget,
+    target: Place,
     connect: KmsConnector,
     *,
     snapshot_id: bytes | None = None,
@@ -149,9 +150,9 @@ class _Found:
 class _Finder:
     """Looks through the snapshots of a target."""
 
-    def __init__(self, target: LocalTarget, connect: KmsConnector, snapshot_id: bytes | None) -> None:
+    def __init__(self, target: Place, connect: KmsConnector, snapshot_id: bytes | None) -> None:
         self._target, self._connect = target, connect
-        self._ids = [snapshot_id] if snapshot_id is not None else target.complete_ids()[::-1]
+        self._ids = [snapshot_id] if snapshot_id is not None else snapshot_ids(target)[::-1]
         self._failed: set[bytes] = set()
         self.search = CopySearch()
 
@@ -182,11 +183,8 @@ class _Finder:
         for entry in snapshot.body.stores:
             if entry.store_id != store.store_id:
                 continue
-            for batch in snapshot.batches(entry):
-                chosen = [at for at, number in enumerate(batch.page_nos.tolist()) if number in wanted]
-                if chosen:
-                    part = choose(batch, chosen, entry.page_size)
-                    yield _Found(entry, part, self._copies(snapshot, check, entry, part, versions))
+            for batch in snapshot.pages(entry, sorted(wanted)):
+                yield _Found(entry, batch, self._copies(snapshot, check, entry, batch, versions))
 
     @staticmethod
     def _copies(

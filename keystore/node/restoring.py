@@ -19,7 +19,8 @@ from types import MappingProxyType
 
 from keystore.crypto.secret import SecretKey
 from keystore.errors import InputError, NodeError, PathMissingError, StoreError, WrongKeyError
-from keystore.format.manifest import ManifestHead, StoreEntry
+from keystore.format.manifest import ManifestHead
+from keystore.format.snapshot_map import StoreEntry
 from keystore.keys import keyfile
 from keystore.keys.hierarchy import (
     Database,
@@ -43,13 +44,13 @@ from keystore.node.outside_choice import as_place
 from keystore.node.outside_places import newest
 from keystore.node.places import require_outside
 from keystore.node.volume import new_volume, with_volume
+from keystore.objects.directory import DirectoryPlace
 from keystore.objects.place import Place
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
 from keystore.progress import Progress, untold
 from keystore.snapshots.choice import Choice, Chosen
 from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
-from keystore.snapshots.target import LocalTarget, SnapshotTarget
 
 FIRST_GENERATION = 1
 
@@ -75,7 +76,7 @@ class RestoredNode:
 
 
 def restore(
-    target: SnapshotTarget,
+    target: Place,
     snapshot_id: bytes,
     directory: str | os.PathLike[str],
     connect: KmsConnector,
@@ -176,10 +177,10 @@ def _choosing(head: ManifestHead, connect: KmsConnector, connect_new: KmsConnect
     return lambda key_id: connect(key_id) if key_id in known else connect_new(key_id)
 
 
-def _require_place(destination: Path, target: SnapshotTarget) -> None:
+def _require_place(destination: Path, target: Place) -> None:
     parent = Path(os.path.realpath(destination)).parent
     require_outside(destination, "node")
-    if isinstance(target, LocalTarget) and parent.is_relative_to(os.path.realpath(target.path)):
+    if isinstance(target, DirectoryPlace) and parent.is_relative_to(os.path.realpath(target.path)):
         raise InputError(
             f"{destination} is inside {target}, where snapshots are. No node was made; choose another place."
         )

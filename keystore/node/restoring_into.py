@@ -22,10 +22,11 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.filling import Filler
 from keystore.node.reports import Rotation
+from keystore.objects.place import Place
 from keystore.progress import Progress, untold
 from keystore.snapshots.choice import Choice, Chosen
-from keystore.snapshots.opened import OpenedSnapshot, open_snapshot, read_head
-from keystore.snapshots.target import SnapshotTarget
+from keystore.snapshots.manifest import read_manifest
+from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
 
 PLATFORM = "local"
 """The provider of nodes without customer keys."""
@@ -101,7 +102,7 @@ class RestoreInto:
 @contextmanager
 def restore_into(
     node: Node,
-    target: SnapshotTarget,
+    target: Place,
     snapshot_id: bytes,
     connect: KmsConnector,
     choice: Choice | None = None,
@@ -113,8 +114,7 @@ def restore_into(
         NameUnknownError: the snapshot has not what `choice` names.
         KmsError, SnapshotError: as `restore`.
     """
-    head, *_ = read_head(target, snapshot_id)
-    require_same_provider(head, node)
+    require_same_provider(read_manifest(target, snapshot_id).head, node)
     with open_snapshot(target, snapshot_id, connect) as snapshot:
         yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot))
 

@@ -7,23 +7,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from keystore.format.manifest import StoreEntry
+from keystore.format.snapshot_map import StoreEntry
 from keystore.kms.protocol import KmsConnector
 from keystore.node.filling import page_bytes
 from keystore.node.reports import Transfer
 from keystore.node.transfer import write_all, writing
+from keystore.objects.place import Place
 from keystore.progress import Progress, untold
 from keystore.snapshots.choice import Choice
 from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
 from keystore.snapshots.plain import plain_batches
-from keystore.snapshots.target import SnapshotTarget
 
 ZEROS = memoryview(bytes(1 << 20))
 """What is in holes, as much as is written at once."""
 
 
 def export_from_snapshot(
-    place: SnapshotTarget,
+    place: Place,
     snapshot_id: bytes,
     database: str,
     name: str,

@@ -6,38 +6,49 @@ Leaves to others: the form of a snapshot (`keystore.snapshots`), nodes out of sn
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from keystore.format.manifest import NEVER, SnapshotKind
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.node.descriptors import require_descriptors
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNode, KnownNodes
-from keystore.node.places import require_outside
+from keystore.node.places import require_place_of_snapshots
 from keystore.node.restoring import RestoredNode, restore
+from keystore.objects.directory import DirectoryPlace
+from keystore.objects.place import Place
 from keystore.pages.pin import Pin
 from keystore.progress import Progress
 from keystore.snapshots.create import CreatedSnapshot, create_snapshot
 from keystore.snapshots.source import NodeKeys, NodeSource
-from keystore.snapshots.target import LocalTarget, SnapshotTarget
 
 __all__ = ["RestoredNode", "restore", "snapshot"]
 
 
 def snapshot(
-    node: Node, target: SnapshotTarget, progress: Progress | None = None, *, known_nodes: KnownNodes | None = None
+    node: Node,
+    target: Place,
+    progress: Progress | None = None,
+    *,
+    kind: SnapshotKind = SnapshotKind.ON_DEMAND,
+    expires_ns: int = NEVER,
+    full: bool = False,
+    known_nodes: KnownNodes | None = None,
 ) -> CreatedSnapshot:
     """Take a snapshot of an open node, of one moment of all its stores; durable on return. No KMS is asked.
+
+    It shares what is unchanged with the node's former snapshots in `target`, unless it is to be `full`.
 
     Args:
         known_nodes: where a node of a former version, which has had no key for signing, is recorded; by default this
             user's list.
 
     Raises:
-        InputError: the target is inside a node or a snapshot.
-        SnapshotError: the target cannot be written; nothing is left there.
+        InputError: the target is inside a node, or among the objects of a place of snapshots.
+        PlaceError: the target cannot be read or written; nothing is left there.
         NodeIOError: the system does not let this process have as many files open at once as there are stores.
         StoreError: a store does not open, cannot be read, or has a damaged page; nothing is left in the target.
     """
-    if isinstance(target, LocalTarget):
-        require_outside(target.path, "snapshot", directory=target.path)
+    if isinstance(target, DirectoryPlace):
+        require_place_of_snapshots(target.path)
 
     @contextmanager
     def pin(database: Database, record: StoreRecord) -> Iterator[Pin]:
@@ -54,4 +65,5 @@ def snapshot(
             signing, known = custody.keystore.signing, known_nodes or KnownNodes.default()
             known.record(KnownNode(node.node_id, signing.public, node.name))
     require_descriptors(sum(len(database.stores) for database in node.databases.values()), f"a snapshot of {node.name}")
-    return create_snapshot(target, NodeSource(node.name, held, pin), progress)
+    source = NodeSource(node.name, held, pin)
+    return create_snapshot(target, source, kind=kind, expires_ns=expires_ns, full=full, progress=progress)

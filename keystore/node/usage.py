@@ -29,8 +29,8 @@ from keystore.keys import keyfile, volume
 from keystore.keys.files import Files
 from keystore.node.layout import Layout
 from keystore.node.places import is_node, node_around
+from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.listing import SnapshotListing, list_snapshots
-from keystore.snapshots.target import LocalTarget
 
 UserKind: TypeAlias = Literal["node", "snapshot", "node volume", "snapshot volume"]
 
@@ -111,7 +111,7 @@ def snapshots_at(place: Path) -> list[SnapshotListing]:
         SnapshotError: it cannot be read.
     """
     node = node_around(place)
-    found = list_snapshots(LocalTarget(place)) if node is None and _is_directory(place) else []
+    found = list_snapshots(DirectoryPlace(place)) if node is None and _is_directory(place) else []
     if not found:
         inside = f", which belongs to the node {node}" if node else ""
         raise PathMissingError(

@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 
 from keystore.errors import StoreDamagedError
-from keystore.format.entry import EntryArray, U64Array
+from keystore.format import layout
+from keystore.format.entry import EntryArray, U64Array, rows_from_bytes
 from keystore.format.record import SessionRecord
 from keystore.pages.life import Life
 from keystore.pages.pagemap import PageMap
@@ -33,7 +34,24 @@ class Pin:
         self._sessions = [record for record, _ in state.sessions.rows()]
         self.store_name, self.store_id, self.page_size = state.name, state.store_id, state.page_size
         self.page_count, self.byte_length = state.page_count, state.byte_length
-        self.sequence, self.time_ns = state.sequence, state.time_ns
+        self.sequence, self.last_tag, self.time_ns = state.sequence, state.last_tag, state.time_ns
+
+    @property
+    def root(self) -> bytes:
+        """The entry that the page map begins with: of a node of level `height`, or of the only page; or a hole."""
+        return self._pages.tree.root
+
+    @property
+    def height(self) -> int:
+        return self._pages.tree.height
+
+    def children(self, level: int, number: int, entry: bytes) -> EntryArray:
+        """Return the entries in a node of the page map, holes too; errors as `sealed`."""
+        self._life.check()
+        with self._life.unless_closed():
+            return rows_from_bytes(
+                self._pages.tree.blocks.read(layout.TREE_PAGES, level, number, entry), layout.TREE_PAGES
+            )
 
     def sessions(self) -> list[SessionRecord]:
         """Return the sessions that its pages name."""
@@ -48,7 +66,7 @@ class Pin:
         """
         for page_nos, entries in self._leaves():
             for at in range(0, len(page_nos), pages_per_batch):
-                yield self._read(page_nos[at : at + pages_per_batch], entries[at : at + pages_per_batch])
+                yield self.read(page_nos[at : at + pages_per_batch], entries[at : at + pages_per_batch])
 
     def _leaves(self) -> Iterator[tuple[U64Array, EntryArray]]:
         leaves = self._pages.batches(self.page_count)
@@ -60,7 +78,8 @@ class Pin:
                 return
             yield leaf
 
-    def _read(self, page_nos: U64Array, entries: EntryArray) -> Batch:
+    def read(self, page_nos: U64Array, entries: EntryArray) -> Batch:
+        """Return pages as ciphertext, each opened before; errors as `sealed`."""
         self._life.check()
         try:
             with self._life.unless_closed():

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from keystore.errors import NameUnknownError
-from keystore.format.manifest import StoreEntry
+from keystore.format.snapshot_map import StoreEntry
 from keystore.snapshots.opened import OpenedSnapshot
 
 

@@ -1,8 +1,8 @@
-"""Takes a snapshot: pins every store, copies its sealed pages as they are, and publishes the manifest last.
+"""Takes a snapshot: pins every store, writes what the parent has not, and puts the manifest last.
 
 Invariants:
 1. No KMS is asked. The manifest carries the wrapped master key that the node has (S-2).
-2. Memory is bounded by one batch, whatever the stores hold.
+2. Memory is bounded by one batch and the nodes of one path, whatever the stores hold.
 3. The keys of a moment are used while they are held, so that no rotation wipes one under the snapshot. Data keys are
    read after the last page was copied: every generation that a pinned page can be sealed under is there by then.
 4. Every page is opened before it is copied, so what is damaged already fails the snapshot and not its restore (S-2).
@@ -10,40 +10,36 @@ Invariants:
    Only the process that began it removes it: a child that was forked meanwhile leaves it alone.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from typing import Self
 
-import numpy as np
-
-from keystore.crypto.secret import SecretKey
-from keystore.crypto.wrap import wrap
-from keystore.format.manifest import (
-    NO_PARENT,
+from keystore.errors import SnapshotDamagedError
+from keystore.format.manifest import NEVER, NO_PARENT, ManifestHead, PackObject, SnapshotKind
+from keystore.format.snapshot_map import (
     DatabaseEntry,
     DataKeyEntry,
     ManifestBody,
-    ManifestHead,
-    PackObject,
+    ManifestKeys,
+    SessionUse,
     StoreEntry,
     StorePack,
-    encode_manifest,
 )
-from keystore.format.pack import PackHeader, pages_per_batch
 from keystore.keys.hierarchy import Database, StoreRecord
-from keystore.keys.master import MasterKey
-from keystore.keys.volume import VolumeKey
+from keystore.objects.place import Place
 from keystore.pages.pin import Pin
-from keystore.pages.reading import Batch
 from keystore.progress import Progress, untold
-from keystore.snapshots.ids import new_id
-from keystore.snapshots.keys import BODY_PURPOSE, wrap_data_key, wrap_pack_key
-from keystore.snapshots.pack import write_pack
+from keystore.snapshots.begun import BegunSnapshot
+from keystore.snapshots.difference import Counts, Difference
+from keystore.snapshots.keys import derive_map_key, wrap_data_key, wrap_map_key
+from keystore.snapshots.manifest import seal_manifest
+from keystore.snapshots.reading import KeyedPack, MapReader, Packs
 from keystore.snapshots.source import NodeSource
-from keystore.snapshots.target import PackWriter, SnapshotTarget
-from keystore.snapshots.volume import VolumePackWriter
+from keystore.snapshots.writing import StorePacks
 
 
 @dataclass(frozen=True)
@@ -52,181 +48,222 @@ class CreatedSnapshot:
 
     Attributes:
         key_id: the Encryption Key ID, exactly as configured.
+        parent: the snapshot that it shares packs with; None for a full one.
+        pages: of all stores, whoever wrote them.
         logical_bytes: the users' own bytes in all stores.
-        stored_bytes: bytes of packs and manifest.
+        stored_bytes: bytes that it wrote: new packs, and the manifest.
+        whole: stores that were written whole because the parent's map of them is damaged.
     """
 
     snapshot_id: bytes
     created_ns: int
     key_id: str
     era: int
+    parent: bytes | None
     stores: int
     pages: int
     logical_bytes: int
     stored_bytes: int
+    whole: tuple[str, ...] = ()
+
+
+def create_snapshot(
+    place: Place,
+    node: NodeSource,
+    *,
+    kind: SnapshotKind = SnapshotKind.ON_DEMAND,
+    expires_ns: int = NEVER,
+    full: bool = False,
+    progress: Progress | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
+) -> CreatedSnapshot:
+    """Take a snapshot of `node` into `place`; durable on return.
+
+    All stores are pinned before the first is copied, so the snapshot shows one moment of the whole node.
+
+    Args:
+        full: share nothing with a former snapshot.
+
+    Raises:
+        PlaceError: the place cannot be read or written; nothing is left there, or what `collect_garbage` removes.
+        SnapshotError: it was cleared away as left over before it was done.
+        StoreDamagedError: a page does not open; it is named, and nothing is left in the place.
+        StoreError: a store cannot be read.
+    """
+    created_ns = now_ns()
+    with (
+        BegunSnapshot.begin(place, node, full=full, created_ns=created_ns) as begun,
+        _Taking(place, node, begun, now_ns) as taking,
+    ):
+        taking.copy_stores(progress or untold)
+        return taking.publish(created_ns, kind, expires_ns)
 
 
 @dataclass(frozen=True)
 class _Pinned:
+    """A store; `database` is the place of its database in the list."""
+
     database: int
     record: StoreRecord
     pin: Pin
 
 
-def create_snapshot(
-    target: SnapshotTarget,
-    node: NodeSource,
-    progress: Progress | None = None,
-    now_ns: Callable[[], int] = time.time_ns,
-) -> CreatedSnapshot:
-    """Take a snapshot of `node` into `target`; durable on return.
+class _Taking:
+    """One snapshot being taken; a context manager that holds its pins and keys."""
 
-    All stores are pinned before the first is copied, so the snapshot shows one moment of the whole node.
+    def __init__(self, place: Place, node: NodeSource, begun: BegunSnapshot, now_ns: Callable[[], int]) -> None:
+        self._place, self._node, self._begun, self._now_ns = place, node, begun, now_ns
+        self._objects: list[PackObject] = []
+        self._stores: list[StoreEntry] = []
+        self._whole: list[str] = []
+        self._written_bytes = 0
 
-    Raises:
-        SnapshotError, PathMissingError: the target cannot be written; nothing is left there.
-        StoreDamagedError: a page does not open; it is named, and nothing is left in the target.
-        StoreError: a store cannot be read.
-    """
-    created_ns = now_ns()
-    snapshot_id = new_id(created_ns)
-    with ExitStack() as stack:
-        with node.held() as keys:
-            master, volume = keys.master, keys.volume
-            databases = [database for database in keys.databases.values() if database.shredded is None]
-            key = stack.enter_context(master.snapshot_key(snapshot_id))
-        pinned = [
-            _Pinned(place, record, stack.enter_context(node.pin(database, record)))
-            for place, database in enumerate(databases)
-            for record in database.stores.values()
-        ]
-        stack.enter_context(_discard_on_failure(target, snapshot_id))
-        target.begin(snapshot_id)
-        stores, packs = _copy_stores(target, snapshot_id, key, volume, pinned, progress or untold)
-        with node.held() as keys:
-            now = [keys.databases[database.name] for database in databases]
-            body = ManifestBody(node.name, _databases(key, now, stores), tuple(stores))
-        head = _head(snapshot_id, created_ns, master, tuple(packs), volume).encode()
-        manifest = encode_manifest(head, wrap(key, body.encode(), BODY_PURPOSE, head))
-        target.publish(snapshot_id, manifest)
-    return CreatedSnapshot(
-        snapshot_id,
-        created_ns,
-        master.wrapped.key_id,
-        master.generation,
-        len(stores),
-        sum(pack.pages for store in stores for pack in store.packs),
-        sum(store.byte_length for store in stores),
-        sum(pack.byte_length for pack in packs) + len(manifest),
-    )
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._log = self._node.log_position()
+            with self._node.held() as keys:
+                self._master, self._volume = keys.master, keys.volume
+                self._databases = [database for database in keys.databases.values() if database.shredded is None]
+                snapshot_id = self._begun.snapshot_id
+                self._key = stack.enter_context(keys.master.snapshot_key(snapshot_id))
+                self._map_key = stack.enter_context(derive_map_key(keys.snapshot_secret, snapshot_id))
+            self._pinned = [
+                _Pinned(place, record, stack.enter_context(self._node.pin(database, record)))
+                for place, database in enumerate(self._databases)
+                for record in database.stores.values()
+            ]
+            self._stack = stack.pop_all()
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
-@contextmanager
-def _discard_on_failure(target: SnapshotTarget, snapshot_id: bytes) -> Iterator[None]:
-    process = os.getpid()
-    try:
-        yield
-    except BaseException:
-        if os.getpid() == process:
-            target.discard(snapshot_id)
-        raise
+    def copy_stores(self, progress: Progress) -> None:
+        """Write what the parent has not of every store, one after the other."""
+        sizes = [item.pin.page_count * item.pin.page_size for item in self._pinned]
+        parent, total = self._begun.parent, sum(sizes)
+        with ExitStack() as stack:
+            packs = stack.enter_context(closing(Packs(self._place, parent.head, self._volume))) if parent else None
+            for item, before in zip(self._pinned, accumulate(sizes, initial=0), strict=False):
+                self._copy_store(item, packs, partial(_tell, progress, before, total))
 
-
-def _copy_stores(
-    target: SnapshotTarget,
-    snapshot_id: bytes,
-    key: SecretKey,
-    volume: VolumeKey | None,
-    pinned: list[_Pinned],
-    progress: Progress,
-) -> tuple[list[StoreEntry], list[PackObject]]:
-    total = sum(item.pin.page_count * item.pin.page_size for item in pinned)
-    stores: list[StoreEntry] = []
-    packs: list[PackObject] = []
-    copied = 0
-
-    def advance(count: int) -> None:
-        nonlocal copied
-        copied += count
-        progress(copied, total)
-
-    for item in pinned:
-        entry, pack = _copy_store(target, snapshot_id, key, volume, item, len(packs), advance)
-        stores.append(entry)
-        packs.append(pack)
-    return stores, packs
-
-
-def _copy_store(
-    target: SnapshotTarget,
-    snapshot_id: bytes,
-    key: SecretKey,
-    volume: VolumeKey | None,
-    item: _Pinned,
-    place: int,
-    advance: Callable[[int], None],
-) -> tuple[StoreEntry, PackObject]:
-    record, pin = item.record, item.pin
-    pack_id = new_id(time.time_ns())
-    header = PackHeader(pin.page_size, pack_id, record.store_id)
-    used: set[int] = set()
-
-    def batches() -> Iterator[Batch]:
-        for batch in pin.sealed(pages_per_batch(pin.page_size)):
-            used.update(np.unique(batch.entries["session"]).tolist())
-            yield batch
-
-    with SecretKey.generate() as pack_key, target.create_pack(snapshot_id, pack_id) as packed:
-        out: PackWriter = packed
-        if volume is not None:
-            out = VolumePackWriter(packed, volume.file_key("pack", pack_id))
-        content = write_pack(out, header, pack_key, batches(), advance)
-        byte_length, digest = out.finish()
-        wrapped_key = wrap_pack_key(key, pack_key, pack_id, record.store_id)
-    entry = StoreEntry(
-        item.database,
-        record.store_id,
-        record.name,
-        pin.page_size,
-        pin.page_count,
-        pin.byte_length,
-        pin.sequence,
-        record.created_ns,
-        tuple(session for session in pin.sessions() if session.number in used),
-        (StorePack(place, content.pages, content.batches, wrapped_key),),
-    )
-    return entry, PackObject(pack_id, snapshot_id, byte_length, digest)
-
-
-def _databases(key: SecretKey, databases: Sequence[Database], stores: list[StoreEntry]) -> tuple[DatabaseEntry, ...]:
-    """Keep of each database the generations that a pinned page is sealed under, and no other."""
-    entries = []
-    for place, database in enumerate(databases):
-        needed = {session.generation for store in stores if store.database == place for session in store.sessions}
-        keys = tuple(
-            DataKeyEntry(
-                data_key.generation,
-                data_key.created_ns,
-                wrap_data_key(key, data_key.key, database.database_id, data_key.generation),
+    def publish(self, created_ns: int, kind: SnapshotKind, expires_ns: int) -> CreatedSnapshot:
+        """Seal and put the manifest."""
+        parent = self._begun.parent
+        with self._node.held() as keys:
+            head = ManifestHead(
+                self._begun.snapshot_id,
+                self._master.node_id,
+                created_ns,
+                self._master.generation,
+                self._master.commitment,
+                keys.signing.public,
+                self._master.wrapped,
+                tuple(self._objects),
+                parent.head.snapshot_id if parent else NO_PARENT,
+                kind,
+                expires_ns,
+                sum(store.byte_length for store in self._stores),
+                self._node.credential,
+                self._log,
+                self._volume.record if self._volume else None,
             )
-            for data_key in database.data_keys
-            if data_key.generation in needed
+            databases = tuple(DatabaseEntry(d.database_id, d.name, d.created_ns) for d in self._databases)
+            body = ManifestBody(self._node.name, databases, tuple(self._stores))
+            now = [keys.databases[database.name] for database in self._databases]
+            manifest = seal_manifest(
+                head, body, self._keys(now), map_key=self._map_key, snapshot_key=self._key, signing=keys.signing
+            )
+        self._begun.publish(manifest)
+        return CreatedSnapshot(
+            head.snapshot_id,
+            created_ns,
+            head.wrapped.key_id,
+            head.era,
+            parent.head.snapshot_id if parent else None,
+            len(self._stores),
+            sum(store.pages for store in self._stores),
+            head.logical_bytes,
+            self._written_bytes + len(manifest),
+            tuple(self._whole),
         )
-        entries.append(DatabaseEntry(database.database_id, database.name, database.created_ns, keys))
-    return tuple(entries)
+
+    def _copy_store(self, item: _Pinned, packs: Packs | None, advance: Callable[[int], None]) -> None:
+        parent, begun = self._begun.parent, self._begun
+        entry = parent.store(item.record.store_id) if parent else None
+        if parent and packs and entry and entry.page_size == item.pin.page_size:
+            before = len(begun.pack_ids)
+            try:
+                with closing(MapReader(packs, entry, parent.map_key)) as old:
+                    return self._copy(item, old, advance)
+            except SnapshotDamagedError:
+                begun.forget(begun.pack_ids[before:])
+                self._whole.append(f"{self._databases[item.database].name}/{item.record.name}")
+        return self._copy(item, None, advance)
+
+    def _copy(self, item: _Pinned, old: MapReader | None, advance: Callable[[int], None]) -> None:
+        number = max((pack.number for pack in old.store.packs), default=-1) + 1 if old else 0
+        store_id, page_size = item.record.store_id, item.pin.page_size
+        shared = self._map_key, self._volume, number, self._begun.pack_ids.append, self._now_ns
+        with StorePacks(self._place, store_id, page_size, *shared) as packs:
+            difference = Difference(item.pin, packs, old, advance)
+            root = difference.copy()
+            written = packs.finish()
+        self._written_bytes += sum(pack.object.byte_length for pack in written)
+        self._stores.append(self._entry(item, root, difference.counts, self._live(old, written, difference.counts)))
+
+    def _live(self, old: MapReader | None, written: list[KeyedPack], counts: Counts) -> tuple[StorePack, ...]:
+        """Return the packs that something of the new map lies in, and take them into the head's list."""
+        found = []
+        for pack in [*(old.packs(self._map_key, counts.live()) if old else ()), *written]:
+            place = len(self._objects)
+            self._objects.append(pack.object)
+            pages, nodes = counts.pages[pack.number], counts.nodes[pack.number]
+            found.append(StorePack(pack.number, place, pages, nodes, pack.wrapped_key))
+        return tuple(found)
+
+    def _entry(self, item: _Pinned, root: bytes, counts: Counts, packs: tuple[StorePack, ...]) -> StoreEntry:
+        record, pin = item.record, item.pin
+        uses = tuple(
+            SessionUse(session, counts.sessions[session.number])
+            for session in pin.sessions()
+            if counts.sessions[session.number]
+        )
+        return StoreEntry(
+            item.database,
+            record.store_id,
+            record.name,
+            pin.page_size,
+            pin.page_count,
+            pin.byte_length,
+            pin.sequence,
+            pin.last_tag,
+            record.created_ns,
+            uses,
+            packs,
+            root,
+        )
+
+    def _keys(self, databases: Sequence[Database]) -> ManifestKeys:
+        """Wrap of each database the generations that a page of the snapshot is sealed under, and no other (S-5)."""
+        rows = []
+        for place, database in enumerate(databases):
+            needed = {
+                session.generation for store in self._stores if store.database == place for session in store.sessions
+            }
+            rows.append(
+                tuple(
+                    DataKeyEntry(
+                        data_key.generation,
+                        data_key.created_ns,
+                        wrap_data_key(self._key, data_key.key, database.database_id, data_key.generation),
+                    )
+                    for data_key in database.data_keys
+                    if data_key.generation in needed
+                )
+            )
+        return ManifestKeys(wrap_map_key(self._key, self._map_key, self._begun.snapshot_id), tuple(rows))
 
 
-def _head(
-    snapshot_id: bytes, created_ns: int, master: MasterKey, packs: tuple[PackObject, ...], volume: VolumeKey | None
-) -> ManifestHead:
-    return ManifestHead(
-        snapshot_id,
-        master.node_id,
-        created_ns,
-        master.generation,
-        master.commitment,
-        NO_PARENT,
-        master.wrapped,
-        packs,
-        volume.record if volume else None,
-    )
+def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)

@@ -5,12 +5,14 @@ import secrets
 from keystore.errors import SnapshotMissingError
 
 ID_BYTES = 16
+NS_PER_ID_TICK = 1_000_000
+"""The time in an id is cut to milliseconds."""
 LATEST = "latest"
 
 
 def new_id(now_ns: int) -> bytes:
     """Return a fresh id for the time `now_ns` (nanoseconds since 1970)."""
-    return (now_ns // 1_000_000).to_bytes(6, "big") + secrets.token_bytes(ID_BYTES - 6)
+    return (now_ns // NS_PER_ID_TICK).to_bytes(6, "big") + secrets.token_bytes(ID_BYTES - 6)
 
 
 def find_id(text: str, complete: list[bytes], where: str) -> bytes:
@@ -30,4 +32,4 @@ def find_id(text: str, complete: list[bytes], where: str) -> bytes:
 
 def created_ns(snapshot_id: bytes) -> int:
     """Return the time in an id, to the millisecond; only as true as the id."""
-    return int.from_bytes(snapshot_id[:6], "big") * 1_000_000
+    return int.from_bytes(snapshot_id[:6], "big") * NS_PER_ID_TICK

@@ -7,7 +7,7 @@ from typing import NoReturn
 from keystore.crypto.secret import SecretKey
 from keystore.errors import SnapshotDamagedError, WrongKeyError, cause_of
 from keystore.format.entry import U64Array
-from keystore.format.manifest import StoreEntry
+from keystore.format.snapshot_map import StoreEntry
 from keystore.pages.reading import UnreadableError, open_batch
 from keystore.pages.sessions import SessionTable
 from keystore.snapshots.opened import OpenedSnapshot

@@ -136,9 +136,9 @@ def test_a_damaged_keystore_file(made: Made, tmp_path: Path, damage: str) -> Non
 
 def test_a_damaged_snapshot(made: Made, tmp_path: Path) -> None:
     taken = keystore("snapshot", "create", made.node, tmp_path / "snaps", "--json").json["snapshot_id"]
-    place = tmp_path / "snaps" / taken
-    (pack,) = place.glob("*.pack")
-    for path in (place / "manifest", pack):
+    manifest = tmp_path / "snaps" / "manifests" / taken
+    (pack,) = (tmp_path / "snaps" / "packs").iterdir()
+    for path in (manifest, pack):
         genuine = path.read_bytes()
         for damaged in (genuine[:-1], genuine[:-1] + bytes([genuine[-1] ^ 1])):
             path.write_bytes(damaged)
@@ -146,9 +146,9 @@ def test_a_damaged_snapshot(made: Made, tmp_path: Path) -> None:
             refused(run, exits.DAMAGED, "SnapshotDamagedError", taken)
             assert [entry.name for entry in tmp_path.iterdir() if "two" in entry.name] == []
         path.write_bytes(genuine)
-    assert keystore("inspect", place / "manifest", "--json").code == 0
-    (place / "manifest").write_bytes(b"CMKSNAPS")
-    assert keystore("inspect", place / "manifest", "--json").code == exits.DAMAGED
+    assert keystore("inspect", manifest, "--json").code == 0
+    manifest.write_bytes(b"CMKSNAPS")
+    assert keystore("inspect", manifest, "--json").code == exits.DAMAGED
     assert keystore("snapshot", "list", tmp_path / "snaps", "--json").json["snapshots"][0]["state"] == "damaged"
 
 
@@ -248,7 +248,7 @@ def test_no_room_for_a_snapshot_a_restore_or_an_export(made: Made, tmp_path: Pat
     assert keystore("import", made.node, "db/big", big).code == 0
     done = with_little_room("snapshot", "create", made.node, tmp_path / "snaps")
     assert (done.returncode, done.stderr) == (exits.ERROR, b""), done
-    assert list(tmp_path.glob("snaps/*")) == []
+    assert [path for path in tmp_path.glob("snaps/**/*") if path.is_file()] == []
     assert keystore("snapshot", "create", made.node, tmp_path / "snaps").code == 0
     done = with_little_room("snapshot", "restore", tmp_path / "snaps", "latest", tmp_path / "restored")
     assert (done.returncode, done.stderr) == (exits.ERROR, b""), done

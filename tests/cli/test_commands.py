@@ -135,11 +135,11 @@ def test_export_overwrites_only_when_told(made: Made, tmp_path: Path) -> None:
 
 def test_inspect_tells_what_each_file_is(made: Made, tmp_path: Path) -> None:
     taken = keystore("snapshot", "create", made.node, tmp_path / "snaps", "--json").json["snapshot_id"]
-    place = tmp_path / "snaps" / taken
-    (pack,) = place.glob("*.pack")
+    place = tmp_path / "snaps"
+    (pack,) = (place / "packs").iterdir()
     kinds = {}
-    for path in (made.node, made.node / "keystore", made.node / "anchors", made.store, place, place / "manifest", pack,
-                 tmp_path / "snaps"):  # fmt: skip
+    manifest = place / "manifests" / taken
+    for path in (made.node, made.node / "keystore", made.node / "anchors", made.store, place, manifest, pack):
         run = keystore("inspect", path, "--json")
         assert run.code == 0, run
         kinds[path.name] = run.json["kind"]
@@ -149,15 +149,14 @@ def test_inspect_tells_what_each_file_is(made: Made, tmp_path: Path) -> None:
         "keystore": "keystore file",
         "anchors": "anchors file",
         made.store.name: "page store",
-        taken: "snapshot",
-        "manifest": "snapshot manifest",
+        taken: "snapshot manifest",
         pack.name: "snapshot pack",
         "snaps": "snapshot target",
     }
     Path(made.key.removeprefix("local://")).unlink()
-    manifest = keystore("inspect", place / "manifest", "--json").json
-    assert (manifest["snapshot_id"], manifest["encryption_key_id"]) == (taken, made.key)
-    assert "file" not in json.dumps(manifest)
+    found = keystore("inspect", manifest, "--json").json
+    assert (found["snapshot_id"], found["encryption_key_id"]) == (taken, made.key)
+    assert "file" not in json.dumps(found)
 
 
 def test_doctor() -> None:

@@ -54,7 +54,7 @@ def test_tables_fit_80_columns(made: Made, tmp_path: Path) -> None:
     assert keystore("import", made.node, "db/" + "long/" * 20 + "name", made.source).code == 0
     for _ in range(2):
         assert keystore("snapshot", "create", made.node, target).code == 0
-    (target / ("0" * 32)).mkdir()
+    (target / "begun" / ("0" * 32)).write_bytes(b"")
     for arguments in (("ls", made.node), ("snapshot", "list", target), ("keys", "usage", made.node, target)):
         run = keystore(*arguments)
         rows = [line for line in run.out.splitlines() if not line.startswith(("local://", "CMK"))]

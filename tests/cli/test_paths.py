@@ -48,7 +48,7 @@ def test_a_place_that_cannot_be_read_makes_the_report_fail(made: Made, snapshots
     run = keystore("keys", "usage", made.node, tmp_path / "loop", "--json")
     assert (run.code, run.json["ok"], len(run.json["keys"]), len(run.json["problems"])) == (exits.ERROR, False, 1, 1)
     refused(keystore("snapshot", "list", tmp_path / "loop", "--json"), exits.ERROR, "SnapshotError", "cannot be read")
-    (manifest,) = snapshots.glob("*/manifest")
+    (manifest,) = snapshots.glob("manifests/*")
     manifest.write_bytes(manifest.read_bytes()[:-1])
     run = keystore("keys", "usage", made.node, snapshots, "--json")
     assert (run.code, run.json["ok"], len(run.json["keys"]), len(run.json["problems"])) == (exits.DAMAGED, False, 1, 1)
@@ -82,11 +82,12 @@ def test_what_exists_is_7_and_what_is_missing_is_6(made: Made, snapshots: Path, 
         ("init", missing / "node", "--key", made.key),
         ("export", made.node, "db/file", missing / "file"),
         ("keys", "create-file", missing / "key"),
-        ("snapshot", "create", made.node, missing / "snaps"),
         ("snapshot", "restore", snapshots, "latest", missing / "node"),
         ("demo", "--keep", missing / "kept"),
     ):
         refused(keystore(*orphan, "--json"), exits.NOT_THERE, "PathMissingError", "its directory is missing")
+    orphan_place = keystore("snapshot", "create", made.node, missing / "snaps", "--json")
+    refused(orphan_place, exits.NOT_THERE, "PlaceMissingError", "its directory is missing")
     assert not missing.exists()
 
 
@@ -106,20 +107,21 @@ def test_the_empty_path_is_no_path(made: Made, tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_inside_a_node_or_among_snapshots(made: Made, snapshots: Path, tmp_path: Path) -> None:
-    (snapshot,) = snapshots.iterdir()
+    manifests = snapshots / "manifests"
+    (manifest,) = manifests.iterdir()
     before = sorted(tmp_path.rglob("*"))
     (tmp_path / "link").symlink_to(made.node)
     for arguments in (
         ("snapshot", "create", made.node, made.node / "snaps"),
         ("snapshot", "create", made.node, tmp_path / "link" / "snaps"),
-        ("snapshot", "create", made.node, snapshot),
+        ("snapshot", "create", made.node, manifests),
         ("snapshot", "restore", snapshots, "latest", made.node / "new"),
         ("snapshot", "restore", snapshots, "latest", snapshots / "new"),
-        ("snapshot", "restore", snapshots, "latest", snapshot / "new"),
+        ("snapshot", "restore", snapshots, "latest", manifests / "new"),
         ("init", made.node / "databases" / "new", "--key", made.key),
         ("export", made.node, "db/file", made.node / "new"),
         ("export", made.node, "db/file", made.node / "keystore", "--overwrite"),
-        ("export", made.node, "db/file", snapshot / "manifest", "--overwrite"),
+        ("export", made.node, "db/file", manifest, "--overwrite"),
     ):
         refused(keystore(*arguments, "--json"), exits.USAGE, "InputError", "is inside")
     (tmp_path / "link").unlink()

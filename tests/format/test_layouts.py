@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keystore.format import block, header, record
+from keystore.format import block, header, manifest, pack, record
 from keystore.format.entry import ENTRY, SLOT_ROW, encode_aad
 from keystore.format.layout import PAGE_SIZES_BYTES, TREE_SLOTS, fanout, first_slot, height, row_bytes
 
@@ -29,6 +29,9 @@ def table_after(text: str) -> list[tuple[int, int, str]]:
         ("One layout for the three", block.PRELUDE_BYTES),
         ("Body of a **header**", header.HEADER_BODY_BYTES),
         ("Body of a **record**", record.FIXED_BYTES),
+        ("Head, clear; then the sealed map part", manifest._HEAD.size),
+        ("A pack begins with", pack.HEADER_BYTES),
+        ("A row of a leaf", pack.NODE_ROW.itemsize),
     ],
 )
 def test_tables_have_no_gap_and_the_size_of_the_code(text: str, size: int) -> None:
@@ -44,6 +47,15 @@ def test_entry_fields_are_where_the_table_says() -> None:
     assert fields is not None
     found = [(fields[name][1], fields[name][0].itemsize) for name in ("slot", "session", "nonce", "tag")]
     assert found == [(offset, size) for offset, size, _ in table_after("**entry** of 40 bytes")]
+
+
+def test_fields_of_a_row_of_a_map_are_where_the_table_says() -> None:
+    for kind in (pack.PAGE_ROW, pack.NODE_ROW):
+        fields = kind.fields
+        assert fields is not None
+        found = [(fields[name][1], fields[name][0].itemsize) for name in kind.names or ()]
+        assert found == [(offset, size) for offset, size, _ in table_after("A row of a leaf")][: len(found)]
+    assert (pack.PAGE_ROW.itemsize, pack.NODE_ROW.itemsize) == (44, 48)
 
 
 def test_prelude_fields_are_where_the_table_says() -> None:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -16,11 +17,22 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import wrap
-from keystore.format import anchors, block, entry, header, keyfile, manifest, outside, pack, record, session_table
+from keystore.format import (
+    anchors,
+    begun,
+    block,
+    entry,
+    header,
+    keyfile,
+    manifest,
+    outside,
+    pack,
+    record,
+    session_table,
+    snapshot_map,
+)
 from keystore.format.volume import VolumeRecord
 from keystore.format.wrapped import WrappedKey
-from keystore.pages.reading import Batch
-from keystore.snapshots.pack import write_pack
 from keystore.snapshots.policy import DEFAULT_POLICY
 from keystore.snapshots.policy_file import encode_policy
 from keystore.snapshots.volume import VolumePackWriter
@@ -28,11 +40,10 @@ from kms_emulator.model import envelope
 from kms_emulator.model.keys import Key, KeyKind, Schedule, Version, VersionState
 from kms_emulator.storage.documents import encode_key
 from tests.fuzz import log_targets
-from tests.fuzz.keystore_targets import KEY, PACK_HEADER, SECTOR_KEY
+from tests.fuzz.keystore_targets import KEY, PACK_HEADER, SECTOR_KEY, WRAPPED
 from tests.fuzz.target import CORPUS, GENUINE
 
 A, B = b"a" * 16, b"b" * 16
-WRAPPED = WrappedKey("aws", "aws://us-east-1/alias/cmk", "arn:aws:kms:us-east-1:111122223333:key/1", b"w" * 184)
 VOLUME = VolumeRecord(A, 3, B, WrappedKey("local", "local:///keys/platform", "", b"v" * 140))
 SESSION = record.SessionRecord(1, 2, A, b"s" * 32, B)
 SEED = """version: 1
@@ -109,37 +120,45 @@ def _keyfile() -> bytes:
     return keyfile.join(keyfile.encode_head(keyfile.Head(2, A, 3, 4, B, WRAPPED), len(sealed)), sealed)
 
 
-def _manifest_head(*, volume: bool) -> manifest.ManifestHead:
-    packs = tuple(manifest.PackObject(bytes([i]) * 16, A, 1000 + i, b"d" * 32) for i in range(2))
-    return manifest.ManifestHead(A, B, 1, 2, A, manifest.NO_PARENT, WRAPPED, packs, VOLUME if volume else None)
+def _manifest(*, volume: bool) -> bytes:
+    packs = tuple(manifest.PackObject(bytes([i]) * 16, 1000 + i, b"d" * 32) for i in range(2))
+    head = manifest.ManifestHead(
+        A, B, 1, 2, A, b"p" * 32, WRAPPED, packs, B if volume else manifest.NO_PARENT, manifest.SnapshotKind.DAILY,
+        5, 6, "profile", manifest.LogPosition(7, b"l" * 32), VOLUME if volume else None,
+    )  # fmt: skip
+    return manifest.ManifestParts(head.encode(100, 50), b"m" * 100, b"k" * 50, b"s" * 64).join()
 
 
 def _manifest_body() -> bytes:
-    database = manifest.DatabaseEntry(A, "orders", 1, (manifest.DataKeyEntry(2, 3, b"k" * 108),))
-    packs = tuple(manifest.StorePack(i, 3, 2, b"p" * 108) for i in range(2))
-    store = manifest.StoreEntry(0, B, "2024.db", 4096, 9, 8, 7, 6, (SESSION,), packs)
-    return manifest.ManifestBody("node-1", (database,), (store, replace(store, name="2025.db"))).encode()
+    packs = tuple(snapshot_map.StorePack(i, i, 3, 2, b"p" * 108) for i in range(2))
+    root = _row(pack.NODE_ROW, session=1, pack=1, offset=64, length=500)
+    uses = (snapshot_map.SessionUse(SESSION, 6),)
+    store = snapshot_map.StoreEntry(0, B, "2024.db", 4096, 9, 8, 7, A, 6, uses, packs, root)
+    empty = replace(store, store_id=A, name="2025.db", uses=(), packs=(), root=pack.NO_NODE)
+    return snapshot_map.ManifestBody("node-1", (snapshot_map.DatabaseEntry(A, "orders", 1),), (store, empty)).encode()
+
+
+def _manifest_keys() -> bytes:
+    keys = tuple(snapshot_map.DataKeyEntry(i, 3, b"k" * 108) for i in (2, 3))
+    return snapshot_map.ManifestKeys(b"m" * 108, (keys, ())).encode()
+
+
+def _row(kind: Any, **fields: int) -> bytes:
+    row = np.zeros(1, dtype=kind)
+    for name, value in fields.items():
+        row[name] = value
+    return row.tobytes()
 
 
 class _Out:
     def __init__(self) -> None:
         self.data = bytearray()
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         self.data += data
 
     def finish(self) -> tuple[int, bytes]:
         return len(self.data), hashlib.sha256(self.data).digest()
-
-
-def _pack() -> bytes:
-    out = _Out()
-    batches = (
-        Batch(np.array(numbers, dtype=np.uint64), entries(len(numbers)), memoryview(bytearray(4096 * len(numbers))))
-        for numbers in ([1, 4], [7])
-    )
-    write_pack(out, PACK_HEADER, SecretKey(KEY), batches, lambda _: None)
-    return bytes(out.data)
 
 
 def _volume_pack(length: int) -> bytes:
@@ -180,13 +199,15 @@ def made() -> Mapping[str, list[bytes]]:
                 outside.StatementBody(3, b"f" * 32, {key: anchors.StoreState(1, 2, A) for key in (A, B)})
             )
         ],
-        "manifest": [
-            manifest.encode_manifest(_manifest_head(volume=volume).encode(), b"s" * 100) for volume in (False, True)
-        ],
+        "manifest": [_manifest(volume=volume) for volume in (False, True)],
         "manifest-body": [_manifest_body()],
+        "manifest-keys": [_manifest_keys()],
+        "begun": [begun.Begun(A, B, A, 7).encode()],
         "pack-header": [PACK_HEADER.encode()],
-        "pack-index": [pack.encode_index(np.arange(3, dtype=np.uint64), entries(3))],
-        "pack": [_pack()],
+        "map-node": [
+            bytes([level - 1]) + 3 * _row(pack.row_type(level), session=1, pack=2, offset=4096) for level in (1, 2)
+        ],
+        "snapshot-map": [2 * _row(pack.PAGE_ROW, session=1, offset=64)],
         "volume-pack": [_volume_pack(length) for length in (0, 15, 4096)],
         "volume": [VOLUME.encode()],
         "wrapped": [wrap(SecretKey(KEY), b"secret" * 6, "fuzz")],

@@ -1,14 +1,19 @@
 """Every decoder of `keystore`."""
 
 import hashlib
-import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap
-from keystore.errors import InputError, PolicyError, SnapshotDamagedError, WrongKeyError
+from keystore.errors import InputError, ObjectDamagedError, PolicyError, SnapshotDamagedError, WrongKeyError
 from keystore.format import (
     anchors,
+    begun,
     block,
     entry,
     header,
@@ -19,20 +24,23 @@ from keystore.format import (
     pack,
     record,
     session_table,
+    snapshot_map,
 )
 from keystore.format.cursor import NotDecodableError
 from keystore.format.volume import VolumeRecord
+from keystore.format.wrapped import WrappedKey
 from keystore.kms import uri
 from keystore.snapshots import policy_file
-from keystore.snapshots.pack import PackContent, read_pack
+from keystore.snapshots.keys import seal_node, wrap_pack_key
 from keystore.snapshots.policy import Policy
+from keystore.snapshots.reading import MapReader, Packs
 from keystore.snapshots.volume import VolumePackReader
 from tests.fuzz.target import Target
 
 KEY = bytes(range(32))
 SECTOR_KEY = bytes(range(64))
+WRAPPED = WrappedKey("aws", "aws://us-east-1/alias/cmk", "arn:aws:kms:us-east-1:111122223333:key/1", b"w" * 184)
 PACK_HEADER = pack.PackHeader(4096, b"p" * 16, b"s" * 16)
-PACK_CONTENT = PackContent(pages=3, batches=2)
 
 
 def _prelude(data: bytes) -> block.Prelude:
@@ -82,26 +90,64 @@ def _encode_anchor(value: Any) -> bytes:
     return anchors.join_record(anchors.encode_prelude(prelude), sealed)
 
 
-def _manifest(data: bytes) -> tuple[manifest.ManifestHead, bytes]:
-    encoded, sealed = manifest.split_manifest(data)
-    return manifest.ManifestHead.decode(encoded), sealed
+def _manifest(data: bytes) -> tuple[manifest.ManifestHead, manifest.ManifestParts]:
+    parts = manifest.ManifestParts.split(data)
+    return manifest.ManifestHead.decode(parts.head), parts
 
 
-def _encode_manifest(value: tuple[manifest.ManifestHead, bytes]) -> bytes:
-    return manifest.encode_manifest(value[0].encode(), value[1])
+def _encode_manifest(value: tuple[manifest.ManifestHead, manifest.ManifestParts]) -> bytes:
+    head, parts = value
+    return replace(parts, head=head.encode(len(parts.sealed_map), len(parts.sealed_keys))).join()
 
 
-def _index(data: bytes) -> Any:
-    return pack.decode_index(data[: len(data) - len(data) % pack.INDEX.itemsize])
+def _map_node(data: bytes) -> Any:
+    level = 1 + (data[0] if data else 0) % 2
+    return level, pack.decode_node(data[1:], level, 4096)
 
 
-def _pack(data: bytes) -> list[bytes]:
-    batches = read_pack(io.BytesIO(data), PACK_HEADER, SecretKey(KEY), PACK_CONTENT, "a fuzzer")
-    return [bytes(batch.ciphertext) for batch in batches]
+class PackInMemory:
+    """A pack, wherever it is asked for, and a reader of it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.byte_length = data, len(data)
+
+    def open(self, name: str) -> AbstractContextManager["PackInMemory"]:
+        return nullcontext(self)
+
+    def read_at(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.read_ranges([(offset, len(buffer))])[0]
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        if any(offset + length > self.byte_length for offset, length in ranges):
+            raise ObjectDamagedError("it ends before that")
+        return [self._data[offset : offset + length] for offset, length in ranges]
+
+
+def _snapshot_map(data: bytes) -> int:
+    """Walk a map whose root, a leaf, was sealed by who knows all keys and put anything into it."""
+    key, at = SecretKey(KEY), pack.HEADER_BYTES
+    sealed = seal_node(key, data, PACK_HEADER.pack_id, 1, 0, at)
+    row = np.zeros(1, dtype=pack.NODE_ROW)
+    row["session"], row["offset"], row["length"] = 1, at, len(sealed)
+    source = PackInMemory(PACK_HEADER.encode() + sealed + bytes(8192))
+    packs = (manifest.PackObject(PACK_HEADER.pack_id, source.byte_length, bytes(32)),)
+    head = manifest.ManifestHead(b"i" * 16, b"n" * 16, 1, 1, b"c" * 16, bytes(32), WRAPPED, packs)
+    wrapped = wrap_pack_key(key, key, PACK_HEADER.pack_id, PACK_HEADER.store_id)
+    store = snapshot_map.StoreEntry(
+        0, PACK_HEADER.store_id, "f", 4096, 100, 0, 0, bytes(16), 0, (),
+        (snapshot_map.StorePack(0, 0, 1, 1, wrapped),), row.tobytes(),
+    )  # fmt: skip
+    with closing(MapReader(Packs(source, head, None), store, key)) as reader:
+        return sum(len(batch.page_nos) for batch in reader.batches())
 
 
 def _volume_pack(data: bytes) -> bytes:
-    return VolumePackReader(io.BytesIO(data), SecretKey(SECTOR_KEY)).read(len(data) + 1)
+    (found,) = VolumePackReader(PackInMemory(data), SecretKey(SECTOR_KEY)).read_ranges([(5, max(len(data) - 5, 0))])
+    return found
+
+
+def _encode(value: Any) -> bytes:
+    return bytes(value.encode())
 
 
 def _wrapped(data: bytes) -> bytearray:
@@ -138,11 +184,13 @@ TARGETS = (
     Target("outside", outside.split, DECODE, lambda found: found[1] + found[2]),
     Target("outside-body", outside.decode_body, DECODE, outside.encode_body),
     Target("manifest", _manifest, DECODE, _encode_manifest, _with_sha256),
-    Target("manifest-body", lambda data: manifest.ManifestBody.decode(data, 2), DECODE, manifest.ManifestBody.encode),
+    Target("manifest-body", lambda data: snapshot_map.ManifestBody.decode(data, 2), DECODE, _encode),
+    Target("manifest-keys", snapshot_map.ManifestKeys.decode, DECODE, _encode),
+    Target("begun", begun.Begun.decode, DECODE, _encode, _with_sha256),
     Target("pack-header", pack.PackHeader.decode, DECODE, pack.PackHeader.encode),
-    Target("pack-index", _index, (), lambda rows: pack.encode_index(*rows)),
-    Target("pack", _pack, (SnapshotDamagedError,)),
-    Target("volume-pack", _volume_pack, DECODE),
+    Target("map-node", _map_node, DECODE, lambda found: bytes([found[0] - 1]) + pack.encode_node(found[1])),
+    Target("snapshot-map", _snapshot_map, (SnapshotDamagedError,)),
+    Target("volume-pack", _volume_pack, (ObjectDamagedError,)),
     Target("volume", VolumeRecord.decode, DECODE, VolumeRecord.encode, _with_sha256),
     Target("wrapped", _wrapped, (WrongKeyError, WrapDamagedError)),
     Target("backup-policy", _backup_policy, (PolicyError,), lambda found: policy_file.encode_policy(found).encode()),

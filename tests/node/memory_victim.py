@@ -8,7 +8,7 @@ from keystore.crypto.secret import SecretKey
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 
 TOLD = ("former master", "master", "anchor", "signing", "snapshots", "data 1", "data 2", "volume", "page", "metadata")
 
@@ -27,7 +27,7 @@ def main(directory: str, target: str) -> None:
         with node.using_store("d", "f") as store:
             store.commit({0: b"p" * 4096})
             assert store.read(0) == b"p" * 4096
-            made = snapshot(node, LocalTarget(target))
+            made = snapshot(node, DirectoryPlace(target))
             with node.held() as custody:
                 assert custody.volume is not None
                 database = custody.keystore.databases["d"]

@@ -10,7 +10,8 @@ import pytest
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.names import snapshot_ids
 
 CONTENT = os.urandom(3_000_000)
 
@@ -95,9 +96,9 @@ def test_an_export(filled: Node, tmp_path: Path) -> None:
 
 
 def test_a_snapshot_and_its_restore(filled: Node, connect: KmsConnector, tmp_path: Path) -> None:
-    target, fork = LocalTarget(tmp_path / "snapshots"), Fork()
+    target, fork = DirectoryPlace(tmp_path / "snapshots"), Fork()
     fork.run(lambda: snapshot(filled, target, fork))
-    (snapshot_id,) = target.complete_ids()
+    (snapshot_id,) = snapshot_ids(target)
     fork = Fork()
     fork.run(lambda: restore(target, snapshot_id, tmp_path / "restored", connect, progress=fork))
     with Node.open(tmp_path / "restored", connect) as restored:

@@ -14,7 +14,7 @@ from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 from tests.keys.former_versions import VERSION_2
 
 NODE_ID = b"n" * 16
@@ -37,7 +37,7 @@ def test_it_outlives_every_rotation(directory: Path, cmk: str, other_cmk: str, c
 
 def test_a_restored_node_has_one_of_its_own(node: Node, tmp_path: Path, connect: KmsConnector) -> None:
     """K-13"""
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     made = snapshot(node, target)
     restore(target, made.snapshot_id, tmp_path / "restored", connect)
     with Node.open(tmp_path / "restored", connect) as restored:

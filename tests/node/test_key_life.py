@@ -19,8 +19,8 @@ from keystore.keys.files import Files
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.pace import Pace
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import contents
 
 
@@ -200,7 +200,7 @@ def test_a_snapshot_restores_after_its_data_key_was_destroyed(
     changed: Node, connect: KmsConnector, tmp_path: Path
 ) -> None:
     """It has a copy of its own: that is why it does not keep the key alive, and is told as a copy that remains."""
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     before = {("d", name): exported(changed, "d", name, tmp_path) for name in ("a", "b")}
     before["e", "c"] = exported(changed, "e", "c", tmp_path)
     made = snapshot(changed, target)

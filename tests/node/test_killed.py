@@ -20,9 +20,10 @@ import pytest
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.store import PageStore
+from keystore.snapshots.names import snapshot_ids
 from keystore.snapshots.opened import open_snapshot
-from keystore.snapshots.target import LocalTarget
 from tests.crashes import SEED
 
 PAGE_BYTES: Final = 4096
@@ -44,7 +45,7 @@ class Worker:
 
     node: Node
     store: PageStore
-    target: LocalTarget
+    target: DirectoryPlace
     random: Random
     out: BinaryIO
     number: int
@@ -118,7 +119,7 @@ def work(wanted: str, directory: Path, target: Path, connect: KmsConnector, seed
         return child, lines
     try:
         with Node.open(directory, connect) as node, os.fdopen(told, "wb", buffering=0) as out:
-            Worker(node, node.open_store("d", "f"), LocalTarget(target), Random(seed), out, number).run(wanted)
+            Worker(node, node.open_store("d", "f"), DirectoryPlace(target), Random(seed), out, number).run(wanted)
     finally:
         os._exit(1)
 
@@ -138,7 +139,9 @@ def kill_in(wanted: str, child: int, lines: int, random: Random) -> list[str]:
     return said.decode().split("\n")[1:-1]
 
 
-def compare(directory: Path, target: LocalTarget, connect: KmsConnector, known: Known, masters: int, keys: int) -> None:
+def compare(
+    directory: Path, target: DirectoryPlace, connect: KmsConnector, known: Known, masters: int, keys: int
+) -> None:
     """Open the node; all that was done is there, what was under way is whole or absent, and nothing is damaged."""
     with Node.open(directory, connect) as node:
         with node.open_store("d", "f") as store:
@@ -151,7 +154,7 @@ def compare(directory: Path, target: LocalTarget, connect: KmsConnector, known: 
         more = len(node.databases["d"].data_keys) - keys - known.done["data key"]
         assert more in ((0, 1) if known.under_way == "data key" else (0,))
         assert node.verify().ok
-    taken = target.complete_ids() if target.path.exists() else []
+    taken = snapshot_ids(target) if target.path.exists() else []
     assert len(taken) - known.done["snapshot"] in ((0, 1) if known.under_way == "snapshot" else (0,))
     for snapshot_id in taken:
         with open_snapshot(target, snapshot_id, connect) as opened:
@@ -165,7 +168,7 @@ def test_nothing_acknowledged_is_lost_by_kills(
     directory: Path, cmk: str, connect: KmsConnector, tmp_path: Path, tell: Callable[[str], None], kills: int
 ) -> None:
     random, known, met = Random(SEED), Known(), Counter[str]()
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     with Node.init(directory, cmk, connect) as node, node.create_store("d", "f", PAGE_BYTES) as store:
         store.commit(dict.fromkeys(range(PAGES), page_of(0)))
     for kill in range(kills):

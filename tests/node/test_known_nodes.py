@@ -14,7 +14,7 @@ from keystore.node import known_nodes as module
 from keystore.node.directory import Node
 from keystore.node.known_nodes import ENVIRONMENT, KnownNode, KnownNodes
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 
 ONE, TWO = KnownNode(b"1" * 16, b"a" * 32, "node one"), KnownNode(b"2" * 16, b"b" * 32, "")
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_a_list_is_told(tmp_path: Path, there: str) -> None:
 def test_a_node_is_known_from_its_making_on(tmp_path: Path, cmk: str, connect: KmsConnector, known: KnownNodes) -> None:
     with Node.init(tmp_path / "node", cmk, connect, known_nodes=known) as node:
         assert known.all() == [KnownNode(node.node_id, node.signing_public, "node")]
-        target = LocalTarget(tmp_path / "snapshots")
+        target = DirectoryPlace(tmp_path / "snapshots")
         made = snapshot(node, target, known_nodes=known)
     restored = restore(target, made.snapshot_id, tmp_path / "restored", connect, known_nodes=known)
     with Node.open(tmp_path / "restored", connect) as opened:
@@ -198,7 +198,7 @@ def test_a_node_is_known_from_its_making_on(tmp_path: Path, cmk: str, connect: K
 def test_a_restore_that_cannot_record_its_node_makes_none(
     tmp_path: Path, node: Node, connect: KmsConnector, known: KnownNodes
 ) -> None:
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     made = snapshot(node, target)
     known.path.mkdir(parents=True)
     with pytest.raises(KnownNodesError):

@@ -26,7 +26,7 @@ from keystore.node.descriptors import require_descriptors
 from keystore.node.directory import Node
 from keystore.node.lock import DirectoryLock
 from keystore.node.snapshotting import snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 
 
 def test_memory_is_taken_for_what_is_there(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_snapshot_of_many_files_raises_the_soft_limit(node: Node, tmp_path: Pa
     low = len(os.listdir("/proc/self/fd")) + 20  # noqa: PTH208
     resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
     try:
-        assert snapshot(node, LocalTarget(tmp_path / "snapshots")).stores == 30
+        assert snapshot(node, DirectoryPlace(tmp_path / "snapshots")).stores == 30
         assert low < resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= low + 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -11,10 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto import kernel, wrap
+from keystore.crypto.secret import SecretKey
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 
 PAGE_BYTES = 4096
 
@@ -33,14 +34,20 @@ def pairs(monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]) -> Itera
             return self._real.encrypt(nonce, *rest)
 
         def encrypt_into(self, nonce: Any, *rest: Any) -> int:
-            found.append(self._key + bytes(nonce))
             return self._real.encrypt_into(nonce, *rest)
 
         def decrypt_into(self, *args: Any) -> int:
             return self._real.decrypt_into(*args)
 
-    for module in (kernel, wrap):
-        monkeypatch.setattr(module, "AESGCM", Recorder)
+    seal_pages = kernel.KERNEL.seal_pages
+
+    def recording(key: SecretKey, plaintext: Any, page_size: int, nonces: Any, *rest: Any) -> None:
+        found.extend(hashlib.sha256(key.view()).digest() + nonce.tobytes() for nonce in nonces)
+        seal_pages(key, plaintext, page_size, nonces, *rest)
+
+    monkeypatch.setattr(wrap, "AESGCM", Recorder)
+    monkeypatch.setattr(kernel._CONTEXTS, "_make", Recorder)
+    monkeypatch.setattr(kernel.KERNEL, "seal_pages", recording)
     yield found
     tell(f"{len(found)} seals of a node, its copies and restores, no pair of key and nonce twice")
 
@@ -60,12 +67,19 @@ def test_copies_of_a_node_and_nodes_out_of_its_snapshots(
     (tmp_path / "outside").mkdir()
     with Node.init(directory, cmk, connect, outside_anchor=str(tmp_path / "outside")) as node:
         node.import_file("d", "f", io.BytesIO(bytes(5 * PAGE_BYTES)), page_size=PAGE_BYTES)
-        made = snapshot(node, LocalTarget(tmp_path / "snapshots"))
+        target = DirectoryPlace(tmp_path / "snapshots")
+        snapshot(node, target)
+        with node.using_store("d", "f") as store:
+            store.commit({1: b"y" * PAGE_BYTES, 1000: b"z" * PAGE_BYTES})
+        made = snapshot(node, target)  # of the pages that changed
+        assert made.parent is not None
         shutil.copytree(directory, tmp_path / "running")  # as a snapshot of the volume has it
     shutil.copytree(directory, tmp_path / "closed")
     for name in ("one", "two"):
-        restore(LocalTarget(tmp_path / "snapshots"), made.snapshot_id, tmp_path / name, connect)
+        restore(target, made.snapshot_id, tmp_path / name, connect)
     for _ in range(2):
         for place in (directory, *(tmp_path / name for name in ("running", "closed", "one", "two"))):
             use(place, connect)
+            with Node.open(place, connect, ignore_outside_anchor=True) as node:
+                snapshot(node, target)
     assert len(pairs) == len(set(pairs)) > 500

@@ -27,9 +27,9 @@ from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.directory import Node
 from keystore.node.leftovers import remove_shredded
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 from tests.node.test_kill import KillingFiles, killed
-from tests.snapshots.conftest import contents
+from tests.snapshots.conftest import contents, manifest_path
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def filled(node: Node, source: Path) -> Node:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> LocalTarget:
-    return LocalTarget(tmp_path / "snapshots")
+def target(tmp_path: Path) -> DirectoryPlace:
+    return DirectoryPlace(tmp_path / "snapshots")
 
 
 def stores(directory: Path) -> list[Path]:
@@ -132,7 +132,7 @@ def test_the_same_call_once_more_gives_the_same_receipt(filled: Node, connect: K
 
 
 def test_snapshots_are_listed_and_restore_still(
-    filled: Node, connect: KmsConnector, target: LocalTarget, source: Path, tmp_path: Path
+    filled: Node, connect: KmsConnector, target: DirectoryPlace, source: Path, tmp_path: Path
 ) -> None:
     """What was taken since the first data key was made, whatever the CMK of its day; what is older cannot hold one."""
     filled.import_file("older", "o", source, page_size=4096)
@@ -156,9 +156,9 @@ def test_snapshots_are_listed_and_restore_still(
         assert sorted(later.databases) == ["e", "older"]
 
 
-def test_a_snapshot_that_cannot_be_read_is_listed_too(filled: Node, target: LocalTarget) -> None:
+def test_a_snapshot_that_cannot_be_read_is_listed_too(filled: Node, target: DirectoryPlace) -> None:
     made = snapshot(filled, target)
-    manifest = target.path / made.snapshot_id.hex() / "manifest"
+    manifest = manifest_path(target.path, made.snapshot_id)
     manifest.write_bytes(manifest.read_bytes()[:-1])
     (copy,) = filled.shred("d", [target.path]).copies
     assert (copy.snapshot_id, copy.node_id, copy.key_id) == (made.snapshot_id, None, None)

@@ -13,7 +13,7 @@ from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
 from keystore.node.usage import keys_usage
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def aws(endpoint: str) -> Iterator[AwsKmsStub]:
 def test_an_alias_that_moved_shows_both_keys(endpoint: str, aws: AwsKmsStub, tmp_path: Path) -> None:
     arns = [aws.CreateKey(pb.CreateKeyRequest(region=REGION)).key_metadata.arn for _ in range(2)]
     aws.CreateAlias(pb.CreateAliasRequest(region=REGION, alias_name="alias/used", target_key_id=arns[0]))
-    uri, target = f"aws://{REGION}/alias/used", LocalTarget(tmp_path / "snapshots")
+    uri, target = f"aws://{REGION}/alias/used", DirectoryPlace(tmp_path / "snapshots")
     with Node.init(tmp_path / "node", uri, connector(endpoint)) as node:
         taken = snapshot(node, target)
         aws.UpdateAlias(pb.UpdateAliasRequest(region=REGION, alias_name="alias/used", target_key_id=arns[1]))

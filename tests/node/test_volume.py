@@ -25,9 +25,9 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
 from keystore.node.usage import keys_usage
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.volumefile import VolumeFile
-from keystore.snapshots.target import LocalTarget
 
 CANARY = b"canary: nobody may see this on a disk. " * 2000
 INNER_MAGICS = (b"CMKPAGES", b"CMKSPACK")
@@ -80,15 +80,16 @@ def peel(node: Node, path: Path) -> bytes:
 
 
 def test_no_file_shows_the_data_nor_the_form_of_a_store(layered: Node, tmp_path: Path, connect: KmsConnector) -> None:
-    snapshot(layered, LocalTarget(tmp_path / "snapshots"))
+    snapshot(layered, DirectoryPlace(tmp_path / "snapshots"))
     store_id = layered.databases["orders"].stores["canary"].store_id
     layered.close()
     found = {**files_in(layered.directory), **files_in(tmp_path / "snapshots")}
-    assert {Path(name).suffix for name in found} >= {".store", ".pack"}
+    sealed = [name for name in found if name.endswith(".store") or name.startswith("packs/")]
+    assert len(sealed) == 2
     for name, content in found.items():
         assert CANARY[:39] not in content, name
         assert not any(magic in content for magic in INNER_MAGICS), name
-        if name.endswith((".store", ".pack")):
+        if name in sealed:
             assert store_id not in content
     with Node.open(layered.directory, connect) as again:
         assert exported(again) == CANARY
@@ -133,7 +134,7 @@ def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
 def test_a_snapshot_needs_both_keys_and_restores_with_a_layer_of_its_own(
     layered: Node, tmp_path: Path, cmk: str, platform: str, connect: KmsConnector
 ) -> None:
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     made = snapshot(layered, target)
     restored = tmp_path / "restored"
     for needed in (cmk, platform):
@@ -155,7 +156,7 @@ def test_a_snapshot_needs_both_keys_and_restores_with_a_layer_of_its_own(
 def test_a_restore_can_add_the_layer_and_put_it_under_another_key(
     directory: Path, tmp_path: Path, cmk: str, other_cmk: str, platform: str, connect: KmsConnector
 ) -> None:
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     with Node.init(directory, cmk, connect) as plain:
         plain.import_file("orders", "canary", io.BytesIO(CANARY))
         without = snapshot(plain, target)
@@ -173,11 +174,11 @@ def test_a_restore_can_add_the_layer_and_put_it_under_another_key(
 
 @pytest.mark.parametrize("change", ["cut", "end", "middle"])
 def test_a_changed_pack_is_damage(layered: Node, tmp_path: Path, connect: KmsConnector, change: str) -> None:
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     made = snapshot(layered, target)
-    (pack,) = (tmp_path / "snapshots").rglob("*.pack")
+    (pack,) = (tmp_path / "snapshots" / "packs").iterdir()
     content = bytearray(pack.read_bytes())
-    at = {"cut": 0, "end": len(content) - 1, "middle": len(content) // 2}[change]
+    at = {"cut": 0, "end": len(content) - 17, "middle": len(content) // 2}[change]
     content[at] ^= 1
     pack.write_bytes(content[:-16] if change == "cut" else content)
     with pytest.raises(SnapshotDamagedError):
@@ -297,7 +298,7 @@ def test_a_failed_init_leaves_nothing(directory: Path, cmk: str, tmp_path: Path,
 
 
 def test_usage_names_the_platform_key_of_nodes_and_snapshots(layered: Node, tmp_path: Path, platform: str) -> None:
-    made = snapshot(layered, LocalTarget(tmp_path / "snapshots"))
+    made = snapshot(layered, DirectoryPlace(tmp_path / "snapshots"))
     report = keys_usage([layered.directory, tmp_path / "snapshots"])
     (key,) = (key for key in report.keys if platform in key.key_ids)
     assert [(user.kind, user.snapshot_id) for user in key.users] == [

@@ -11,7 +11,8 @@ from keystore.kms.connect import connector
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.names import PACKS, manifest_name
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
 
@@ -34,8 +35,8 @@ def connect() -> CountingConnector:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> LocalTarget:
-    return LocalTarget(tmp_path / "snapshots")
+def target(tmp_path: Path) -> DirectoryPlace:
+    return DirectoryPlace(tmp_path / "snapshots")
 
 
 @pytest.fixture
@@ -54,22 +55,32 @@ class Taken:
 
     @property
     def manifest(self) -> Path:
-        return self.place / "manifest"
+        return manifest_path(self.place, self.snapshot_id)
 
     @property
     def packs(self) -> list[Path]:
-        return sorted(self.place.glob("*.pack"))
+        """All packs of the place."""
+        return sorted((self.place / PACKS).iterdir())
+
+
+def manifest_path(place: Path, snapshot_id: bytes) -> Path:
+    return place / manifest_name(snapshot_id)
+
+
+def objects(place: Path) -> dict[str, bytes]:
+    """Return every object of a directory of snapshots."""
+    return {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture
-def taken(node: Node, target: LocalTarget, tmp_path: Path) -> Taken:
+def taken(node: Node, target: DirectoryPlace, tmp_path: Path) -> Taken:
     content = {("first", "a"): os.urandom(40_000), ("second", "branch/c"): os.urandom(9_000)}
     for (database, name), data in content.items():
         source = tmp_path / "source"
         source.write_bytes(data)
         node.import_file(database, name, source, page_size=4096)
     made = snapshot(node, target)
-    return Taken(made.snapshot_id, target.path / made.snapshot_id.hex(), content)
+    return Taken(made.snapshot_id, target.path, content)
 
 
 def contents(directory: Path, connect: KmsConnector, place: Path) -> dict[tuple[str, str], bytes]:

@@ -1,102 +1,175 @@
 """Snapshots on a disk that loses, tears and reorders what was not synced: complete, or not there, and never in the way.
 
-Two snapshots go to one target, which the first one makes. Every state is listed; each snapshot that it has opens whole,
-page by page; and the next snapshot is taken into it.
+A full snapshot, increments, deletions from the middle and the start of the chain and a clearing up go to one place,
+which the first one makes. Every state is looked at: each snapshot that is there opens whole, page by page; those that
+were acknowledged are there, those whose deletion was acknowledged are not; the next snapshot and the next clearing up
+find their way, and then there is no pack but those that somebody needs.
 """
 
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from keystore.errors import KeystoreError
+from keystore.errors import KeystoreError, PlaceMissingError
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.delete import collect_garbage, delete_snapshot
+from keystore.snapshots.manifest import read_manifest
+from keystore.snapshots.names import BEGUN, PACKS, ids_in, snapshot_ids
 from keystore.snapshots.opened import open_snapshot
-from keystore.snapshots.target import LocalTarget
 from tests.crashes import SEED, STATES, Crashes, LostError, WrongError
-from tests.simulated_files import Disk, SimulatedFiles, write_out
+from tests.simulated_files import Disk, SimulatedFiles
 
-WANTED = STATES // 100
-CUTS = 60
-PARENT = Path("/backups")
-TARGET = PARENT / "target"
-PAGES = 13
-"""What the two files of the node take."""
+WANTED = STATES // 40
+CUTS = 30
+TARGET = Path("/backups/target")
+LATE_NS = 4 * 10**18
+"""So late that everything that is left over is old."""
 
 
 @dataclass
-class Recorded:
-    """The disk before each operation of some snapshots, and how many of them had returned by then."""
+class Moment:
+    """A disk, and what had returned by then."""
 
+    disk: Disk
+    there: frozenset[bytes]
+    gone: frozenset[bytes]
+
+
+@dataclass
+class Life:
+    """Takes and deletes snapshots of one node; keeps the disk before each operation."""
+
+    node: Node
     files: SimulatedFiles = field(default_factory=SimulatedFiles)
-    moments: list[tuple[Disk, int]] = field(default_factory=list)
-    taken: list[bytes] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    there: frozenset[bytes] = frozenset()
+    gone: frozenset[bytes] = frozenset()
+    leaving: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
-        self.files.saw = lambda disk: self.moments.append((disk, len(self.taken)))
+        self.files.saw = self.note
 
-    def take(self, node: Node) -> None:
-        self.taken.append(snapshot(node, LocalTarget(TARGET, self.files)).snapshot_id)
-        self.moments.append((self.files.disk, len(self.taken)))
+    @property
+    def place(self) -> DirectoryPlace:
+        return DirectoryPlace(TARGET, self.files)
+
+    def note(self, disk: Disk) -> None:
+        self.moments.append(Moment(disk, self.there - self.leaving, self.gone))
+
+    def take(self, number: int) -> bytes:
+        with self.node.using_store("first", "a") as store:
+            store.commit({page: bytes([number]) * 4096 for page in (1, 4)})
+        taken = snapshot(self.node, self.place).snapshot_id
+        self.there |= {taken}
+        return taken
+
+    def delete(self, snapshot_id: bytes) -> None:
+        self.leaving = frozenset({snapshot_id})
+        delete_snapshot(self.place, snapshot_id)
+        self.there, self.gone, self.leaving = self.there - self.leaving, self.gone | self.leaving, frozenset()
+
+    def live(self) -> None:
+        first, second, _ = (self.take(number) for number in range(3))
+        self.delete(second)
+        self.delete(first)
+        self.take(3)
+        collect_garbage(self.place, grace_s=0, now_ns=lambda: LATE_NS)
+        self.note(self.files.disk)
 
 
-def check(place: Path, acknowledged: list[bytes], connect: KmsConnector) -> None:
-    """Every snapshot that is listed opens whole, and all that were acknowledged are listed."""
-    target = LocalTarget(place / TARGET.name)
-    found = set(target.complete_ids()) if target.path.exists() else set()
-    if not found.issuperset(acknowledged):
-        raise LostError(f"{len(found)} snapshots are there, {len(acknowledged)} were acknowledged")
+def contents(place: DirectoryPlace, snapshot_id: bytes, connect: KmsConnector) -> bytes:
+    """Return a digest of everything in a snapshot."""
+    found = sha256()
+    with open_snapshot(place, snapshot_id, connect) as opened:
+        for store in opened.body.stores:
+            for batch in opened.batches(store):
+                found.update(batch.page_nos.tobytes() + batch.entries.tobytes() + batch.ciphertext)
+    return found.digest()
+
+
+def look(moment: Moment, known: dict[bytes, bytes], connect: KmsConnector) -> DirectoryPlace:
+    """Every snapshot that is there opens whole; return the place."""
+    place = DirectoryPlace(TARGET, SimulatedFiles(moment.disk))
+    try:
+        found = set(snapshot_ids(place))
+    except PlaceMissingError:
+        found = set()
+    if not moment.there <= found:
+        raise LostError(f"{len(moment.there - found)} snapshots were acknowledged and are not there")
+    if moment.gone & found:
+        raise WrongError("a snapshot was deleted and is there")
     for snapshot_id in found:
         try:
-            with open_snapshot(target, snapshot_id, connect) as opened:
-                read = sum(len(batch.entries) for store in opened.body.stores for batch in opened.batches(store))
+            same = contents(place, snapshot_id, connect) == known[snapshot_id]
         except KeystoreError as error:
-            raise WrongError(f"a snapshot is listed and does not open: {error}") from error
-        if read != PAGES:
-            raise WrongError(f"a snapshot is listed and has {read} pages of {PAGES}")
+            raise WrongError(f"a snapshot is there and does not open: {error}") from error
+        if not same:
+            raise WrongError("a snapshot is there and is not what was taken")
+    return place
 
 
-def explore(
-    recorded: Recorded, random: Random, crashes: Crashes, look: Callable[[Path, int], None], scratch: Path
-) -> None:
-    seen = set[bytes]()
-    moments = random.sample(recorded.moments, len(recorded.moments))
-    for disk, acknowledged in moments:
-        for left in (disk, *disk.power_cuts(random, CUTS)):
-            if (digest := left.digest()) in seen or crashes.states >= WANTED:
-                continue
-            seen.add(digest)
-            crashes.states += 1
-            write_out(left, PARENT, scratch)
-            look(scratch, acknowledged)
-            shutil.rmtree(scratch)
+def go_on(place: DirectoryPlace, node: Node, connect: KmsConnector) -> None:
+    """Take a snapshot into what the crash left, and clear up; nothing is left over, and nothing is lost."""
+    made = snapshot(node, place).snapshot_id
+    collect_garbage(place, grace_s=0, now_ns=lambda: LATE_NS)
+    needed = {pack.pack_id for found in snapshot_ids(place) for pack in read_manifest(place, found).head.packs}
+    assert made in snapshot_ids(place)
+    assert set(ids_in(place, PACKS)) == needed
+    assert ids_in(place, BEGUN) == {}
+    for found in snapshot_ids(place):
+        contents(place, found, connect)
 
 
 @pytest.mark.usefixtures("taken")
-def test_no_crash_state_has_half_a_snapshot(
-    node: Node, connect: KmsConnector, tmp_path: Path, crashes: Crashes
-) -> None:
-    crashes.kind, random, recorded = "snapshots", Random(SEED), Recorded()
-
-    def look(place: Path, acknowledged: int) -> None:
-        check(place, recorded.taken[:acknowledged], connect)
-        if random.random() < 0.2:
-            made = snapshot(node, LocalTarget(place / TARGET.name)).snapshot_id
-            check(place, [*recorded.taken[:acknowledged], made], connect)
-
+def test_no_crash_state_has_half_a_snapshot(node: Node, connect: KmsConnector, crashes: Crashes) -> None:
+    crashes.kind, random = "snapshots", Random(SEED)
     while crashes.states < WANTED:
-        recorded = Recorded()
-        recorded.take(node)
-        recorded.take(node)
-        before = crashes.states
+        life, before, seen = Life(node), crashes.states, set[bytes]()
+        life.live()
+        known = {
+            snapshot_id: contents(DirectoryPlace(TARGET, SimulatedFiles(moment.disk)), snapshot_id, connect)
+            for moment in life.moments
+            for snapshot_id in moment.there
+        }
         with crashes.judged(f"snapshots of seed {SEED}"):
-            explore(recorded, random, crashes, look, tmp_path / "scratch")
+            for moment in random.sample(life.moments, len(life.moments)):
+                for left in (moment.disk, *moment.disk.power_cuts(random, CUTS)):
+                    if (digest := left.digest()) in seen or crashes.states >= WANTED:
+                        continue
+                    seen.add(digest)
+                    crashes.states += 1
+                    place = look(Moment(left, moment.there, moment.gone), known, connect)
+                    if random.random() < 0.1:
+                        go_on(place, node, connect)
         assert crashes.states > before
+
+
+@pytest.mark.usefixtures("taken")
+def test_what_a_snapshot_or_a_deletion_leaves_when_it_is_killed_is_cleared_up(
+    node: Node, connect: KmsConnector
+) -> None:
+    """At every operation of each; what is there before goes on to open."""
+    life = Life(node)
+    life.live()
+    for moment in life.moments:
+        place = DirectoryPlace(TARGET, SimulatedFiles(moment.disk))
+        collect_garbage_if_there(place)
+        go_on(place, node, connect)
+
+
+def collect_garbage_if_there(place: DirectoryPlace) -> None:
+    try:
+        collect_garbage(place, grace_s=0, now_ns=lambda: LATE_NS)
+    except PlaceMissingError:
+        return
+    needed = {pack.pack_id for found in snapshot_ids(place) for pack in read_manifest(place, found).head.packs}
+    assert set(ids_in(place, PACKS)) == needed
 
 
 class LyingFiles(SimulatedFiles):
@@ -107,10 +180,10 @@ class LyingFiles(SimulatedFiles):
 
 
 @pytest.mark.usefixtures("taken")
-def test_a_disk_that_forgets_names_is_found_out(node: Node, connect: KmsConnector, tmp_path: Path) -> None:
-    recorded, crashes = Recorded(LyingFiles()), Crashes()
-    recorded.take(node)
-    write_out(next(recorded.files.disk.power_cuts(Random(SEED), 10)), PARENT, tmp_path / "scratch")
+def test_a_disk_that_forgets_names_is_found_out(node: Node, connect: KmsConnector) -> None:
+    life, crashes = Life(node, LyingFiles()), Crashes()
+    taken = life.take(0)
+    left = next(life.files.disk.power_cuts(Random(SEED), 10))
     with pytest.raises(LostError), crashes.judged("a disk that forgets names"):
-        check(tmp_path / "scratch", recorded.taken, connect)
+        look(Moment(left, frozenset({taken}), frozenset()), {}, connect)
     assert crashes.lost == 1

@@ -8,8 +8,8 @@ import pytest
 from keystore.errors import StoreDamagedError
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.listing import list_snapshots
-from keystore.snapshots.target import LocalTarget
 
 PAGE_SIZE = 4096
 
@@ -34,7 +34,7 @@ def damage_page(node: Node, database: str, name: str, at: int) -> int:
 
 
 @pytest.mark.parametrize("at", [0, 5, -1])
-def test_a_damaged_page_fails_the_snapshot(node: Node, target: LocalTarget, tmp_path: Path, at: int) -> None:
+def test_a_damaged_page_fails_the_snapshot(node: Node, target: DirectoryPlace, tmp_path: Path, at: int) -> None:
     """S-2"""
     (tmp_path / "source").write_bytes(os.urandom(11 * PAGE_SIZE))
     for database in ("good", "bad"):

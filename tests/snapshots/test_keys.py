@@ -9,16 +9,16 @@ from pathlib import Path
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.pin import Pin
 from keystore.snapshots.create import create_snapshot
 from keystore.snapshots.opened import open_snapshot
 from keystore.snapshots.source import NodeKeys, NodeSource
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import CountingConnector, contents
 
 
 def test_sessions_that_no_page_names_stay_out(
-    node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     """S-5: neither the session in which the store was opened, nor one of the map alone."""
     with node.create_store("d", "f", 4096) as store:
@@ -31,12 +31,12 @@ def test_sessions_that_no_page_names_stay_out(
     with open_snapshot(target, made.snapshot_id, connect) as opened:
         (entry,) = opened.body.stores
         assert [session.generation for session in entry.sessions] == [1]
-        assert [key.generation for key in opened.body.databases[0].data_keys] == [1]
+        assert [key.generation for key in opened.data_keys(opened.body.databases[0])] == [1]
     restore(target, made.snapshot_id, tmp_path / "restored", connect)
 
 
 def test_a_data_key_made_before_the_pin_goes_along(
-    node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     """A generation that is newer than the catalogue the snapshot began with, and a page sealed under it."""
     with node.create_store("d", "f", 4096) as store:
@@ -63,7 +63,7 @@ def test_a_data_key_made_before_the_pin_goes_along(
 
 
 def test_snapshots_beside_rotations(
-    node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     node.import_file("d", "f", BytesIO(b"content"))
     with ThreadPoolExecutor(2) as pool:

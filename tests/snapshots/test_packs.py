@@ -8,15 +8,15 @@ import pytest
 from keystore.errors import SnapshotDamagedError
 from keystore.format.pack import HEADER_BYTES
 from keystore.node.snapshotting import restore
+from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.opened import open_snapshot
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import CountingConnector, Taken, leftovers
 
 PAGE = 4096
 
 
 @pytest.fixture
-def refused(target: LocalTarget, connect: CountingConnector, tmp_path: Path) -> Callable[[Taken, str], None]:
+def refused(target: DirectoryPlace, connect: CountingConnector, tmp_path: Path) -> Callable[[Taken, str], None]:
     """Assert that a restore finds the damage and leaves nothing."""
 
     def check(taken: Taken, match: str) -> None:
@@ -30,7 +30,7 @@ def refused(target: LocalTarget, connect: CountingConnector, tmp_path: Path) -> 
 def test_the_damaged_page_is_named(taken: Taken, refused: Callable[[Taken, str], None]) -> None:
     pack = max(taken.packs, key=lambda path: path.stat().st_size)
     changed = bytearray(pack.read_bytes())
-    changed[-3 * PAGE + 5] ^= 1
+    changed[HEADER_BYTES + 7 * PAGE + 5] ^= 1
     pack.write_bytes(changed)
     refused(taken, rf"snapshot {taken.snapshot_id.hex()}: .*first/a.* page 7 ")
 
@@ -47,7 +47,7 @@ def test_a_cut_pack_is_told_before_the_key_is_asked_for(
 
 
 def test_a_snapshot_with_damage_elsewhere_still_lists_and_opens(
-    taken: Taken, target: LocalTarget, connect: CountingConnector
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     pack = taken.packs[0]
     changed = bytearray(pack.read_bytes())
@@ -55,6 +55,6 @@ def test_a_snapshot_with_damage_elsewhere_still_lists_and_opens(
     pack.write_bytes(changed)
     with open_snapshot(target, taken.snapshot_id, connect) as opened:
         good = [
-            store for store in opened.body.stores if opened.head.packs[store.packs[0].pack].pack_id.hex() != pack.stem
+            store for store in opened.body.stores if opened.head.packs[store.packs[0].place].pack_id.hex() != pack.name
         ]
         assert [len(list(opened.batches(store))) for store in good] == [1]

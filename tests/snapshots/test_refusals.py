@@ -1,6 +1,7 @@
 """Restores that the KMS refuses: the type says why, the message what to do, and the target was never there."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import grpc
@@ -18,13 +19,19 @@ from keystore.errors import (
     KeyPendingDeletionError,
     KmsInvalidError,
     KmsUnreachableError,
+    SnapshotDamagedError,
 )
 from keystore.kms.connect import connector
 from keystore.kms.uri import parse
 from keystore.node.directory import Node
+from keystore.node.snapshot_export import export_from_snapshot
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
-from tests.snapshots.conftest import contents, leftovers
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.keys import derive_map_key
+from keystore.snapshots.manifest import read_manifest
+from tests.snapshots.conftest import contents, leftovers, objects
+
+PAGE = 4096
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +55,10 @@ def names() -> Iterator[str]:
 _NAMES = (f"refusal-{number}" for number in range(1000))
 
 
-def take(tmp_path: Path, emulator: EmulatorProcess, key: str) -> tuple[LocalTarget, bytes]:
+def take(tmp_path: Path, emulator: EmulatorProcess, key: str) -> tuple[DirectoryPlace, bytes]:
     """Take a snapshot of a node with one file under `key`, then move the node to a new key."""
     (tmp_path / "source").write_bytes(b"content" * 5000)
-    target = LocalTarget(tmp_path / "snapshots")
+    target = DirectoryPlace(tmp_path / "snapshots")
     with Node.init(tmp_path / "node", key, connector(emulator.endpoint)) as node:
         node.import_file("db", "file", tmp_path / "source", page_size=4096)
         return target, snapshot(node, target).snapshot_id
@@ -144,25 +151,75 @@ def test_an_unreachable_kms(tmp_path: Path) -> None:
 
 
 def test_only_the_key_of_the_era_is_asked(tmp_path: Path) -> None:
-    """Three eras under three clouds; each restore unwraps with its own key while the others are disabled."""
+    """Three eras under three clouds, all in one chain of increments; each restore unwraps with its own key alone."""
     with EmulatorProcess(tmp_path / "log") as emulator, CloudKeys(emulator.endpoint) as cloud:
-        connect, target = connector(emulator.endpoint), LocalTarget(tmp_path / "snapshots")
+        connect, target = connector(emulator.endpoint), DirectoryPlace(tmp_path / "snapshots")
         keys = [cloud.create(provider, "k") for provider in PROVIDERS]
-        eras = []
+        eras: list[tuple[int, bytes, list[bytes]]] = []
+        pages = [bytes([page]) * PAGE for page in range(60)]
         with Node.init(tmp_path / "node", keys[0], connect) as node:
+            node.import_file("db", "file", BytesIO(b"".join(pages)), page_size=PAGE)
             for number, key in enumerate(keys):
                 if number:
                     node.change_cmk(key)
-                node.rotate_master()
-                (tmp_path / "source").write_bytes(b"%d" % number * 9000)
-                node.import_file("db", f"file{number}", tmp_path / "source")
-                eras.append(snapshot(node, target).snapshot_id)
-        for number, snapshot_id in enumerate(eras):
+                for turn in range(2):
+                    node.rotate_master()
+                    pages[10 * number + turn] = bytes([100 + number, turn]) * (PAGE // 2)
+                    with node.using_store("db", "file") as store:
+                        store.commit({10 * number + turn: pages[10 * number + turn]})
+                    made = snapshot(node, target)
+                    assert made.parent == (eras[-1][1] if eras else None)
+                    eras.append((number, made.snapshot_id, list(pages)))
+        before = objects(target.path)
+        for number, snapshot_id, expected in eras:
             for other in keys:
                 cloud.set_enabled(other, enabled=other == keys[number])
-            before = len(cloud.calls())
-            restore(target, snapshot_id, tmp_path / f"restored{number}", connect)
-            unwraps = [call for call in cloud.calls()[before:] if call.operation in ("Decrypt", "UnwrapKey")]
-            assert {call.provider for call in unwraps} == {PROVIDERS[number]}
-            found = contents(tmp_path / f"restored{number}", connect, tmp_path / "out")
-            assert found == {("db", f"file{at}"): b"%d" % at * 9000 for at in range(number + 1)}
+            calls = len(cloud.calls())
+            restored = tmp_path / f"restored-{snapshot_id.hex()}"
+            restore(target, snapshot_id, restored, connect)
+            asked = [call for call in cloud.calls()[calls:] if call.operation in ("Decrypt", "UnwrapKey")]
+            named = read_manifest(target, snapshot_id).head.wrapped
+            assert {call.provider for call in asked} == {PROVIDERS[number]}
+            assert {call.key in named.key_version or named.key_version in call.key for call in asked} == {True}
+            assert contents(restored, connect, tmp_path / "out") == {("db", "file"): b"".join(expected)}
+        assert objects(target.path) == before
+
+
+def test_a_purged_key_closes_the_manifests_of_its_era_and_not_the_pages_that_later_ones_share(tmp_path: Path) -> None:
+    """S-4, S-16: the node still reads the map of the first snapshot, and nothing opens its data keys."""
+    with EmulatorProcess(tmp_path / "log") as emulator, CloudKeys(emulator.endpoint) as cloud:
+        connect, target = connector(emulator.endpoint), DirectoryPlace(tmp_path / "snapshots")
+        former, present = cloud.create("aws", "former"), cloud.create("azure", "present")
+        with Node.init(tmp_path / "node", former, connect) as node:
+            node.import_file("db", "file", BytesIO(b"shared" * 20_000), page_size=PAGE)
+            first = snapshot(node, target).snapshot_id
+            node.change_cmk(present)
+            second = snapshot(node, target)
+            assert second.parent == first
+            purge_aws(emulator.endpoint, former)
+            for fails in (
+                lambda: restore(target, first, tmp_path / "restored", connect),
+                lambda: restore(target, first, tmp_path / "restored", connect, key=present),
+                lambda: export_from_snapshot(target, first, "db", "file", tmp_path / "out", connect),
+            ):
+                with pytest.raises((KeyNotFoundError, KeyDestroyedError), match="final"):
+                    fails()
+            assert leftovers(tmp_path, "restored") == []
+            manifest = read_manifest(target, first)
+            with node.held() as custody, derive_map_key(custody.keystore.snapshot_secret, first) as map_key:
+                assert [store.name for store in manifest.open_map(map_key).stores] == ["file"]
+                for key in (map_key, custody.keystore.snapshot_secret, custody.master.snapshot_key(first)):
+                    with pytest.raises(SnapshotDamagedError):
+                        manifest.open_keys(key)
+        shared = {pack.pack_id for pack in manifest.head.packs}
+        assert shared == {pack.pack_id for pack in read_manifest(target, second.snapshot_id).head.packs}
+        restore(target, second.snapshot_id, tmp_path / "restored", connect)
+        assert contents(tmp_path / "restored", connect, tmp_path / "out") == {("db", "file"): b"shared" * 20_000}
+
+
+def purge_aws(endpoint: str, key: str) -> None:
+    with grpc.insecure_channel(endpoint) as channel:
+        aws_kms_pb2_grpc.AwsKmsStub(channel).ScheduleKeyDeletion(
+            aws_kms_pb2.ScheduleKeyDeletionRequest(region=REGION, key_id=parse(key).key, pending_window_in_days=7)
+        )
+        admin_pb2_grpc.AdminStub(channel).AdvanceClock(admin_pb2.AdvanceClockRequest(by=Duration(seconds=8 * 86400)))

@@ -32,7 +32,7 @@ from keystore.node.restoring import restore
 from keystore.node.restoring_into import restore_into
 from keystore.node.snapshot_export import export_from_snapshot
 from keystore.node.snapshotting import snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 from kms_emulator.embedded import KmsEmulator
 from tests.key_files import cmk as cmk
 from tests.snapshots.conftest import contents, leftovers
@@ -59,13 +59,13 @@ class Scene:
     """A snapshot under a key, and a node that has gone on under another one."""
 
     place: Path
-    target: LocalTarget
+    target: DirectoryPlace
     snapshot_id: bytes
 
     @classmethod
     def make(cls, place: Path, old: str, new: str, connect: KmsConnector) -> "Scene":
         (place / "source").write_bytes(CONTENT)
-        target = LocalTarget(place / "snapshots")
+        target = DirectoryPlace(place / "snapshots")
         with Node.init(place / "node", old, connect) as node:
             node.import_file("db", "file", place / "source", page_size=4096)
             made = snapshot(node, target)

@@ -11,9 +11,9 @@ from keystore.node.directory import Node
 from keystore.node.repairing import find_copies, repair
 from keystore.node.reports import NodeCheck
 from keystore.node.snapshotting import snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 from tests.cli.running import keystore
-from tests.snapshots.conftest import CountingConnector, Taken
+from tests.snapshots.conftest import CountingConnector, Taken, manifest_path
 
 PAGE = 4096
 
@@ -31,7 +31,7 @@ def spoil(node: Node, database: str, name: str, pages: list[int]) -> None:
 
 
 def test_the_same_version_goes_back_as_it_is(
-    node: Node, taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node, taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     spoil(node, "first", "a", [1, 5])
     check = node.verify()
@@ -52,7 +52,7 @@ def test_the_same_version_goes_back_as_it_is(
 
 
 def test_an_older_version_goes_back_only_when_that_is_accepted(
-    node: Node, taken: Taken, target: LocalTarget, connect: CountingConnector
+    node: Node, taken: Taken, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     with node.using_store("first", "a") as store:
         store.commit({2: b"n" * PAGE, 20: b"m" * PAGE})
@@ -74,7 +74,7 @@ def damages(check: NodeCheck) -> list[StoreDamagedError]:
 
 
 def test_the_newest_snapshot_that_has_the_page_is_used(
-    node: Node, taken: Taken, target: LocalTarget, connect: CountingConnector
+    node: Node, taken: Taken, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     with node.using_store("first", "a") as store:
         store.commit({2: b"n" * PAGE})
@@ -95,10 +95,10 @@ def test_the_newest_snapshot_that_has_the_page_is_used(
 
 
 def test_a_snapshot_that_cannot_be_used_is_told_and_the_next_one_taken(
-    node: Node, taken: Taken, target: LocalTarget, connect: CountingConnector
+    node: Node, taken: Taken, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     newer = snapshot(node, target).snapshot_id
-    manifest = target.path / newer.hex() / "manifest"
+    manifest = manifest_path(target.path, newer)
     data = manifest.read_bytes()
     manifest.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     spoil(node, "first", "a", [1])
@@ -110,7 +110,7 @@ def test_a_snapshot_that_cannot_be_used_is_told_and_the_next_one_taken(
 
 
 def test_without_the_key_nothing_is_put_back(
-    node: Node, taken: Taken, target: LocalTarget, connect: CountingConnector
+    node: Node, taken: Taken, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     spoil(node, "first", "a", [1])
 
@@ -124,7 +124,7 @@ def test_without_the_key_nothing_is_put_back(
 
 
 def test_a_damaged_map_node_is_not_repaired_and_says_which_pages_it_has(
-    node: Node, taken: Taken, target: LocalTarget, connect: CountingConnector
+    node: Node, taken: Taken, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     with node.using_store("first", "a") as store:
         store.commit({number: bytes([number % 256]) * PAGE for number in range(300)})
@@ -139,7 +139,7 @@ def test_a_damaged_map_node_is_not_repaired_and_says_which_pages_it_has(
     assert (damage.part, damage.pages, done.put_back) == ("map node", range(102, 204), ())
 
 
-def test_the_commands(node: Node, taken: Taken, target: LocalTarget, tmp_path: Path) -> None:
+def test_the_commands(node: Node, taken: Taken, target: DirectoryPlace, tmp_path: Path) -> None:
     with node.using_store("first", "a") as store:
         store.commit({2: b"n" * PAGE})
     spoil(node, "first", "a", [1, 2])

@@ -19,10 +19,10 @@ from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.filling import Filler
 from keystore.node.restoring_into import RestoredFiles, restore_into
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.generations import KeyReferences
 from keystore.progress import Progress
 from keystore.snapshots.choice import Choice
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import CountingConnector, Taken, contents
 
 ONE_FILE = Choice(files=[("first", "a")])
@@ -30,7 +30,7 @@ ONE_FILE = Choice(files=[("first", "a")])
 
 def into(
     node: Node,
-    target: LocalTarget,
+    target: DirectoryPlace,
     snapshot_id: bytes,
     connect: CountingConnector,
     choice: Choice | None = None,
@@ -67,7 +67,7 @@ def state_of(directory: Path) -> dict[str, bytes]:
 
 
 def test_everything_is_as_it_was_and_what_came_later_stays(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     write(node, "first", "a", b"changed")
     node.import_file("first", "later", taken.manifest, page_size=4096)
@@ -87,7 +87,7 @@ def test_everything_is_as_it_was_and_what_came_later_stays(
 
 @pytest.mark.parametrize("lost", ["missing", "cut", "zeros", "changed", "another's"])
 def test_a_lost_store_of_a_node_is_brought_back(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path, lost: str
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path, lost: str
 ) -> None:
     path, other = store_path(node, "first", "a"), store_path(node, "second", "branch/c")
     data = path.read_bytes()
@@ -113,7 +113,7 @@ def test_a_lost_store_of_a_node_is_brought_back(
 
 
 def test_a_removed_file_and_a_removed_database_come_back(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     node.drop_file("first", "a")
     node.shred("second")
@@ -124,7 +124,7 @@ def test_a_removed_file_and_a_removed_database_come_back(
 
 
 def test_pages_whose_data_key_the_node_has_stay_as_they_are(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     node.new_data_key("first")
     into(node, target, taken.snapshot_id, connect, ONE_FILE)
@@ -135,7 +135,7 @@ def test_pages_whose_data_key_the_node_has_stay_as_they_are(
 
 
 def test_a_destroyed_data_key_does_not_come_back(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     node.new_data_key("first")
     node.key_life.reseal("first")
@@ -151,7 +151,7 @@ def test_a_destroyed_data_key_does_not_come_back(
 def test_another_nodes_files_come_without_its_keys(
     taken: Taken,
     node: Node,
-    target: LocalTarget,
+    target: DirectoryPlace,
     connect: CountingConnector,
     tmp_path: Path,
     other_cmk: str,
@@ -176,7 +176,7 @@ def test_another_nodes_files_come_without_its_keys(
 
 
 def test_a_file_in_use_is_not_replaced(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     write(node, "first", "a", b"mine")
     with node.open_store("first", "a") as store:
@@ -188,7 +188,7 @@ def test_a_file_in_use_is_not_replaced(
 
 
 def test_what_is_not_in_the_snapshot_is_told(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     with pytest.raises(NameUnknownError, match="no file first/b"):
         into(node, target, taken.snapshot_id, connect, Choice(files=[("first", "b")]))
@@ -196,7 +196,7 @@ def test_what_is_not_in_the_snapshot_is_told(
 
 
 def test_a_damaged_pack_leaves_the_node_as_it_was(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     """The second store fails, when the first is complete."""
     before = state_of(node.directory)
@@ -211,7 +211,7 @@ def test_a_damaged_pack_leaves_the_node_as_it_was(
 
 
 def test_a_full_disk_leaves_the_node_as_it_was(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, monkeypatch: pytest.MonkeyPatch
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state_of(node.directory)
     filled: list[object] = []
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_the_node_as_it_was(
 
 @pytest.mark.parametrize("what", ["the key of the node", "the key of the snapshot"])
 def test_a_key_that_is_gone_refuses_before_anything_is_written(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, what: str, cmk: str, other_cmk: str
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, what: str, cmk: str, other_cmk: str
 ) -> None:
     node.change_cmk(other_cmk)
     write(node, "first", "a", b"mine")
@@ -273,7 +273,7 @@ class CopyingFiles(Files):
 
 
 def test_whatever_kill_leaves_the_former_files_or_the_new_ones(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     """Three files: one changed, one lost, one new; and the master key goes with them."""
     node.drop_file("second", "branch/c")
@@ -307,7 +307,7 @@ def test_whatever_kill_leaves_the_former_files_or_the_new_ones(
 
 
 def test_each_operation_that_fails_leaves_the_former_files_or_the_new_ones(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     write(node, "first", "a", b"changed")
     node.close()
@@ -366,7 +366,7 @@ class FailingFiles(Files):
 
 
 def test_a_forked_child_removes_nothing(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     """A progress that forks: the child unwinds while the parent goes on."""
     children: list[int] = []
@@ -389,7 +389,7 @@ def test_a_forked_child_removes_nothing(
 
 
 def test_the_same_connector_serves_many_restores(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     for generation in range(2, 5):
         assert into(node, target, taken.snapshot_id, connect).rotation.new.generation == generation

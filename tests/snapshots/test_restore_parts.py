@@ -12,8 +12,8 @@ from keystore.node.directory import Node
 from keystore.node.restoring import restore
 from keystore.node.snapshot_export import export_from_snapshot
 from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.choice import Choice
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import CountingConnector, Taken, contents, leftovers
 
 
@@ -32,7 +32,7 @@ from tests.snapshots.conftest import CountingConnector, Taken, contents, leftove
 )
 def test_what_is_chosen_is_restored_and_no_more(
     taken: Taken,
-    target: LocalTarget,
+    target: DirectoryPlace,
     connect: CountingConnector,
     tmp_path: Path,
     choice: Choice,
@@ -56,7 +56,7 @@ def test_what_is_chosen_is_restored_and_no_more(
     ],
 )
 def test_what_is_not_there_is_told(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path, choice: Choice, message: str
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path, choice: Choice, message: str
 ) -> None:
     with pytest.raises(NameUnknownError, match=message):
         restore(target, taken.snapshot_id, tmp_path / "restored", connect, choice=choice)
@@ -64,7 +64,7 @@ def test_what_is_not_there_is_told(
 
 
 def test_a_file_comes_out_in_clear_with_one_question_to_the_kms(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path, cmk: str
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path, cmk: str
 ) -> None:
     for (database, name), data in taken.content.items():
         connect.asked.clear()
@@ -76,7 +76,7 @@ def test_a_file_comes_out_in_clear_with_one_question_to_the_kms(
 
 
 def test_holes_and_the_end_of_a_file_come_out_as_they_were(
-    node: Node, target: LocalTarget, connect: CountingConnector
+    node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     """At the beginning, in the middle and at the end; a length inside a page, before it and behind all pages."""
     page = bytes(range(256)) * 16
@@ -95,7 +95,7 @@ def test_holes_and_the_end_of_a_file_come_out_as_they_were(
 
 
 def test_a_path_that_is_taken_is_not_touched(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(PathTakenError):
@@ -106,7 +106,7 @@ def test_a_path_that_is_taken_is_not_touched(
 
 
 def test_a_damaged_pack_leaves_no_file(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     for pack in taken.packs:
         data = bytearray(pack.read_bytes())
@@ -118,7 +118,7 @@ def test_a_damaged_pack_leaves_no_file(
 
 
 def test_a_restored_node_has_its_outside_anchor_from_the_beginning(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -133,7 +133,7 @@ def test_a_restored_node_has_its_outside_anchor_from_the_beginning(
 
 
 def test_random_files_survive_in_any_choice(
-    node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     """Two databases have files of the same name."""
     content = {(database, "same"): os.urandom(5000) for database in ("one", "two")}

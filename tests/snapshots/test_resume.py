@@ -16,8 +16,8 @@ from keystore.node.building import JOURNAL
 from keystore.node.directory import Node
 from keystore.node.restoring import restore
 from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.choice import Choice
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import CountingConnector, contents, leftovers
 
 FILES = 4
@@ -27,7 +27,8 @@ DYING = """
 import os, signal, sys
 from keystore.kms.connect import connector
 from keystore.node.restoring import restore
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.names import snapshot_ids
 
 target, node, left = sys.argv[1], sys.argv[2], [int(sys.argv[3])]
 
@@ -36,8 +37,8 @@ def die(done, total):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-place = LocalTarget(target)
-restore(place, place.complete_ids()[-1], node, connector(), resume="keep" in sys.argv, progress=die)
+place = DirectoryPlace(target)
+restore(place, snapshot_ids(place)[-1], node, connector(), resume="keep" in sys.argv, progress=die)
 """
 
 
@@ -61,14 +62,18 @@ def reading(calls: list[int], at: int, error: BaseException) -> Callable[[int, i
     return progress
 
 
-def calls_of_a_whole_restore(target: LocalTarget, snapshot_id: bytes, directory: Path) -> int:
+def calls_of_a_whole_restore(target: DirectoryPlace, snapshot_id: bytes, directory: Path) -> int:
     calls: list[int] = []
     restore(target, snapshot_id, directory, connector(), progress=reading(calls, 0, ValueError()))
     return len(calls)
 
 
 def test_it_goes_on_from_wherever_it_was_interrupted(
-    node: Node, content: dict[tuple[str, str], bytes], target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node,
+    content: dict[tuple[str, str], bytes],
+    target: DirectoryPlace,
+    connect: CountingConnector,
+    tmp_path: Path,
 ) -> None:
     made = snapshot(node, target)
     resumed = set()
@@ -94,7 +99,7 @@ def test_it_goes_on_from_wherever_it_was_interrupted(
 def test_a_killed_restore_is_resumed(
     node: Node,
     content: dict[tuple[str, str], bytes],
-    target: LocalTarget,
+    target: DirectoryPlace,
     connect: CountingConnector,
     tmp_path: Path,
     keep: str,
@@ -114,7 +119,7 @@ def test_a_killed_restore_is_resumed(
 def test_another_snapshot_choice_or_key_is_no_resumption(
     node: Node,
     content: dict[tuple[str, str], bytes],
-    target: LocalTarget,
+    target: DirectoryPlace,
     connect: CountingConnector,
     tmp_path: Path,
     other_cmk: str,
@@ -150,7 +155,11 @@ def test_another_snapshot_choice_or_key_is_no_resumption(
 
 
 def test_what_was_done_and_is_damaged_meanwhile_is_made_again(
-    node: Node, content: dict[tuple[str, str], bytes], target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    node: Node,
+    content: dict[tuple[str, str], bytes],
+    target: DirectoryPlace,
+    connect: CountingConnector,
+    tmp_path: Path,
 ) -> None:
     made = snapshot(node, target)
     calls = calls_of_a_whole_restore(target, made.snapshot_id, tmp_path / "whole")
@@ -179,7 +188,7 @@ def test_what_was_done_and_is_damaged_meanwhile_is_made_again(
 def test_a_full_disk_keeps_what_is_done_and_says_how_to_go_on(
     node: Node,
     content: dict[tuple[str, str], bytes],
-    target: LocalTarget,
+    target: DirectoryPlace,
     connect: CountingConnector,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -207,7 +216,7 @@ def test_a_full_disk_keeps_what_is_done_and_says_how_to_go_on(
 def test_what_reads_back_differently_is_not_taken_for_restored(
     node: Node,
     content: dict[tuple[str, str], bytes],
-    target: LocalTarget,
+    target: DirectoryPlace,
     connect: CountingConnector,
     tmp_path: Path,
 ) -> None:

@@ -1,24 +1,24 @@
 """Snapshot and restore of all that a node can hold: everything comes back, nothing is opened or rewritten."""
 
-import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from keystore.errors import NameUnknownError, NodeExistsError, SnapshotMissingError
+from keystore.errors import NameUnknownError, NodeExistsError, PlaceMissingError, SnapshotMissingError
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.file import EncryptedFile
 from keystore.snapshots.ids import find_id
 from keystore.snapshots.listing import list_snapshots
+from keystore.snapshots.names import snapshot_ids
 from keystore.snapshots.opened import open_snapshot
-from keystore.snapshots.target import LocalTarget
-from tests.snapshots.conftest import CountingConnector, Taken, contents
+from tests.snapshots.conftest import CountingConnector, Taken, contents, objects
 
 
 def test_every_file_comes_back(
-    taken: Taken, target: LocalTarget, tmp_path: Path, connect: CountingConnector, cmk: str
+    taken: Taken, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector, cmk: str
 ) -> None:
     made = restore(target, taken.snapshot_id, tmp_path / "restored", connect)
     assert contents(tmp_path / "restored", connect, tmp_path / "out") == taken.content
@@ -26,7 +26,7 @@ def test_every_file_comes_back(
     assert made.logical_bytes == sum(map(len, taken.content.values()))
 
 
-def test_a_snapshot_asks_no_kms(node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path) -> None:
+def test_a_snapshot_asks_no_kms(node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(os.urandom(10_000))
     node.import_file("db", "file", source)
@@ -37,7 +37,13 @@ def test_a_snapshot_asks_no_kms(node: Node, target: LocalTarget, connect: Counti
 
 
 def test_a_restore_asks_for_the_key_of_the_day(
-    taken: Taken, node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector, cmk: str, other_cmk: str
+    taken: Taken,
+    node: Node,
+    target: DirectoryPlace,
+    tmp_path: Path,
+    connect: CountingConnector,
+    cmk: str,
+    other_cmk: str,
 ) -> None:
     node.rotate_master()
     node.change_cmk(other_cmk)
@@ -50,14 +56,14 @@ def test_a_restore_asks_for_the_key_of_the_day(
 
 
 def test_rotations_change_no_byte_of_a_snapshot(taken: Taken, node: Node, other_cmk: str) -> None:
-    before = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in taken.place.iterdir()}
+    before = objects(taken.place)
     node.rotate_master()
     node.change_cmk(other_cmk)
-    assert {path.name: hashlib.sha256(path.read_bytes()).digest() for path in taken.place.iterdir()} == before
+    assert objects(taken.place) == before
 
 
 def test_ciphertext_goes_in_and_out_unchanged(
-    node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     """S-10, F-11: the pages in store, pack and restored store are the same bytes."""
     source = tmp_path / "source"
@@ -66,7 +72,7 @@ def test_ciphertext_goes_in_and_out_unchanged(
     with node.open_store("db", "file") as store, store.pin() as pin:
         sealed = b"".join(bytes(batch.ciphertext) for batch in pin.sealed())
     made = snapshot(node, target)
-    (pack,) = (target.path / made.snapshot_id.hex()).glob("*.pack")
+    (pack,) = (target.path / "packs").iterdir()
     assert sealed in pack.read_bytes()
     assert source.read_bytes()[:64] not in pack.read_bytes()
     restore(target, made.snapshot_id, tmp_path / "restored", connect)
@@ -79,7 +85,7 @@ def test_ciphertext_goes_in_and_out_unchanged(
 
 
 def test_a_restored_node_shares_no_id_and_no_key_for_writing(
-    taken: Taken, node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     restore(target, taken.snapshot_id, tmp_path / "restored", connect)
     with Node.open(tmp_path / "restored", connect) as restored:
@@ -100,7 +106,7 @@ def test_a_restored_node_shares_no_id_and_no_key_for_writing(
 
 
 def test_a_restored_node_can_be_written_verified_and_snapshot_again(
-    taken: Taken, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    taken: Taken, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     restore(target, taken.snapshot_id, tmp_path / "restored", connect)
     with Node.open(tmp_path / "restored", connect) as restored:
@@ -119,7 +125,7 @@ def test_a_restored_node_can_be_written_verified_and_snapshot_again(
 
 @pytest.mark.parametrize("page_size", [4096, 8192, 16384, 32768, 65536])
 def test_sizes_at_the_edges_of_pages_and_batches(
-    node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector, page_size: int
+    node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector, page_size: int
 ) -> None:
     batch = 4 << 20
     lengths = [0, 1, page_size - 1, page_size, page_size + 1, batch, batch + 1, 2 * batch + page_size]
@@ -133,7 +139,7 @@ def test_sizes_at_the_edges_of_pages_and_batches(
     assert contents(tmp_path / "restored", connect, tmp_path / "out") == expected
 
 
-def test_holes_stay_holes(node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector) -> None:
+def test_holes_stay_holes(node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector) -> None:
     with node.create_store("db", "sparse", 4096) as store:
         store.commit({5: b"five" * 1024, 700_000: b"last" * 1024}, page_count=1_000_000, byte_length=3_999_999_999)
     made = snapshot(node, target)
@@ -150,7 +156,7 @@ def test_holes_stay_holes(node: Node, target: LocalTarget, tmp_path: Path, conne
 
 
 def test_only_the_generations_in_use_go_along(
-    node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     """S-5: a generation that no page is sealed under stays out of the manifest."""
     with node.create_store("db", "file", 4096) as store:
@@ -162,7 +168,7 @@ def test_only_the_generations_in_use_go_along(
     node.new_data_key("db")
     made = snapshot(node, target)
     with open_snapshot(target, made.snapshot_id, connect) as opened:
-        assert [entry.generation for entry in opened.body.databases[0].data_keys] == [1, 3]
+        assert [key.generation for key in opened.data_keys(opened.body.databases[0])] == [1, 3]
     restore(target, made.snapshot_id, tmp_path / "restored", connect)
     with Node.open(tmp_path / "restored", connect) as restored:
         generations = [data_key.generation for data_key in restored.databases["db"].data_keys]
@@ -172,7 +178,7 @@ def test_only_the_generations_in_use_go_along(
 
 
 def test_an_empty_node_and_an_empty_database(
-    node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     first = snapshot(node, target)
     (tmp_path / "source").write_bytes(b"x")
@@ -191,7 +197,7 @@ def test_an_empty_node_and_an_empty_database(
 
 
 def test_a_snapshot_of_an_open_store_shows_one_moment(
-    node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     """What is committed while pages are copied is not in the snapshot."""
     with node.create_store("db", "live", 4096) as store:
@@ -213,7 +219,7 @@ def test_a_snapshot_of_an_open_store_shows_one_moment(
 
 
 def test_restore_reports_its_progress(
-    taken: Taken, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    taken: Taken, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     seen: list[tuple[int, int]] = []
     restore(target, taken.snapshot_id, tmp_path / "r", connect, progress=lambda done, total: seen.append((done, total)))
@@ -226,7 +232,7 @@ def test_restore_reports_its_progress(
 
 
 def test_nothing_is_restored_over_something(
-    taken: Taken, target: LocalTarget, tmp_path: Path, connect: CountingConnector
+    taken: Taken, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
 ) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     (tmp_path / "empty").mkdir()
@@ -239,9 +245,9 @@ def test_nothing_is_restored_over_something(
     assert (tmp_path / "file").read_bytes() == b"mine"
 
 
-def test_ids_are_found_by_their_beginning(node: Node, target: LocalTarget) -> None:
+def test_ids_are_found_by_their_beginning(node: Node, target: DirectoryPlace) -> None:
     ids = [snapshot(node, target).snapshot_id for _ in range(3)]
-    assert target.complete_ids() == sorted(ids)
+    assert snapshot_ids(target) == sorted(ids)
     for snapshot_id in ids:
         assert find_id(snapshot_id.hex(), ids, "here") == snapshot_id
         assert find_id(snapshot_id.hex()[:30].upper(), ids, "here") == snapshot_id
@@ -253,15 +259,16 @@ def test_ids_are_found_by_their_beginning(node: Node, target: LocalTarget) -> No
         find_id("latest", [], "here")
 
 
-def test_names_that_look_alike_do_not_meet(node: Node, target: LocalTarget, connect: CountingConnector) -> None:
+def test_names_that_look_alike_do_not_meet(node: Node, target: DirectoryPlace, connect: CountingConnector) -> None:
     with pytest.raises(NameUnknownError):
         node.open_store("db", "file")
-    with pytest.raises(SnapshotMissingError, match="not a directory of snapshots"):
+    with pytest.raises(PlaceMissingError, match="no such directory"):
         list_snapshots(target)
     snapshot(node, target)
-    (target.path / "notes.txt").write_text("mine")
-    (target.path / ("g" * 32)).mkdir()
-    (target.path / ("A" * 32)).mkdir()
+    for directory in (target.path, target.path / "manifests", target.path / "begun"):
+        (directory / "notes.txt").write_text("mine")
+        (directory / ("g" * 32)).write_text("mine")
+        (directory / ("A" * 32)).mkdir()
     assert len(list_snapshots(target)) == 1
     with pytest.raises(SnapshotMissingError, match="has no snapshot"):
         open_snapshot(target, bytes(16), connect)

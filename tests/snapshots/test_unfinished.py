@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from keystore.errors import NodeIOError, SnapshotError, SnapshotMissingError
+from keystore.errors import NodeIOError, PlaceError, SnapshotMissingError
+from keystore.keys.files import Files
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.listing import list_snapshots
+from keystore.snapshots.names import snapshot_ids
 from keystore.snapshots.opened import open_snapshot
-from keystore.snapshots.target import LocalTarget
 from tests.snapshots.conftest import CountingConnector, Taken, contents, leftovers
+from tests.snapshots.conftest import objects as objects_of
 
 DYING = """
 import os, signal, sys
@@ -23,7 +26,8 @@ from pathlib import Path
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.names import snapshot_ids
 
 what, node, target, key, calls = sys.argv[1:]
 left = int(calls)
@@ -36,14 +40,14 @@ def die(done, total):
 
 if what == "snapshot":
     with Node.open(node, connector()) as opened:
-        snapshot(opened, LocalTarget(target), die)
+        snapshot(opened, DirectoryPlace(target), die, full=True)
 else:
-    place = LocalTarget(target)
-    restore(place, place.complete_ids()[-1], node, connector(), progress=die)
+    place = DirectoryPlace(target)
+    restore(place, snapshot_ids(place)[-1], node, connector(), progress=die)
 """
 
 
-def run_dying(what: str, node: Path, target: LocalTarget, calls: int) -> int:
+def run_dying(what: str, node: Path, target: DirectoryPlace, calls: int) -> int:
     """Run a snapshot or a restore in a process that kills itself when so many stores or batches are done."""
     command = [sys.executable, "-c", DYING, what, str(node), str(target.path), "", str(calls)]
     return subprocess.run(command, check=False, timeout=120).returncode
@@ -67,17 +71,19 @@ def failing_at(calls: int, error: BaseException) -> Callable[[int, int], None]:
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize("error", [FailingError(), KeyboardInterrupt()])
 def test_an_interrupted_snapshot_is_removed(
-    taken: Taken, node: Node, target: LocalTarget, error: BaseException, calls: int
+    taken: Taken, node: Node, target: DirectoryPlace, error: BaseException, calls: int
 ) -> None:
+    before = objects_of(taken.place)
     with pytest.raises(type(error)):
-        snapshot(node, target, failing_at(calls, error))
+        snapshot(node, target, failing_at(calls, error), full=True)
+    assert objects_of(taken.place) == before
     assert [item.snapshot_id for item in list_snapshots(target)] == [taken.snapshot_id]
     assert snapshot(node, target).stores == 2
 
 
 @pytest.mark.parametrize("calls", [1, 2])
 def test_a_killed_snapshot_is_listed_as_incomplete(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector, tmp_path: Path, calls: int
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path, calls: int
 ) -> None:
     """S-1"""
     node.close()
@@ -86,19 +92,19 @@ def test_a_killed_snapshot_is_listed_as_incomplete(
     assert (done.state, done.snapshot_id) == ("complete", taken.snapshot_id)
     assert (dead.state, dead.head) == ("incomplete", None)
     assert abs(dead.created_ns - done.created_ns) < 3600 * 10**9
-    assert target.complete_ids() == [taken.snapshot_id]
+    assert snapshot_ids(target) == [taken.snapshot_id]
     with pytest.raises(SnapshotMissingError, match="never completed"):
         restore(target, dead.snapshot_id, tmp_path / "restored", connect)
     assert contents(node.directory, connect, tmp_path / "out") == taken.content
     with Node.open(node.directory, connect) as reopened:
         snapshot(reopened, target)
-    assert len(target.complete_ids()) == 2
+    assert len(snapshot_ids(target)) == 2
 
 
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize("error", [FailingError(), KeyboardInterrupt()])
 def test_an_interrupted_restore_leaves_nothing(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path, error: BaseException, calls: int
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path, error: BaseException, calls: int
 ) -> None:
     with pytest.raises(type(error)):
         restore(target, taken.snapshot_id, tmp_path / "restored", connect, progress=failing_at(calls, error))
@@ -107,7 +113,7 @@ def test_an_interrupted_restore_leaves_nothing(
 
 @pytest.mark.parametrize("calls", [1, 2])
 def test_a_killed_restore_leaves_no_node(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path, calls: int
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path, calls: int
 ) -> None:
     """S-11"""
     assert run_dying("restore", tmp_path / "restored", target, calls) == -signal.SIGKILL
@@ -117,29 +123,38 @@ def test_a_killed_restore_leaves_no_node(
     assert contents(tmp_path / "restored", connect, tmp_path / "out") == taken.content
 
 
-class FullTarget(LocalTarget):
-    """A directory on a disk that has room for so many bytes of manifest."""
+class FullFiles(Files):
+    """A disk that is full after so many objects have their names."""
 
-    def publish(self, snapshot_id: bytes, manifest: bytes) -> None:
-        with self._errors("write"):
-            raise OSError(28, os.strerror(28), str(self.path))
+    def __init__(self, objects: int) -> None:
+        self._left = objects
+
+    def name_once(self, path: Path, name: Path) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise OSError(28, os.strerror(28), str(path))
+        super().name_once(path, name)
 
 
-def test_a_full_disk_at_the_manifest(taken: Taken, node: Node, target: LocalTarget) -> None:
-    with pytest.raises(SnapshotError, match="No space left"):
-        snapshot(node, FullTarget(target.path))
+@pytest.mark.parametrize("objects", range(4))
+def test_a_full_disk_at_every_object(taken: Taken, node: Node, target: DirectoryPlace, objects: int) -> None:
+    """What says that it was begun, two packs, and the manifest."""
+    before = list(objects_of(taken.place))
+    with pytest.raises(PlaceError, match="No space left"):
+        snapshot(node, DirectoryPlace(target.path, FullFiles(objects)), full=True)
+    assert list(objects_of(taken.place)) == before
     assert [item.snapshot_id for item in list_snapshots(target)] == [taken.snapshot_id]
 
 
 def test_a_target_that_is_a_file(node: Node, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
-    with pytest.raises(SnapshotError, match="cannot write"):
-        snapshot(node, LocalTarget(tmp_path / "file"))
+    with pytest.raises(PlaceError):
+        snapshot(node, DirectoryPlace(tmp_path / "file"))
     assert (tmp_path / "file").read_bytes() == b"mine"
 
 
 def test_a_restore_into_a_place_that_cannot_be(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(NodeIOError, match="could not be restored"):
@@ -148,7 +163,7 @@ def test_a_restore_into_a_place_that_cannot_be(
 
 
 def test_a_target_that_appears_meanwhile_is_not_replaced(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     def somebody_else(done: int, total: int) -> None:
         (tmp_path / "restored").mkdir(exist_ok=True)
@@ -160,7 +175,7 @@ def test_a_target_that_appears_meanwhile_is_not_replaced(
 
 
 def test_files_are_for_their_owner_only(
-    taken: Taken, target: LocalTarget, connect: CountingConnector, tmp_path: Path
+    taken: Taken, target: DirectoryPlace, connect: CountingConnector, tmp_path: Path
 ) -> None:
     restore(target, taken.snapshot_id, tmp_path / "restored", connect)
     for root in (target.path, tmp_path / "restored"):
@@ -169,13 +184,13 @@ def test_files_are_for_their_owner_only(
 
 
 def test_a_manifest_that_cannot_be_read_is_listed(
-    taken: Taken, node: Node, target: LocalTarget, connect: CountingConnector
+    taken: Taken, node: Node, target: DirectoryPlace, connect: CountingConnector
 ) -> None:
     other = snapshot(node, target)
     taken.manifest.write_bytes(b"CMKSNAPS" + b"\x09" * 200)
     unknown, fine = list_snapshots(target)
     assert (unknown.state, fine.state) == ("unreadable", "complete")
-    assert "use a later keystore" in unknown.problem
+    assert "or a later one" in unknown.problem
     taken.manifest.write_bytes(b"")
     assert [item.state for item in list_snapshots(target)] == ["damaged", "complete"]
     open_snapshot(target, other.snapshot_id, connect).close()

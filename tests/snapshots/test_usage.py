@@ -8,12 +8,18 @@ from keystore.errors import PathMissingError
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
 from keystore.node.usage import keys_usage
-from keystore.snapshots.target import LocalTarget
+from keystore.objects.directory import DirectoryPlace
 from tests.snapshots.conftest import CountingConnector, Taken
 
 
 def test_nodes_and_snapshots_by_key(
-    taken: Taken, node: Node, target: LocalTarget, tmp_path: Path, connect: CountingConnector, cmk: str, other_cmk: str
+    taken: Taken,
+    node: Node,
+    target: DirectoryPlace,
+    tmp_path: Path,
+    connect: CountingConnector,
+    cmk: str,
+    other_cmk: str,
 ) -> None:
     node.change_cmk(other_cmk)
     later = snapshot(node, target)
@@ -36,7 +42,7 @@ def test_nodes_and_snapshots_by_key(
     }
 
 
-def test_what_cannot_be_read_is_a_problem(taken: Taken, node: Node, target: LocalTarget, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_a_problem(taken: Taken, node: Node, target: DirectoryPlace, tmp_path: Path) -> None:
     node.close()
     snapshot_bytes, node_bytes = taken.manifest.read_bytes(), (tmp_path / "node" / "keystore").read_bytes()
     taken.manifest.write_bytes(snapshot_bytes[:-1])
@@ -48,8 +54,8 @@ def test_what_cannot_be_read_is_a_problem(taken: Taken, node: Node, target: Loca
     assert "is missing" in str(keys_usage([tmp_path / "node"]).problems[0])
 
 
-def test_an_incomplete_snapshot_needs_no_key(taken: Taken, target: LocalTarget) -> None:
-    taken.manifest.unlink()
+def test_an_incomplete_snapshot_needs_no_key(taken: Taken, target: DirectoryPlace) -> None:
+    taken.manifest.rename(target.path / "begun" / taken.snapshot_id.hex())
     report = keys_usage([target.path])
     assert (report.keys, report.problems) == ((), ())
     assert taken.snapshot_id.hex() in report.notes[0]

@@ -53,12 +53,13 @@ def run(phase: str, place: Path) -> dict[str, Any]:
     from keystore.kms.connect import connector
     from keystore.node.directory import Node
     from keystore.node.snapshotting import restore, snapshot
-    from keystore.snapshots.target import LocalTarget
+    from keystore.objects.directory import DirectoryPlace
+    from keystore.snapshots.names import snapshot_ids
 
-    connect, target, found = connector(), LocalTarget(place / "snapshots"), {}
+    connect, target, found = connector(), DirectoryPlace(place / "snapshots"), {}
     before, started_s = io_counts(), time.monotonic()
     if phase == "restore":
-        restore(target, target.complete_ids()[-1], place / "restored", connect)
+        restore(target, snapshot_ids(target)[-1], place / "restored", connect)
     else:
         with Node.open(place / ("restored" if phase == "export" else "node"), connect) as node:
             if phase == "import":

@@ -13,8 +13,9 @@ from keystore.kms.connect import connector
 from keystore.kms.local import create_key_file
 from keystore.node.directory import Node
 from keystore.node.snapshotting import restore, snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.pages.store import PageStore
-from keystore.snapshots.target import LocalTarget
+from keystore.snapshots.names import snapshot_ids
 
 pytestmark = pytest.mark.system
 
@@ -55,8 +56,8 @@ class World:
         return cls(disk, cmk, source, node, node.open_store("d", "s"), number)
 
     @property
-    def target(self) -> LocalTarget:
-        return LocalTarget(self.disk / "snapshots")
+    def target(self) -> DirectoryPlace:
+        return DirectoryPlace(self.disk / "snapshots")
 
     def fill(self, spare: int) -> None:
         """Take all space of the device but `spare` bytes."""
@@ -124,7 +125,7 @@ def take_snapshot(world: World) -> None:
 
 
 def restore_snapshot(world: World) -> None:
-    restore(world.target, world.target.complete_ids()[0], world.disk / f"restored-{world.number}", connector())
+    restore(world.target, snapshot_ids(world.target)[0], world.disk / f"restored-{world.number}", connector())
 
 
 ACTS: tuple[Callable[[World], None], ...] = (
@@ -142,7 +143,7 @@ def test_full_at_every_stage(disk: Path, tmp_path: Path, act: Callable[[World], 
         node.import_file("d", "kept", source)
         with node.create_store("d", "s", 4096) as store:
             store.commit({number: page("old") for number in range(10)})
-        snapshot(node, LocalTarget(disk / "snapshots"))
+        snapshot(node, DirectoryPlace(disk / "snapshots"))
     errors = []
     for number, spare in enumerate(SPARE):
         world = World.open(disk, cmk, source, number)

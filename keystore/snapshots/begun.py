@@ -1,0 +1,129 @@
+"""A snapshot from its beginning to its manifest, as others see it in the place.
+
+Steps, and what a crash after each leaves:
+
+1. `begun/<id>` is put, with the parent's id; then the parent's manifest is looked for. From here on nobody removes
+   packs of the parent, though its manifest may go (S-14).
+2. Packs are written. A crash leaves them without a manifest; `collect_garbage` removes them once they are old.
+3. The manifest is put. The snapshot is complete.
+4. `begun/<id>` is removed. A crash before leaves an object that says nothing any more.
+
+Who clears up what is left over removes `begun/<id>` first. So it is looked for before and after step 3: where it is
+gone, packs may be gone, and the snapshot is withdrawn.
+"""
+
+import os
+from contextlib import suppress
+from typing import Self
+
+from keystore.errors import PlaceError, SnapshotError
+from keystore.format.begun import Begun
+from keystore.format.manifest import NO_PARENT
+from keystore.objects.place import Place
+from keystore.snapshots.ids import new_id
+from keystore.snapshots.names import begun_name, manifest_name, pack_name
+from keystore.snapshots.parent import Parent, find_parent
+from keystore.snapshots.source import NodeSource
+
+PARENT_TRIES = 4
+"""LIMIT: parents that may be deleted while a snapshot begins; then it is a full one."""
+
+
+class BegunSnapshot:
+    """A snapshot that is being taken; a context manager that removes what is there if the block fails.
+
+    Attributes:
+        parent: the snapshot that it shares packs with, or None.
+        pack_ids: of the packs that it wrote.
+    """
+
+    def __init__(self, place: Place, snapshot_id: bytes, parent: Parent | None) -> None:
+        self._place, self._process, self._publishing = place, os.getpid(), False
+        self.snapshot_id, self.parent = snapshot_id, parent
+        self.pack_ids: list[bytes] = []
+
+    @classmethod
+    def begin(cls, place: Place, node: NodeSource, *, full: bool, created_ns: int) -> Self:
+        """Begin a snapshot, with the newest parent that there is, or without one if it is to be `full`.
+
+        Raises:
+            PlaceError: the place cannot be read or written.
+        """
+        for last in (False,) * PARENT_TRIES + (True,):
+            parent = None if full or last else find_parent(place, node)
+            begun = cls(place, new_id(created_ns), parent)
+            if begun._put(node, created_ns):
+                return begun
+        raise AssertionError("without a parent there is nothing that could be missing")
+
+    def publish(self, manifest: bytes) -> None:
+        """Put the manifest; the snapshot is complete and durable on return.
+
+        Raises:
+            PlaceError: it cannot be written.
+            SnapshotError: it was cleared away as left over.
+        """
+        self._require_begun()
+        self._publishing = True
+        if not self._place.put(manifest_name(self.snapshot_id), manifest):
+            raise self._gone("another manifest has its name")
+        self._require_begun()
+        with suppress(PlaceError):  # it says nothing any more, and whoever clears up removes it
+            self._place.remove(begun_name(self.snapshot_id))
+
+    def forget(self, pack_ids: list[bytes]) -> None:
+        """Remove packs that will not be named after all; those that cannot be removed are left over."""
+        if os.getpid() != self._process:
+            return
+        with suppress(PlaceError):
+            for pack_id in pack_ids:
+                self._place.remove(pack_name(pack_id))
+
+    def close(self) -> None:
+        if self.parent is not None:
+            self.parent.map_key.wipe()
+
+    def _put(self, node: NodeSource, created_ns: int) -> bool:
+        """Make it known; tell whether the parent is still there, and undo it where it is not."""
+        with node.held() as keys:
+            node_id = keys.master.node_id
+        parent_id = self.parent.head.snapshot_id if self.parent else NO_PARENT
+        begun = Begun(self.snapshot_id, node_id, parent_id, created_ns)
+        present = False
+        try:
+            self._place.put(begun_name(self.snapshot_id), begun.encode())
+            present = self.parent is None or self._place.length(manifest_name(parent_id)) is not None
+        finally:
+            if not present:
+                self._discard()
+        return present
+
+    def _require_begun(self) -> None:
+        if self._place.length(begun_name(self.snapshot_id)) is None:
+            raise self._gone("it took so long that it was cleared away as left over")
+
+    def _gone(self, why: str) -> SnapshotError:
+        return SnapshotError(
+            f"snapshot {self.snapshot_id.hex()} in {self._place} was not completed: {why}. Nothing else was changed; "
+            "take it again."
+        )
+
+    def _discard(self) -> None:
+        """Remove what is there; the manifest first, so that there is never one that names what is missing."""
+        self.close()
+        if os.getpid() != self._process:
+            return
+        with suppress(PlaceError):
+            if self._publishing:
+                self._place.remove(manifest_name(self.snapshot_id))
+            for pack_id in self.pack_ids:
+                self._place.remove(pack_name(pack_id))
+            self._place.remove(begun_name(self.snapshot_id))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._discard()
+        self.close()

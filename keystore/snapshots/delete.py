@@ -1,0 +1,162 @@
+"""Deletes snapshots and clears up what was left over: packs go exactly when nothing needs them (S-14, S-15).
+
+Nothing counts references: which packs are needed is read from the clear heads each time, so no crash can make it wrong.
+
+Invariants:
+1. A pack that a manifest names is never removed; the manifest goes first, so none names what is missing.
+2. While a manifest cannot be read, or a snapshot is begun whose parent is gone, no pack is removed: any may be needed.
+   What a deletion had to leave for that, `collect_garbage` removes later.
+3. A new pack of a snapshot that is being taken is younger than the grace, or that snapshot fails (`begun`).
+
+CRASH: a deletion that is cut off leaves packs that nothing names; `collect_garbage` removes them.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from keystore.errors import ObjectDamagedError, ObjectMissingError, SnapshotError, SnapshotMissingError, cause_of
+from keystore.format.begun import BEGUN_BYTES, Begun
+from keystore.format.cursor import NotDecodableError
+from keystore.format.manifest import NO_PARENT
+from keystore.objects.place import Place
+from keystore.snapshots.ids import NS_PER_ID_TICK, created_ns
+from keystore.snapshots.manifest import read_manifest
+from keystore.snapshots.names import BEGUN, PACKS, PARTIAL, begun_name, ids_in, manifest_name, pack_name, snapshot_ids
+
+GRACE_S: Final = 24 * 3600.0
+"""LIMIT: seconds that a snapshot may take, and by far more than clocks differ. What is older may be left over."""
+LISTINGS_MAX: Final = 16
+"""LIMIT: how often a place is listed until two lists are the same; then it is too busy to clear up."""
+
+
+@dataclass(frozen=True)
+class DeletedSnapshot:
+    """What `delete_snapshot` did.
+
+    Attributes:
+        packs: that were removed; the bytes of all of them.
+        kept: why packs that nothing names had to stay for now, or None.
+    """
+
+    snapshot_id: bytes
+    packs: tuple[bytes, ...]
+    packs_bytes: int
+    kept: str | None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What `collect_garbage` did.
+
+    Attributes:
+        names: objects that were removed.
+        packs_bytes: bytes of the packs among them.
+        kept: as in `DeletedSnapshot`.
+    """
+
+    names: tuple[str, ...]
+    packs_bytes: int
+    kept: str | None
+
+
+def delete_snapshot(place: Place, snapshot_id: bytes, now_ns: Callable[[], int] = time.time_ns) -> DeletedSnapshot:
+    """Delete a snapshot, and the packs that no other one in `place` needs; durable on return.
+
+    Raises:
+        SnapshotMissingError: there is none.
+        PlaceError: the place cannot be read or written; what was not done, `collect_garbage` does.
+    """
+    head = None
+    try:
+        head = read_manifest(place, snapshot_id).head
+    except SnapshotMissingError:
+        raise
+    except SnapshotError:
+        pass  # nobody knows what it named; that is left over
+    place.remove(manifest_name(snapshot_id))
+    needed, kept = _needed(place, now_ns() - round(GRACE_S * 1e9))
+    packs = [] if head is None or kept else [pack for pack in head.packs if pack.pack_id not in needed]
+    for pack in packs:
+        place.remove(pack_name(pack.pack_id))
+    if head is None:
+        kept = "its manifest could not be read, so nobody knows which packs it had"
+    removed = tuple(pack.pack_id for pack in packs)
+    return DeletedSnapshot(snapshot_id, removed, sum(pack.byte_length for pack in packs), kept)
+
+
+def collect_garbage(place: Place, *, grace_s: float = GRACE_S, now_ns: Callable[[], int] = time.time_ns) -> Collected:
+    """Remove what snapshots left over that were cut off, and deletions; durable on return.
+
+    Args:
+        grace_s: what is younger stays. A snapshot that takes longer fails.
+
+    Raises:
+        PlaceError: the place cannot be read or written; what was done stays done.
+    """
+    dead_before_ns = now_ns() - round(grace_s * 1e9)
+    names = [
+        prefix + snapshot_id.hex()
+        for prefix in (BEGUN, PARTIAL)
+        for snapshot_id in ids_in(place, prefix)
+        if _is_dead(snapshot_id, dead_before_ns)
+    ]
+    for name in names:
+        place.remove(name)
+    needed, kept = _needed(place, dead_before_ns)
+    left_over = {
+        pack_id: length
+        for pack_id, length in ids_in(place, PACKS).items()
+        if not kept and pack_id not in needed and _is_dead(pack_id, dead_before_ns)
+    }
+    for pack_id in left_over:
+        place.remove(pack_name(pack_id))
+    return Collected((*names, *map(pack_name, left_over)), sum(left_over.values()), kept)
+
+
+def _is_dead(name_id: bytes, dead_before_ns: int) -> bool:
+    return created_ns(name_id) + NS_PER_ID_TICK <= dead_before_ns
+
+
+def _needed(place: Place, dead_before_ns: int) -> tuple[set[bytes], str | None]:
+    """Return the packs that manifests name, and why every other one may be needed too, or None."""
+    begun, manifests = _list(place)
+    for _ in range(LISTINGS_MAX):
+        # What is begun after two lists that are the same finds its parent among the manifests of these.
+        before, (begun, manifests) = (begun, manifests), _list(place)
+        if before != (begun, manifests):
+            continue
+        try:
+            heads = [read_manifest(place, snapshot_id).head for snapshot_id in manifests]
+            parents = {
+                snapshot_id: _parent_of(place, snapshot_id)
+                for snapshot_id in begun
+                if snapshot_id not in manifests and not _is_dead(snapshot_id, dead_before_ns)
+            }
+        except (SnapshotMissingError, ObjectMissingError):
+            continue  # it went meanwhile, and may be the parent of one that is begun
+        except SnapshotError as error:
+            return set(), cause_of(error)
+        for snapshot_id, parent in parents.items():
+            if parent not in (NO_PARENT, *manifests):
+                return set(), f"snapshot {snapshot_id.hex()} is being taken, and its parent is gone"
+        return {pack.pack_id for head in heads for pack in head.packs}, None
+    return set(), "snapshots came and went all the time"
+
+
+def _list(place: Place) -> tuple[list[bytes], list[bytes]]:
+    """Return the ids of what is begun, and then of what is complete."""
+    return list(ids_in(place, BEGUN)), snapshot_ids(place)
+
+
+def _parent_of(place: Place, snapshot_id: bytes) -> bytes | None:
+    """Return the parent of a snapshot that is begun; None where nobody knows.
+
+    Raises:
+        ObjectMissingError: it is not begun any more.
+    """
+    try:
+        return Begun.decode(place.get(begun_name(snapshot_id), BEGUN_BYTES)).parent
+    except (NotDecodableError, ObjectDamagedError):
+        return None

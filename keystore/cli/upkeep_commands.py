@@ -98,7 +98,7 @@ def repair(
     damaged goes back as it is; an older version only with --accept-older, and each is named with its time. A store's
     map nodes are not in snapshots: where one is damaged, restore a snapshot.
     """
-    from keystore.node.repairing import repair as mend
+    from keystore.node.repairing import repair as repair_node
     from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
     from keystore.snapshots.names import snapshot_ids
@@ -106,7 +106,7 @@ def repair(
     place = DirectoryPlace(source)
     chosen = None if snapshot_id is None else find_id(snapshot_id, snapshot_ids(place), str(source))
     with open_node(node, kms_endpoint) as opened:
-        done = mend(opened, place, connector(kms_endpoint), snapshot_id=chosen, accept_older=accept_older)
+        done = repair_node(opened, place, connector(kms_endpoint), snapshot_id=chosen, accept_older=accept_older)
     values = {
         "ok": done.after.ok,
         "node": str(node),

@@ -85,7 +85,7 @@ class Replacement:
                     unused.enter_context(self._stores.unused(each.database, each.former))
             rotation = self._exchange()
             for each in self._arrivals:
-                self._stores.settle(each.database, each.record)
+                self._stores.name_entered(each.database, each.record)
                 if each.former is not None:
                     self._stores.discard(each.database, each.former)
         self._arrivals.clear()
@@ -105,13 +105,13 @@ class Replacement:
         try:
             for each in self._arrivals:
                 if each.former is not None:
-                    self._stores.unsettle(each.database, each.former)
+                    self._stores.name_incoming(each.database, each.former)
             self._custody.change_master(make_next, self._changed)
         except BaseException:
             if not self._custody.unsure:
                 for each in self._arrivals:
                     if each.former is not None and self._stores.is_entered(each.database.name, each.former):
-                        self._stores.settle(each.database, each.former)
+                        self._stores.name_entered(each.database, each.former)
             raise
         return made[0]
 

@@ -168,7 +168,7 @@ class Stores:
                 yield store
             with self._lending.reserved(record.store_id):  # who sees it in the catalogue waits until it has its name
                 self.change_database(database_name, partial(enter, record, database.current.generation))
-                self.settle(database, record)
+                self.name_entered(database, record)
         except BaseException:
             if os.getpid() == process:
                 self.discard(database, record)
@@ -176,7 +176,7 @@ class Stores:
 
     @contextmanager
     def incoming(self, database: Database, record: StoreRecord) -> Iterator[PageStore]:
-        """Lend an empty store that no catalogue names; its file stays after the block, durable, for `settle`."""
+        """Lend an empty store that no catalogue names; its file stays after the block, durable, for `name_entered`."""
         path = self._layout.incoming(database.database_id, record.store_id)
         with self._lending.using(record.store_id, partial(self._create, database, record, path)) as store:
             yield store
@@ -193,13 +193,13 @@ class Stores:
             _require_not_locked(self._layout.store(database.database_id, record.store_id))
             yield
 
-    def settle(self, database: Database, record: StoreRecord) -> None:
+    def name_entered(self, database: Database, record: StoreRecord) -> None:
         """Give an incoming store the name of one of the catalogue, if it has not got it."""
         path = self._layout.incoming(database.database_id, record.store_id)
         if os.path.lexists(path):
             self._rename(path, self._layout.store(database.database_id, record.store_id))
 
-    def unsettle(self, database: Database, record: StoreRecord) -> None:
+    def name_incoming(self, database: Database, record: StoreRecord) -> None:
         """Give a store the name of one that is in no catalogue; what is missing already stays so."""
         path = self._layout.store(database.database_id, record.store_id)
         if os.path.lexists(path):
@@ -256,12 +256,12 @@ class Stores:
 
         with self.unused(database, record):
             try:
-                self.unsettle(database, record)
+                self.name_incoming(database, record)
                 self.change_database(database_name, without)
             except BaseException:
                 # Where it is unknown which catalogue is in force, the next open decides.
                 if self.is_entered(database_name, record) and not self._custody.unsure:
-                    self.settle(database, record)
+                    self.name_entered(database, record)
                 raise
             self.discard(database, record)
 

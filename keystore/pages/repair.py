@@ -48,7 +48,7 @@ def choose(batch: Batch, indexes: Sequence[int], page_size: int) -> Batch:
     return Batch(batch.page_nos[chosen], batch.entries[chosen], memoryview(data))
 
 
-class Mender:
+class Repairer:
     """Repairs one open store."""
 
     def __init__(self, state: StoreState, life: Life, writer: Writer) -> None:

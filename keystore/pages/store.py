@@ -43,7 +43,7 @@ from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
 from keystore.pages.reader import Reader
 from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
-from keystore.pages.repair import Mender, PageVersion
+from keystore.pages.repair import PageVersion, Repairer
 from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.state import StoreState
 from keystore.pages.stats import StoreStats, store_stats
@@ -67,7 +67,7 @@ class PageStore:
         self._life = Life(state.name)
         self._reader = Reader(state, self._life, cache_bytes)
         self._writer = Writer(state, self._life)
-        self._mender = Mender(state, self._life, self._writer)
+        self._repairer = Repairer(state, self._life, self._writer)
         _OPEN.add(self)
 
     # -- making -------------------------------------------------------------------------------------------------------
@@ -379,7 +379,7 @@ class PageStore:
         Raises:
             StoreDamagedError: a node of the map is damaged.
         """
-        return self._mender.versions(page_nos)
+        return self._repairer.versions(page_nos)
 
     def put_back(self, sessions: Sequence[SessionRecord], batch: Batch) -> list[int]:
         """Put sealed pages in the place of damaged ones, in one commit; pages that open are left as they are.
@@ -396,7 +396,7 @@ class PageStore:
             StoreDamagedError, WrongKeyError: a page of `batch` does not open, or a node of the map is damaged; nothing
             changed.
         """
-        return self._mender.put_back(sessions, batch)
+        return self._repairer.put_back(sessions, batch)
 
     # -- ending -------------------------------------------------------------------------------------------------------
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from keystore.errors import InputError, LogError
 from keystore.format.log_body import Event
+from keystore.format.manifest import NO_LOG, LogPosition
 from keystore.keys.hierarchy import Keystore, LogSetting, StoreRecord
 from keystore.node import archiver
 from keystore.node.archiver import Archiver, ArchiveStatus, StoreWitness
 from keystore.node.custody import Custody
-from keystore.node.places import require_outside
+from keystore.node.known_nodes import KnownNode, KnownNodes
+from keystore.node.places import require_place_of_snapshots
 from keystore.node.stores import Stores
 from keystore.objects.directory import DirectoryPlace
 from keystore.objects.opening import open_place
@@ -31,9 +33,9 @@ WINDOW_DAYS = 7
 """Days that a restore may reach back, where nobody says otherwise."""
 WINDOW_DAYS_MAX = 3660
 ENABLE_S = 60.0
-"""LIMIT: how long enabling, disabling and a snapshot wait for the place of the log."""
+"""LIMIT: how long enabling waits for the place of the log."""
 LOOK_S = 10.0
-"""LIMIT: how long a look at the log waits for its place."""
+"""LIMIT: how long a look at the log, or a snapshot, waits for its place."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,15 @@ class NodeLog:
                 self._archiver.position(LOOK_S)
         return self.info
 
-    def position(self) -> tuple[int, bytes]:
-        """Return number and checksum of the last segment, for a snapshot that is about to begin; 0: there is no log.
+    def position(self) -> LogPosition:
+        """Return the last segment, for a snapshot that is about to begin.
 
-        Raises:
-            LogBehindError, LogConflictError: nobody knows.
+        Where the place does not say it, the snapshot goes without: it is whole, and no restore to a time builds on it.
         """
-        return (0, bytes(32)) if self._archiver is None else self._archiver.position(ENABLE_S)
+        if self._archiver is not None:
+            with suppress(LogError):
+                return LogPosition(*self._archiver.position(LOOK_S))
+        return NO_LOG
 
     def record_time_ns(self) -> int:
         """Return the time by the clock of the log, which never runs backwards."""
@@ -104,8 +108,12 @@ class NodeLog:
             LogBehindError, PlaceError: it cannot be written. Nothing was changed.
         """
         setting = LogSetting(_require_place(os.fspath(place)), _require_window(window_days))
-        self._custody.make_identity_durable()
         with self._custody.held() as custody:
+            if custody.make_identity_durable():
+                keystore = custody.keystore
+                KnownNodes.default().record(
+                    KnownNode(custody.master.node_id, keystore.signing.public, keystore.node_name)
+                )
             if custody.keystore.log is not None:
                 raise InputError(
                     f"this node has a log already, in {custody.keystore.log.place}. Nothing was changed; disable it "
@@ -195,7 +203,7 @@ def _require_place(text: str) -> str:
         )
     opened = open_place(text)
     if isinstance(opened, DirectoryPlace):
-        require_outside(opened.path, "log", directory=opened.path)
+        require_place_of_snapshots(opened.path)  # both may be in one place
     return text
 
 

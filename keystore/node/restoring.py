@@ -49,8 +49,9 @@ from keystore.objects.place import Place
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
 from keystore.progress import Progress, untold
+from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice, Chosen
-from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
+from keystore.snapshots.opened import OpenedSnapshot
 
 FIRST_GENERATION = 1
 
@@ -82,6 +83,7 @@ def restore(
     connect: KmsConnector,
     *,
     choice: Choice | None = None,
+    at: PointInTime | None = None,
     key: str | None = None,
     volume_key: str | None = None,
     connect_new: KmsConnector | None = None,
@@ -95,6 +97,7 @@ def restore(
 
     Args:
         choice: which databases and files; by default all.
+        at: a time, to restore the node as it was then; the snapshot may be any of it.
         key: URI of the CMK of the new node; by default the snapshot's.
         volume_key: URI of the platform key of the new node's volume layer; by default the snapshot's, if it has one.
         connect_new: gives the client for a key that is another than the snapshot's; by default `connect`.
@@ -109,6 +112,7 @@ def restore(
         NodeExistsError: something is at `directory`.
         NameUnknownError: the snapshot has not what `choice` names.
         KmsError: the key of the snapshot's day, or the new one, cannot be used; the type says why.
+        LogError: with a time: the log does not tell what was then, or cannot be used.
         SnapshotMissingError, SnapshotDamagedError, SnapshotError: the snapshot cannot be used.
     """
     destination = Path(directory)
@@ -117,7 +121,7 @@ def restore(
     outside = None if outside_anchor is None else as_place(outside_anchor)
     if outside is not None:
         newest(outside, bytes(16))  # it answers, or nothing is made
-    with open_snapshot(target, snapshot_id, connect) as snapshot:
+    with open_at(target, snapshot_id, connect, at) as snapshot:
         chosen = (choice or Choice()).of(snapshot)
         plan = _Plan(
             snapshot,
@@ -136,7 +140,7 @@ def restore(
             builder = _Builder(work, plan, keys, now_ns())
             pages = builder.build(progress or untold)
             return RestoredNode(
-                snapshot_id,
+                snapshot.head.snapshot_id,
                 snapshot.head.wrapped.key_id,
                 keys.master.node_id,
                 plan.key_id,

@@ -14,8 +14,9 @@ from keystore.node.reports import Transfer
 from keystore.node.transfer import write_all, writing
 from keystore.objects.place import Place
 from keystore.progress import Progress, untold
+from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice
-from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
+from keystore.snapshots.opened import OpenedSnapshot
 from keystore.snapshots.plain import plain_batches
 
 ZEROS = memoryview(bytes(1 << 20))
@@ -30,6 +31,7 @@ def export_from_snapshot(
     target: str | os.PathLike[str] | BinaryIO,
     connect: KmsConnector,
     *,
+    at: PointInTime | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Transfer:
@@ -37,6 +39,7 @@ def export_from_snapshot(
 
     Args:
         target: a path, which is there whole or not at all; or a binary file that is open for writing.
+        at: a time, for the file as it was then; the snapshot may be any of its node.
         overwrite: replace a regular file, and keep its mode. A symbolic link is followed.
 
     Raises:
@@ -45,7 +48,7 @@ def export_from_snapshot(
         KmsError, SnapshotError: as `restore`.
     """
     with ExitStack() as stack:
-        snapshot = stack.enter_context(open_snapshot(place, snapshot_id, connect))
+        snapshot = stack.enter_context(open_at(place, snapshot_id, connect, at))
         (entry,) = Choice(files=((database, name),)).of(snapshot).stores
         if isinstance(target, str | os.PathLike):
             target = stack.enter_context(writing(Path(target), overwrite=overwrite))

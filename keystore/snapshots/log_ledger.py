@@ -88,7 +88,9 @@ class Ledger:
         elif event.kind is EventKind.DATABASE_SHREDDED:
             self._databases.discard(event.database_id)
         elif event.kind is EventKind.STORE_DROPPED:
-            self._stores.pop(event.store_id, None)
+            position = self._stores.pop(event.store_id, None)
+            if position is not None and not position.certain:
+                self._gap(position, GapReason.KILLED, position.sequence, position.time_ns, event.time_ns)
         else:
             unseen = StorePosition(event.store_id, UNSEEN, 0, bytes(16), certain=False)
             self._stores[event.store_id] = replace(self._stores.get(event.store_id, unseen), entered=True)
@@ -102,7 +104,8 @@ class Ledger:
             return
         if (position.sequence, position.tag) != (at.sequence, at.tag):
             behind = position.sequence < at.sequence
-            self._gap(position, GapReason.KILLED if behind else GapReason.UNKNOWN, at.sequence, now_ns)
+            reason = GapReason.KILLED if behind else GapReason.UNKNOWN
+            self._gap(position, reason, at.sequence, position.time_ns, now_ns)
         self._stores[store_id] = replace(
             position, epoch=at.epoch, sequence=at.sequence, tag=at.tag, closed=False, certain=True
         )
@@ -117,9 +120,9 @@ class Ledger:
             entered = former is not None and former.entered
             position = StorePosition(store_id, UNSEEN + 1, commit.sequence - 1, commit.previous_tag, entered=entered)
         if (commit.sequence, commit.previous_tag) != (position.sequence + 1, position.tag):
-            self._gap(position, GapReason.KILLED, commit.sequence - 1, commit.time_ns)
+            self._gap(position, GapReason.KILLED, commit.sequence - 1, position.time_ns, commit.time_ns)
         if refused is not None:
-            self._gap(position, refused, commit.sequence, commit.time_ns)
+            self._gap(position, refused, commit.sequence, commit.time_ns - 1, commit.time_ns)
         self._stores[store_id] = replace(
             position, sequence=commit.sequence, tag=commit.tag, time_ns=commit.time_ns, closed=False
         )
@@ -131,27 +134,19 @@ class Ledger:
         if position is None:
             return
         if (position.sequence, position.tag) != (at.sequence, at.tag):
-            self._gap(position, GapReason.UNKNOWN, at.sequence, now_ns)
+            self._gap(position, GapReason.UNKNOWN, at.sequence, position.time_ns, now_ns)
         self._stores[store_id] = replace(
             position, epoch=at.epoch, sequence=at.sequence, tag=at.tag, closed=settled, certain=settled
         )
 
-    def _gap(self, position: StorePosition, reason: GapReason, to_sequence: int, to_ns: int) -> None:
+    def _gap(self, position: StorePosition, reason: GapReason, to_sequence: int, from_ns: int, to_ns: int) -> None:
+        """Note that commits after `from_ns` are missing."""
         former = next((gap for gap in reversed(self._gaps) if gap.store_id == position.store_id), None)
         if former is not None and (former.reason, former.to_sequence) == (reason, position.sequence):
             self._gaps.remove(former)
             self._gaps.append(replace(former, to_sequence=to_sequence, to_ns=to_ns))
             return
-        self._gaps.append(
-            Gap(
-                position.store_id,
-                reason,
-                position.sequence,
-                to_sequence,
-                position.time_ns,
-                max(to_ns, position.time_ns),
-            )
-        )
+        self._gaps.append(Gap(position.store_id, reason, position.sequence, to_sequence, from_ns, max(from_ns, to_ns)))
 
 
 def changes(before: Mapping[str, Database], after: Mapping[str, Database], now_ns: int) -> list[Event]:

@@ -7,13 +7,13 @@ Invariants:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from keystore.errors import LogDamagedError, LogMissingError, ObjectMissingError
 from keystore.format.entry import ENTRY
 from keystore.format.log_segment import SegmentHead
+from keystore.format.manifest import LogPosition
 from keystore.keys.master import MasterKey
 from keystore.keys.volume import VolumeKey
 from keystore.objects.place import Place
@@ -31,14 +31,6 @@ from keystore.snapshots.log_tail import read_front, segment_numbers
 
 READ_BYTES = 4 << 20
 """LIMIT: bytes of pages read and given out at once."""
-
-
-@dataclass(frozen=True)
-class LogPosition:
-    """A place in a log: number and checksum of a segment."""
-
-    number: int
-    checksum: bytes
 
 
 class LogReader:
@@ -82,7 +74,7 @@ class LogReader:
             if front.head.run > after.number:
                 self.next_run_ns = front.head.settled_ns
                 return
-            if front.head.previous != after.checksum:
+            if front.head.previous != after.digest:
                 raise damaged(where, "it does not follow on the segment before")
             opened = open_segment(front, self._master(front.head), where)
             self._heads[number] = front.head

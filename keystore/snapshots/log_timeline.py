@@ -66,8 +66,8 @@ class Break:
 
     def told(self) -> str:
         """Return what is missing, for a message."""
-        many = f"{self.commits} commits" if self.commits > 1 else "a commit" if self.commits else "commits"
-        return f"{many} of {self.name} are not in the log ({self.reason})"
+        many = "a commit" if self.commits == 1 else f"{self.commits} commits" if self.commits else "commits"
+        return f"{many} of {self.name} {'is' if self.commits == 1 else 'are'} not in the log ({self.reason})"
 
 
 _REASONS = {
@@ -95,6 +95,7 @@ class _Track:
     page_count: int
     byte_length: int
     last_ns: int = 0
+    proven_ns: int = 0
     certain: bool = False
     found: Break | None = None
     sessions: dict[tuple[bytes, bytes], SessionRecord] = field(default_factory=dict)
@@ -109,8 +110,8 @@ class _Track:
 
     @property
     def is_past(self) -> bool:
-        """Whether a record later than the time asked for followed: then every one before it is known."""
-        return self.last_ns > self.at_ns
+        """Whether everything until the time asked for is known: a later record followed, or a segment says so."""
+        return self.last_ns > self.at_ns or self.proven_ns >= self.at_ns
 
     def follow(self, record: LogRecord, known: LogStore, segment: int, offset: int) -> None:
         if self.found is not None:
@@ -141,9 +142,17 @@ class _Track:
             self._break(settled_ns, position.sequence - self.sequence)
             return
         self.tag = position.tag
+        if self.certain:
+            self.proven_ns = max(self.proven_ns, settled_ns - 1)
+
+    def drop(self, gap: Gap | None, time_ns: int) -> None:
+        """Note that the store was dropped after its last commit; `gap` says that it was not told of all of them."""
+        if gap is not None and self.found is None:
+            self._break(time_ns, 0)
+        self.certain = True
 
     def _break(self, to_ns: int, commits: int) -> None:
-        from_ns = max(self.last_ns, self.base_ns)
+        from_ns = max(self.last_ns, self.base_ns, self.proven_ns)
         self.found = Break(self.store.name, _UNSAID, from_ns, max(to_ns, from_ns), commits)
 
     def _renumbered(self, record: LogRecord, known: LogStore) -> Rows:
@@ -207,16 +216,19 @@ class Timeline:
                 track = self._tracks[known.store_id] = _Track.of(store, self._base_ns, self._at_ns)
             track.follow(record, known, segment.head.number, offset)
             offset += record.pages * known.page_size
-        for event in body.events:
-            self._apply(event)
         for gap in segment.state.gaps:
             self._gaps[gap.store_id, gap.from_sequence] = gap
+        for event in body.events:
+            self._apply(event)
         for store_id, position in segment.state.stores.items():
             if store_id in self._tracks:
                 self._tracks[store_id].compare(position, segment.head.settled_ns)
         self.settled_ns = max(self.settled_ns, segment.head.settled_ns)
 
     def _apply(self, event: Event) -> None:
+        if event.kind is EventKind.STORE_DROPPED and event.store_id in self._tracks:
+            track = self._tracks[event.store_id]
+            track.drop(self._gaps.get((event.store_id, track.sequence)), event.time_ns)
         if event.time_ns > self._at_ns:
             if event.since_ns <= self._at_ns and self._catalogue_break is None:
                 what = event.name or event.store_id.hex()
@@ -246,9 +258,13 @@ class Timeline:
                 continue
             if track.found is not None:
                 gap = self._gaps.get((track.store.store_id, track.sequence))
-                found.append(replace(track.found, reason=_REASONS[gap.reason] if gap else _UNSAID))
+                from_ns = max(track.found.from_ns, gap.from_ns if gap else 0)
+                if from_ns < self._at_ns:
+                    reason = _REASONS[gap.reason] if gap else _UNSAID
+                    found.append(replace(track.found, reason=reason, from_ns=from_ns))
             elif not track.certain:
-                found.append(Break(track.store.name, _NOT_SETTLED, max(track.last_ns, self._base_ns), 0))
+                from_ns = max(track.last_ns, track.proven_ns, self._base_ns)
+                found.append(Break(track.store.name, _NOT_SETTLED, from_ns, 0))
         return found
 
     def stores(self) -> list[tuple[StoreAt, Overlay]]:

@@ -69,6 +69,11 @@ class OpenedSnapshot:
     def name(self) -> str:
         return self.head.snapshot_id.hex()
 
+    @property
+    def volume(self) -> VolumeKey | None:
+        """The key of the volume layer, if there is one; it is wiped with the others."""
+        return self._volume
+
     def data_keys(self, database: DatabaseEntry) -> tuple[DataKey, ...]:
         """Return the data keys of a database, decrypt-only; the caller wipes them."""
         entries = self._keys.data_keys[self.body.databases.index(database)]
@@ -185,7 +190,10 @@ _NEXT_STEP: dict[type[KmsError], str] = {
 
 def _explain(head: ManifestHead, error: KmsError, key: str = "the key of its day") -> KmsError:
     """Return an error of the same type that tells which snapshot needs which key, and what to do."""
-    name, step = head.snapshot_id.hex(), _NEXT_STEP.get(type(error), "Restore again once it is mended.")
-    return type(error)(
-        f"snapshot {name} cannot be restored without {key}: {what_failed(error)}. Nothing was restored. {step}"
-    )
+    return explained(f"snapshot {head.snapshot_id.hex()}", error, key)
+
+
+def explained(what: str, error: KmsError, key: str = "the key of its day") -> KmsError:
+    """Return an error of the same type that tells what cannot be restored without which key, and what to do."""
+    step = _NEXT_STEP.get(type(error), "Restore again once it is mended.")
+    return type(error)(f"{what} cannot be restored without {key}: {what_failed(error)}. Nothing was restored. {step}")

@@ -7,6 +7,7 @@ from random import Random
 
 from keystore.crypto.secret import SecretKey
 from keystore.format.log_segment import SegmentHead
+from keystore.format.manifest import LogPosition
 from keystore.keys.hierarchy import DataKey
 from keystore.keys.master import MasterKey, open_master
 from keystore.kms.protocol import KmsConnector
@@ -14,7 +15,7 @@ from keystore.node.directory import Node
 from keystore.objects.opening import open_place
 from keystore.pages.protocols import Buffer
 from keystore.pages.store import PageStore
-from keystore.snapshots.log_reading import LogPosition, LogReader
+from keystore.snapshots.log_reading import LogReader
 from keystore.snapshots.log_segment import OpenedSegment, open_segment
 from keystore.snapshots.log_tail import read_front
 from keystore.snapshots.log_timeline import Timeline

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from keystore.cli.arguments import NODE
+from keystore.cli.arguments import NODE, PLACE
 from keystore.cli.connecting import with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_pairs, with_output
@@ -66,6 +66,24 @@ def status(out: Output, node: Path, kms_endpoint: str | None) -> None:
     with open_node(node, kms_endpoint) as opened:
         info = opened.log.look()
     out.emit(_values(node, info), lambda: print_pairs(_pairs(node, info)))
+
+
+@log.command()
+@NODE
+@click.option("--snapshots", multiple=True, type=PLACE, metavar="TARGET",
+              help="Where snapshots of NODE are, besides the place of its log; may be given several times.")  # fmt: skip
+@with_kms
+@with_output
+def prune(out: Output, node: Path, snapshots: tuple[str, ...], kms_endpoint: str | None) -> None:
+    """Remove what no restore to a time within the window of the log of NODE needs."""
+    from keystore.objects.opening import open_place
+
+    places = [open_place(each) for each in snapshots]
+    with open_node(node, kms_endpoint) as opened:
+        pruned = opened.log.prune(places)
+    values = {"node": str(node), "removed": pruned.removed, "kept": pruned.kept}
+    left = plural(pruned.kept, "segment")
+    out.emit(values, lambda: print_pairs([("node", str(node)), ("removed", str(pruned.removed)), ("left", left)]))
 
 
 def _values(node: Path, info: "LogInfo | None") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli.arguments import FILE_NAME, ONLY_DATABASES, ONLY_FILES, OVERWRITE, PATH, TARGET
+from keystore.cli.at_time import point_in_time, with_time
 from keystore.cli.confirming import YES, confirm
 from keystore.cli.connecting import connector, new_connector, with_kms
 from keystore.cli.opening import named_place, open_node
@@ -17,6 +18,7 @@ from keystore.units import format_bytes, plural
 if TYPE_CHECKING:  # at run time they would load numpy at every start
     from keystore.node.restoring import RestoredNode
     from keystore.node.restoring_into import RestoredFiles, RestoreInto
+    from keystore.snapshots.at_time import PointInTime
 
 
 @click.command()
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # at run time they would load numpy at every start
     "--volume-key", metavar="URI", help="The platform key of its volume layer.  [default: the snapshot's, if any]"
 )
 @click.option("--resume", is_flag=True, help="Go on where an earlier restore stopped, and keep what this one finishes.")
+@with_time
 @with_kms
 @with_output
 def restore(
@@ -46,6 +49,8 @@ def restore(
     key: str | None,
     volume_key: str | None,
     resume: bool,
+    at_ns: int | None,
+    log_place: str | None,
     kms_endpoint: str | None,
 ) -> None:
     """Make a new node directory NODE from a snapshot, with the key of its day; or restore --into a node.
@@ -55,19 +60,21 @@ def restore(
 
     With --into all files change at once, after a yes, when they are complete and verified; other files of NODE stay.
     Its master key is rotated under its own CMK.
+
+    With --at, SNAPSHOT says only which node it is of; the last one before that time is built on.
     """
     from keystore.snapshots.choice import Choice
 
-    choice = Choice(databases, files)
+    choice, at = Choice(databases, files), point_in_time(at_ns, log_place)
     if not into:
-        made = _restore_new(out, target, snapshot_id, node, choice, key, volume_key, resume, kms_endpoint)
+        made = _restore_new(out, target, snapshot_id, node, choice, at, key, volume_key, resume, kms_endpoint)
         out.emit(_node_values(node, made), lambda: _print_node(node, made))
         return
     if key or volume_key or resume:
         raise click.UsageError(
             "a node that is there has its keys: --into goes with none of --key, --volume-key, --resume"
         )
-    done = _restore_into(out, target, snapshot_id, node, choice, yes, kms_endpoint)
+    done = _restore_into(out, target, snapshot_id, node, choice, at, yes, kms_endpoint)
     out.emit(_files_values(node, done), lambda: _print_files(node, done))
 
 
@@ -77,6 +84,7 @@ def _restore_new(
     snapshot_id: str,
     node: Path,
     choice: Any,
+    at: "PointInTime | None",
     key: str | None,
     volume_key: str | None,
     resume: bool,
@@ -91,13 +99,20 @@ def _restore_new(
     chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
     with out.progress("Restoring") as progress:
         return make(
-            place, chosen, node, connector(kms_endpoint), choice=choice, key=key, volume_key=volume_key,
+            place, chosen, node, connector(kms_endpoint), choice=choice, at=at, key=key, volume_key=volume_key,
             connect_new=new_connector(kms_endpoint), outside_anchor=named_place(), resume=resume, progress=progress,
         )  # fmt: skip
 
 
 def _restore_into(
-    out: Output, target: Path, snapshot_id: str, node: Path, choice: Any, yes: bool, kms_endpoint: str | None
+    out: Output,
+    target: Path,
+    snapshot_id: str,
+    node: Path,
+    choice: Any,
+    at: "PointInTime | None",
+    yes: bool,
+    kms_endpoint: str | None,
 ) -> "RestoredFiles":
     from keystore.node.restoring_into import restore_into
     from keystore.objects.directory import DirectoryPlace
@@ -108,7 +123,7 @@ def _restore_into(
     chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
     with (
         open_node(node, kms_endpoint) as opened,
-        restore_into(opened, place, chosen, connector(kms_endpoint), choice) as restoring,
+        restore_into(opened, place, chosen, connector(kms_endpoint), choice, at) as restoring,
     ):
         confirm(_what_changes(node, restoring), yes=yes)
         with out.progress("Restoring") as progress:
@@ -190,6 +205,7 @@ def _print_files(node: Path, done: "RestoredFiles") -> None:
 @FILE_NAME
 @click.argument("file", metavar="FILE", type=PATH)
 @OVERWRITE
+@with_time
 @with_kms
 @with_output
 def export_(
@@ -199,6 +215,8 @@ def export_(
     file_name: tuple[str, str],
     file: Path,
     overwrite: bool,
+    at_ns: int | None,
+    log_place: str | None,
     kms_endpoint: str | None,
 ) -> None:
     """Write a file of a snapshot to FILE, in clear, or to standard output (-); no node is made.
@@ -216,6 +234,6 @@ def export_(
     with out.progress("Exporting") as progress:
         done = export_from_snapshot(
             place, chosen, *file_name, sys.stdout.buffer if to_stdout else file, connector(kms_endpoint),
-            overwrite=overwrite, progress=progress,
+            at=point_in_time(at_ns, log_place), overwrite=overwrite, progress=progress,
         )  # fmt: skip
     emit_transfer(out, "exported", done, err=to_stdout)

@@ -4,7 +4,7 @@ Leaves to others: how segments get to their place (`keystore.node.archiver`), an
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,9 @@ from keystore.objects.directory import DirectoryPlace
 from keystore.objects.opening import open_place
 from keystore.objects.place import Place
 from keystore.pages.witness import Moment, Witness
+from keystore.snapshots.listing import list_snapshots
 from keystore.snapshots.log_ledger import Ledger, changes
+from keystore.snapshots.log_pruning import Base, Pruned, prune_log
 from keystore.snapshots.log_segment import LoggedStore
 from keystore.snapshots.log_tail import LogEnd, find_end
 from keystore.snapshots.source import NodeKeys
@@ -141,13 +143,33 @@ class NodeLog:
         """
         with self._custody.held() as custody:
             if custody.keystore.log is None or self._archiver is None:
-                raise InputError("this node has no log. Nothing was changed.")
+                raise _no_log()
             former = self._archiver
         self._custody.change(lambda keystore: keystore.with_log(None))
         self._archiver = None
         for _, _, store in self._stores.open_now():
             store.watch(None)
         former.close()
+
+    def prune(self, snapshots: Sequence[Place] = ()) -> Pruned:
+        """Remove segments that no restore to a time within the window needs.
+
+        Args:
+            snapshots: where snapshots of this node are, besides the place of the log.
+
+        Raises:
+            InputError: the node has no log.
+            LogMissingError: no snapshot is there to build on; nothing was removed.
+            PlaceError: a place cannot be read, or a segment not be removed; those removed were needed by nobody.
+        """
+        with self._custody.held() as custody:
+            setting, node_id = custody.keystore.log, custody.master.node_id
+        if setting is None:
+            raise _no_log()
+        place = open_place(setting.place)
+        heads = [item.head for each in (place, *snapshots) for item in list_snapshots(each)]
+        bases = [Base(head.created_ns, head.log.number) for head in heads if head and head.node_id == node_id]
+        return prune_log(place, node_id, bases, setting.window_days, self._now_ns())
 
     def close(self) -> None:
         """Bring what is left to the log; errors as `Archiver.close`."""
@@ -193,6 +215,10 @@ class NodeLog:
                 yield custody.node_keys()
 
         return Archiver(partial(open_place, place), held, find, begin, self._now_ns, archiver.LIMITS)
+
+
+def _no_log() -> InputError:
+    return InputError("this node has no log. Nothing was changed.")
 
 
 def _require_place(text: str) -> str:

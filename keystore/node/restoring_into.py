@@ -24,9 +24,10 @@ from keystore.node.filling import Filler
 from keystore.node.reports import Rotation
 from keystore.objects.place import Place
 from keystore.progress import Progress, untold
+from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice, Chosen
 from keystore.snapshots.manifest import read_manifest
-from keystore.snapshots.opened import OpenedSnapshot, open_snapshot
+from keystore.snapshots.opened import OpenedSnapshot
 
 PLATFORM = "local"
 """The provider of nodes without customer keys."""
@@ -106,16 +107,22 @@ def restore_into(
     snapshot_id: bytes,
     connect: KmsConnector,
     choice: Choice | None = None,
+    at: PointInTime | None = None,
 ) -> Iterator[RestoreInto]:
     """Open a snapshot for a restore into `node`, and say what that would change.
+
+    Args:
+        at: a time, for the files as they were then; the snapshot may be any of their node.
 
     Raises:
         SnapshotProviderError: the snapshot was taken under another kind of key than the node is under.
         NameUnknownError: the snapshot has not what `choice` names.
-        KmsError, SnapshotError: as `restore`.
+        KmsError, SnapshotError, LogError: as `restore`.
     """
-    require_same_provider(read_manifest(target, snapshot_id).head, node)
-    with open_snapshot(target, snapshot_id, connect) as snapshot:
+    if at is None:
+        require_same_provider(read_manifest(target, snapshot_id).head, node)
+    with open_at(target, snapshot_id, connect, at) as snapshot:
+        require_same_provider(snapshot.head, node)
         yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot))
 
 

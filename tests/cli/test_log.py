@@ -40,3 +40,53 @@ def test_a_log_inside_a_node_is_refused(made: Made) -> None:
     run = keystore("log", "enable", made.node, made.node / "log", "--json")
     assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "InputError")
     assert not (made.node / "log").exists()
+
+
+def test_a_node_and_a_file_are_restored_as_they_were(made: Made, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    assert keystore("log", "enable", made.node, place).code == exits.OK
+    assert keystore("snapshot", "create", made.node, place).code == exits.OK
+    then = keystore("log", "status", made.node, "--json").json["log"]["complete_until"]
+    (tmp_path / "second").write_bytes(b"second")
+    assert keystore("import", made.node, "db/second", tmp_path / "second").code == exits.OK
+    assert keystore("snapshot", "restore", place, "latest", tmp_path / "now", "--at", "latest").code == exits.OK
+    names = [file["name"] for file in keystore("ls", tmp_path / "now", "--json").json["files"]]
+    assert names == ["file", "second"]
+    run = keystore("snapshot", "restore", place, "latest", tmp_path / "then", "--at", then, "--json")
+    assert run.code == exits.OK
+    assert [file["name"] for file in keystore("ls", tmp_path / "then", "--json").json["files"]] == ["file"]
+    run = keystore("snapshot", "export", place, "latest", "db/second", tmp_path / "out", "--at", "latest")
+    assert (run.code, (tmp_path / "out").read_bytes()) == (exits.OK, b"second")
+    run = keystore("snapshot", "export", place, "latest", "db/second", tmp_path / "none", "--at", then)
+    assert run.code == exits.NOT_THERE
+
+
+def test_times_that_cannot_be_restored_are_refused(made: Made, tmp_path: Path) -> None:
+    place, new = tmp_path / "place", tmp_path / "new"
+    assert keystore("log", "enable", made.node, place).code == exits.OK
+    assert keystore("snapshot", "create", made.node, place).code == exits.OK
+    restore = ("snapshot", "restore", place, "latest", new)
+    run = keystore(*restore, "--at", "2999-01-01T00:00:00Z", "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.ERROR, "LogGapError")
+    run = keystore(*restore, "--at", "999999h", "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.ERROR, "LogGapError")
+    assert keystore(*restore, "--at", "yesterday").code == exits.USAGE
+    run = keystore(*restore, "--log", place, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "InputError")
+    (tmp_path / "empty").mkdir()
+    run = keystore(*restore, "--at", "latest", "--log", tmp_path / "empty", "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.NOT_THERE, "LogMissingError")
+    assert not new.exists()
+
+
+def test_a_log_is_pruned_to_what_its_snapshots_need(made: Made, tmp_path: Path) -> None:
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    assert keystore("log", "prune", made.node).code == exits.USAGE
+    assert keystore("log", "enable", made.node, place).code == exits.OK
+    run = keystore("log", "prune", made.node, "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.NOT_THERE, "LogMissingError")
+    assert keystore("snapshot", "create", made.node, elsewhere).code == exits.OK
+    assert keystore("log", "prune", made.node).code == exits.NOT_THERE
+    before = len(list(place.glob("log/*/*")))
+    run = keystore("log", "prune", made.node, "--snapshots", elsewhere, "--json")
+    assert (run.code, run.json["removed"], run.json["kept"]) == (exits.OK, 0, before), "all is within the window"

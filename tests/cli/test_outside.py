@@ -33,6 +33,7 @@ COMMANDS = (
     ("log enable", "PLACE"),
     ("log disable",),
     ("log status",),
+    ("log prune",),
     ("node-key show",),
 )
 """Every command that opens a node: its words, and its arguments after the node."""

@@ -71,7 +71,7 @@ def status(out: Output, node: Path, kms_endpoint: str | None) -> None:
 @log.command()
 @NODE
 @click.option("--snapshots", multiple=True, type=PLACE, metavar="TARGET",
-              help="Where snapshots of NODE are, besides the place of its log; may be given several times.")  # fmt: skip
+              help="Where snapshots of NODE are, besides the place of its log; may be given again.")  # fmt: skip
 @with_kms
 @with_output
 def prune(out: Output, node: Path, snapshots: tuple[str, ...], kms_endpoint: str | None) -> None:

@@ -48,6 +48,8 @@ class SnapshotAt(OpenedSnapshot):
         head: of the snapshot that it builds on.
     """
 
+    pages_in = "a pack, or a segment of the log"
+
     def __init__(
         self, base: OpenedSnapshot, reader: LogReader, timeline: Timeline, at_ns: int, found: "_Found"
     ) -> None:

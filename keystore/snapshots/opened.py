@@ -50,6 +50,9 @@ from keystore.snapshots.reading import MapReader, Packs
 class OpenedSnapshot:
     """A snapshot whose manifest was opened; holds its keys until closed. A context manager."""
 
+    pages_in = "a pack"
+    """What its pages lie in, for messages."""
+
     def __init__(
         self,
         place: Place,

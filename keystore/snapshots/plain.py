@@ -65,5 +65,6 @@ def damage_in_pack(snapshot: OpenedSnapshot, *kinds: type[Exception]) -> Iterato
         yield
     except caught as error:
         raise SnapshotDamagedError(
-            f"snapshot {snapshot.name}: in a pack, {cause_of(error)}. Nothing was restored; use another snapshot."
+            f"snapshot {snapshot.name}: in {snapshot.pages_in}, {cause_of(error)}. Nothing was restored; use another "
+            "snapshot."
         ) from error

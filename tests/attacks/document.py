@@ -6,7 +6,7 @@ Ours from the cells, the peers' from what `benchmarks/peers/attacks.py` found wh
 import json
 from pathlib import Path
 
-from tests.attacks import on_guarded, on_node, on_outside, on_snapshot, on_store
+from tests.attacks import on_guarded, on_log, on_node, on_outside, on_snapshot, on_store
 from tests.attacks.cells import Cell
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "THREAT_MODEL.md"
@@ -24,7 +24,10 @@ SAME = {
     "the whole file put back to an older version": "store file: an old one, of before an opening or of before commits",
 }
 """Attacks on peers, and the cell of ours that has the same."""
-ALL = [*on_store.CELLS, *on_node.CELLS, *on_node.FORGED_CELLS, *on_outside.CELLS, *on_guarded.CELLS, *on_snapshot.CELLS]
+ALL = [
+    *(*on_store.CELLS, *on_node.CELLS, *on_node.FORGED_CELLS, *on_outside.CELLS, *on_guarded.CELLS),
+    *(*on_snapshot.CELLS, *on_log.CELLS),
+]
 
 
 def render() -> str:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks import document, on_guarded, on_node, on_outside, on_snapshot, on_store
+from tests.attacks import document, on_guarded, on_log, on_node, on_outside, on_snapshot, on_store
 from tests.attacks.cells import Cell
 from tests.attacks.on_guarded import GuardedScene
+from tests.attacks.on_log import LogScene
 from tests.attacks.on_node import ForgedScene, NodeScene
 from tests.attacks.on_snapshot import SnapshotScene
 from tests.attacks.on_store import StoreScene
@@ -56,6 +57,16 @@ def snapshot_scene(tmp_path_factory: pytest.TempPathFactory) -> SnapshotScene:
 @pytest.mark.parametrize("cell", on_snapshot.CELLS, ids=lambda cell: cell.name)
 def test_snapshot(cell: Cell, snapshot_scene: SnapshotScene) -> None:
     assert set(cell.run(snapshot_scene)) == cell.expected
+
+
+@pytest.fixture(scope="session")
+def log_scene(tmp_path_factory: pytest.TempPathFactory) -> LogScene:
+    return LogScene(tmp_path_factory.mktemp("log"))
+
+
+@pytest.mark.parametrize("cell", on_log.CELLS, ids=lambda cell: cell.name)
+def test_log(cell: Cell, log_scene: LogScene) -> None:
+    assert set(cell.run(log_scene)) == cell.expected
 
 
 def test_the_threat_model_has_what_the_tests_find() -> None:

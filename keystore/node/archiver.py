@@ -1,36 +1,33 @@
-"""Brings what the stores of a node hand over to the point-in-time log: a bounded queue, one thread, segments.
+"""Brings what the stores of a node hand over to the point-in-time log.
 
-What is handed over waits in memory. The thread makes segments of it and puts them into the place of the log. Nobody
-waits for it but who closes the node, and that not for long.
+What is handed over waits in a bounded queue. One thread makes segments of it and puts them into the place of the log.
+Nobody waits for it but who closes the node, and that not for long.
 
 Invariants:
-1. A commit never waits for the place: what the queue has no room for is left out, and is a gap with a name.
-2. Everything is taken in the order in which it came. The times of records rise over all stores of the node.
-3. A number of a segment is written once. Who finds another one under it is one of two copies of a node, and stops.
-4. A place that cannot be reached is tried again, with the same bytes, until the node closes.
-CRASH: what was not put yet is lost to this queue; the stores' record chains hand it over again at their next opening.
+1. Everything gets to the log in the order in which it was handed over.
+2. A number of a segment is written once. Who finds another one under it is one of two copies of a node, and stops.
+3. A place that cannot be reached is tried again, with the same bytes, until the node closes.
+CRASH: what was not put yet is lost to the queue; the stores' record chains hand it over again at their next opening.
 
 Leaves to others: what the log knows (`keystore.snapshots.log_ledger`), and the form of a segment (`log_segment`).
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keystore.errors import InputError, LogBehindError, LogConflictError, NodeClosedError, PlaceError, cause_of
 from keystore.format.log_body import Event
 from keystore.format.log_state import Gap, GapReason
+from keystore.node.archive_queue import ArchiveQueue, Clock, Handed
 from keystore.objects.place import Place
 from keystore.pages.witness import Committed, Moment
 from keystore.snapshots.log_ledger import Ledger
 from keystore.snapshots.log_segment import Draft, LoggedStore, has_keys, object_name, seal_segment
 from keystore.snapshots.log_tail import LogEnd
 from keystore.snapshots.source import NodeKeys
-
-Clock = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -55,22 +52,6 @@ class ArchiveLimits:
 
 
 LIMITS = ArchiveLimits()
-RECORD_BYTES = 256
-"""What a commit takes in the queue beside its pages and rows."""
-
-
-@dataclass(frozen=True)
-class Handed:
-    """One thing that was handed over, at `time_ns`."""
-
-    time_ns: int
-    byte_count: int = 0
-    event: Event | None = None
-    store: LoggedStore | None = None
-    commit: Committed | None = None
-    opened: Moment | None = None
-    closed: Moment | None = None
-    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,6 +78,9 @@ class ArchiveStatus:
 class Archiver:
     """The way of one open node to its log. Threads may share it.
 
+    Attributes:
+        queue: takes what is handed over.
+
     Args:
         place: gives the place of the log, or says why not.
         held: gives the keys of the node, none of which goes before the block ends.
@@ -115,99 +99,34 @@ class Archiver:
     ) -> None:
         self._open_place, self._held, self._find_end, self._begin = place, held, find_end, begin
         self._place: Place | None = None
-        self._now_ns, self._limits = now_ns, limits
-        self._condition = threading.Condition(threading.Lock())
-        self._queue: deque[Handed] = deque()
-        self._bytes, self._taken, self._since_s = 0, 0, 0.0
-        self._in_flight: dict[bytes, int] = {}
-        self._clock_ns = 0
+        self._limits = limits
+        self.queue = ArchiveQueue(now_ns, limits.queue_bytes)
         self._end: LogEnd | None = None
         self._ledger: Ledger | None = None
         self._thread: threading.Thread | None = None
         self._wanted = self._done = 0
         self._stop_at_s: float | None = None
-        self._dead = False
         self._problem: str | None = None
         self._conflict: str | None = None
         self._put_s = time.monotonic()
 
-    # -- what stores and the catalogue tell ---------------------------------------------------------------------------
+    # -- beginning ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to work, if it did not yet."""
-        with self._condition:
+        with self.queue.condition:
             if self._thread is None and self._stop_at_s is None:
                 # A daemon: a place that hangs must not keep the process from ending.
                 self._thread = threading.Thread(target=self._run, name="keystore log", daemon=True)
                 self._thread.start()
 
-    def next_time(self, store_id: bytes, floor_ns: int) -> int:
-        """Return the time of the next record of a store, which is under way from now on."""
-        with self._condition:
-            time_ns = self._in_flight[store_id] = self._tick(floor_ns)
-            return time_ns
-
-    def takes(self, byte_count: int) -> bool:
-        """Tell whether the queue has room for so many bytes."""
-        return not self._dead and self._bytes + byte_count + RECORD_BYTES <= self._limits.queue_bytes
-
-    def committed(self, store: LoggedStore, commit: Committed) -> None:
-        """Take a commit."""
-        size = RECORD_BYTES + commit.changes.nbytes + len(commit.ciphertext or b"")
-        with self._condition:
-            if self._bytes + size > self._limits.queue_bytes:
-                size, commit = 0, replace(commit, changes=commit.changes[:0], sessions=(), ciphertext=None)
-            self._in_flight.pop(store.store_id, None)
-            self._clock_ns = max(self._clock_ns, commit.time_ns)
-            self._append(Handed(commit.time_ns, size, store=store, commit=commit))
-
-    def opened(self, store: LoggedStore, at: Moment) -> None:
-        """Note that a store was opened."""
-        with self._condition:
-            self._append(Handed(self._tick(), store=store, opened=at))
-
-    def closed(self, store: LoggedStore, at: Moment, *, settled: bool) -> None:
-        """Note that a store was closed."""
-        with self._condition:
-            self._in_flight.pop(store.store_id, None)
-            self._append(Handed(self._tick(), store=store, closed=at, settled=settled))
-
-    def changed(self, make_events: Callable[[int], list[Event]]) -> None:
-        """Take the changes of the catalogue that `make_events` makes for the time it is given."""
-        with self._condition:
-            time_ns = self._tick()
-            events = make_events(time_ns)
-            for event in events:
-                self._append(Handed(time_ns, event=event))
-        if events:
-            self.start()
-
     def known(self, store_id: bytes, timeout_s: float) -> Moment | None:
         """Return how far the log is with a store; None where it never heard of it, or does not tell in time."""
         self.start()
-        with self._condition:
-            self._condition.wait_for(lambda: self._ledger is not None or self._dead, timeout_s)
+        with self.queue.condition:
+            self.queue.condition.wait_for(lambda: self._ledger is not None or self.queue.is_dead, timeout_s)
             position = self._ledger.position(store_id) if self._ledger else None
         return Moment(position.epoch, position.sequence, position.tag) if position else None
-
-    def tick(self) -> int:
-        """Return the time by the clock of the log."""
-        with self._condition:
-            return self._tick()
-
-    def _tick(self, floor_ns: int = 0) -> int:
-        """Return the time, later than every one before; the caller has the lock."""
-        self._clock_ns = max(self._now_ns(), self._clock_ns + 1, floor_ns)
-        return self._clock_ns
-
-    def _append(self, item: Handed) -> None:
-        if self._dead:
-            return
-        if not self._queue:
-            self._since_s = time.monotonic()
-        self._queue.append(item)
-        self._bytes += item.byte_count
-        self._condition.notify_all()
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 
@@ -222,12 +141,12 @@ class Archiver:
             LogConflictError: another copy of the node writes to the log.
         """
         self.start()
-        with self._condition:
+        with self.queue.condition:
             self._wanted += 1
             wanted = self._wanted
-            self._condition.notify_all()
-            self._condition.wait_for(
-                lambda: self._done >= wanted or self._dead or not (patient or self._problem is None), timeout_s
+            self.queue.condition.notify_all()
+            self.queue.condition.wait_for(
+                lambda: self._done >= wanted or self.queue.is_dead or not (patient or self._problem is None), timeout_s
             )
             if self._done < wanted:
                 raise self._behind()
@@ -240,19 +159,19 @@ class Archiver:
             LogBehindError, LogConflictError: nobody knows.
         """
         self.start()
-        with self._condition:
-            self._condition.wait_for(lambda: self._ledger is not None or self._dead, timeout_s)
-            if self._dead or self._end is None or self._ledger is None:
+        with self.queue.condition:
+            self.queue.condition.wait_for(lambda: self._ledger is not None or self.queue.is_dead, timeout_s)
+            if self.queue.is_dead or self._end is None or self._ledger is None:
                 raise self._behind()
             return self._end.number, self._end.checksum
 
     @property
     def status(self) -> ArchiveStatus:
-        with self._condition:
-            end, waiting = self._end, len(self._queue) + self._taken
+        with self.queue.condition:
+            end, waiting = self._end, len(self.queue) + self.queue.taken
             gaps = self._ledger.state(0).gaps if self._ledger else ()
             numbers = (end.number, end.run, end.settled_ns) if end else (0, 0, 0)
-            return ArchiveStatus(*numbers, waiting, self._bytes, gaps, self._conflict or self._problem)
+            return ArchiveStatus(*numbers, waiting, self.queue.byte_count, gaps, self._conflict or self._problem)
 
     def close(self, wait_s: float | None = None) -> None:
         """Put what is left, and end the thread.
@@ -265,22 +184,21 @@ class Archiver:
             LogConflictError: another copy of the node writes to the log.
         """
         wait_s = self._limits.close_s if wait_s is None else wait_s
-        with self._condition:
+        with self.queue.condition:
             thread, self._stop_at_s = self._thread, time.monotonic() + wait_s
-            self._condition.notify_all()
+            self.queue.condition.notify_all()
         if thread is None:
             return
         thread.join(wait_s + 1)
-        with self._condition:
-            lost, self._dead = bool(self._queue) or self._taken > 0, True
+        with self.queue.condition:
+            lost, self.queue.is_dead = len(self.queue) + self.queue.taken > 0, True
             if lost or self._conflict:
                 raise self._behind()
 
     def abandon(self) -> None:
         """Forget everything, in a forked child, where the thread does not run."""
-        self._condition = threading.Condition(threading.Lock())
-        self._dead, self._thread = True, None
-        self._queue.clear()
+        self.queue.condition = threading.Condition(threading.Lock())
+        self.queue.is_dead, self._thread = True, None
 
     def _behind(self) -> LogBehindError | LogConflictError:
         if self._conflict is not None:
@@ -303,39 +221,38 @@ class Archiver:
         except Exception as error:  # nobody else would tell; it comes out when the node closes
             self._problem = f"{type(error).__name__}: {error}"
         finally:
-            with self._condition:
-                self._dead = True
-                self._condition.notify_all()
+            with self.queue.condition:
+                self.queue.is_dead = True
+                self.queue.condition.notify_all()
 
     def _find_and_begin(self) -> None:
         self._place = self._open_place()
         end = self._find_end(self._place)
-        with self._condition:
-            self._clock_ns = max(self._clock_ns, end.clock_ns)
-            ledger, events = self._begin(end, self._tick())
-            self._queue.extendleft(reversed([Handed(event.time_ns, event=event) for event in events]))
+        with self.queue.condition:
+            self.queue.begin(end.clock_ns)
+            ledger, events = self._begin(end, self.queue.tick_held())
+            self.queue.put_first(events)
             self._end, self._ledger = end, ledger
-            self._condition.notify_all()
+            self.queue.condition.notify_all()
 
     def _archive(self) -> bool:
         """Put one segment when it is time; return False at the end."""
-        with self._condition:
+        with self.queue.condition:
             while not self._is_due():
-                self._condition.wait(self._wait_s())
+                self.queue.condition.wait(self._wait_s())
             wanted, ending = self._wanted, self._stop_at_s is not None
-            items = self._take()
-            settled_ns, rest = self._settled(), bool(self._queue)
+            items = self.queue.take(self._limits.segment_bytes)
+            settled_ns, rest = self.queue.settled(), bool(self.queue)
         if items or not ending:
             data = self._seal(items, settled_ns)
             if not self._try(lambda: self._put(data, settled_ns)):
                 return False
-        with self._condition:
-            self._bytes -= sum(item.byte_count for item in items)
-            self._taken = 0
+        with self.queue.condition:
+            self.queue.release(items)
             if not rest:
                 self._done = max(self._done, wanted)
-            self._condition.notify_all()
-            return not (ending and not self._queue)
+            self.queue.condition.notify_all()
+            return not (ending and not self.queue)
 
     def _is_due(self) -> bool:
         if self._stop_at_s is not None or self._wanted > self._done:
@@ -345,33 +262,18 @@ class Archiver:
     def _wait_s(self) -> float:
         """Return how long to wait for more; 0 or less: a segment is due."""
         now, limits = time.monotonic(), self._limits
-        if self._queue and self._bytes >= limits.segment_bytes:
+        if self.queue and self.queue.byte_count >= limits.segment_bytes:
             return 0
         idle = self._put_s + limits.idle_s - now
-        return min(idle, self._since_s + limits.segment_s - now) if self._queue else idle
-
-    def _take(self) -> list[Handed]:
-        """Take what the next segment has; the caller has the lock."""
-        items: list[Handed] = []
-        size = 0
-        while self._queue and size < self._limits.segment_bytes:
-            items.append(self._queue.popleft())
-            size += items[-1].byte_count
-        self._taken, self._since_s = len(items), time.monotonic()
-        return items
-
-    def _settled(self) -> int:
-        """Return the time before which nothing is missing once what was taken is put; the caller has the lock."""
-        waiting = [*self._in_flight.values(), *(item.time_ns for item in self._queue)]
-        return min(waiting) if waiting else self._tick()
+        return min(idle, self.queue.since_s + limits.segment_s - now) if self.queue else idle
 
     def _seal(self, items: Collection[Handed], settled_ns: int) -> bytes:
         assert self._ledger is not None
         assert self._end is not None
         with self._held() as keys:
-            with self._condition:  # for who asks the ledger meanwhile
+            with self.queue.condition:  # for who asks the ledger meanwhile
                 commits = [found for item in items if (found := self._note(item, keys)) is not None]
-                state = self._ledger.state(self._clock_ns)
+                state = self._ledger.state(self.queue.clock_ns)
             events = tuple(item.event for item in items if item.event is not None)
             number = self._end.number + 1
             run = self._end.run or number
@@ -409,7 +311,7 @@ class Archiver:
                 "enable the log of the other anew."
             )
             raise LogConflictError(self._conflict)
-        with self._condition:
+        with self.queue.condition:
             self._end, self._put_s = end, time.monotonic()
 
     def _try(self, action: Callable[[], None]) -> bool:
@@ -425,42 +327,11 @@ class Archiver:
             else:
                 self._problem = None
                 return True
-            with self._condition:
+            with self.queue.condition:
                 stop_s = self._stop_at_s
                 left_s = wait_s if stop_s is None else min(wait_s, stop_s - time.monotonic())
-                self._condition.notify_all()
+                self.queue.condition.notify_all()
                 if left_s <= 0:
                     return False
-                self._condition.wait(left_s)
+                self.queue.condition.wait(left_s)
             wait_s = min(2 * wait_s, self._limits.retry_s)
-
-
-class StoreWitness:
-    """Tells an archiver of one store."""
-
-    KNOWN_S = 5.0
-    """LIMIT: how long the opening of a store whose process was killed waits for the log to say what it has."""
-
-    def __init__(self, archiver: Archiver, store: LoggedStore) -> None:
-        self._archiver, self._store = archiver, store
-
-    def next_time(self, floor_ns: int) -> int:
-        return self._archiver.next_time(self._store.store_id, floor_ns)
-
-    def takes(self, byte_count: int) -> bool:
-        return self._archiver.takes(byte_count)
-
-    def committed(self, commit: Committed) -> None:
-        self._archiver.committed(self._store, commit)
-
-    def known(self, first: int, last: int, tag_at: Callable[[int], bytes | None]) -> int:
-        at = self._archiver.known(self._store.store_id, self.KNOWN_S)
-        if at is None or not first <= at.sequence <= last or tag_at(at.sequence) != at.tag:
-            return first
-        return at.sequence
-
-    def opened(self, at: Moment) -> None:
-        self._archiver.opened(self._store, at)
-
-    def closed(self, at: Moment, *, settled: bool) -> None:
-        self._archiver.closed(self._store, at, settled=settled)

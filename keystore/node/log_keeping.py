@@ -15,7 +15,8 @@ from keystore.format.log_body import Event
 from keystore.format.manifest import NO_LOG, LogPosition
 from keystore.keys.hierarchy import Keystore, LogSetting, StoreRecord
 from keystore.node import archiver
-from keystore.node.archiver import Archiver, ArchiveStatus, StoreWitness
+from keystore.node.archive_queue import StoreWitness
+from keystore.node.archiver import Archiver, ArchiveStatus
 from keystore.node.custody import Custody
 from keystore.node.known_nodes import KnownNode, KnownNodes
 from keystore.node.places import require_place_of_snapshots
@@ -36,6 +37,8 @@ WINDOW_DAYS = 7
 WINDOW_DAYS_MAX = 3660
 ENABLE_S = 60.0
 """LIMIT: how long enabling waits for the place of the log."""
+KNOWN_S = 5.0
+"""LIMIT: how long the opening of a store whose process was killed waits for the log to say what it has."""
 LOOK_S = 10.0
 """LIMIT: how long a look at the log, or a snapshot, waits for its place."""
 
@@ -88,7 +91,7 @@ class NodeLog:
 
     def record_time_ns(self) -> int:
         """Return the time by the clock of the log, which never runs backwards."""
-        return self._now_ns() if self._archiver is None else self._archiver.tick()
+        return self._now_ns() if self._archiver is None else self._archiver.queue.tick()
 
     def flush(self, timeout_s: float = ENABLE_S) -> int:
         """Bring everything until now to the log; return the number of its last segment, 0 where there is no log.
@@ -187,11 +190,15 @@ class NodeLog:
         if self._archiver is None:
             return None
         self._archiver.start()
-        return StoreWitness(self._archiver, LoggedStore(record.store_id, database_id, record.page_size))
+        store = LoggedStore(record.store_id, database_id, record.page_size)
+        return StoreWitness(self._archiver.queue, store, partial(self._archiver.known, timeout_s=KNOWN_S))
 
     def _catalogue_changed(self, before: Keystore, after: Keystore) -> None:
-        if self._archiver is not None:
-            self._archiver.changed(lambda now_ns: changes(before.databases, after.databases, now_ns))
+        archiver = self._archiver
+        if archiver is not None and archiver.queue.changed(
+            lambda now_ns: changes(before.databases, after.databases, now_ns)
+        ):
+            archiver.start()
 
     def _new_archiver(self, place: str, *, new_run: bool) -> Archiver:
         custody = self._custody

@@ -198,7 +198,7 @@ def test_a_time_in_a_gap_is_refused_with_the_times_around_it(
     other = node.open_store("db", "b")
     archiver = node.log._archiver
     assert archiver is not None
-    monkeypatch.setattr(archiver, "takes", lambda _: False)
+    monkeypatch.setattr(archiver.queue, "takes", lambda _: False)
     store.commit({0: b"x" * SIZE})
     monkeypatch.undo()
     lost_ns = store._state.time_ns

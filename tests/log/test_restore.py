@@ -62,7 +62,7 @@ def restored(place: Path, directory: Path, at_ns: int | None, connect: KmsConnec
 def test_random_times_equal_the_model_whatever_rotated(
     node: Node, place: Path, other_cmk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """2,000 commits to three stores, two rotations of the master key, and a change of the CMK, data key and snapshot."""
+    """2,000 commits to three stores, two rotations of the master key, and one change of CMK, data key and snapshot."""
     monkeypatch.setattr(OsBlockFile, "sync", lambda _: None)  # nothing is killed here, and there are thousands
     history, random = History(), Random(11)
     for name in "abc":

@@ -46,9 +46,10 @@ class ArchiveQueue:
         is_dead: nothing is taken any more.
     """
 
-    def __init__(self, now_ns: Clock, bytes_max: int) -> None:
+    def __init__(self, now_ns: Clock, bytes_max: int, wake_bytes: int) -> None:
+        """Take up to `bytes_max` bytes; the archiver is woken by the first thing, and when there are `wake_bytes`."""
         self.condition = threading.Condition(threading.Lock())
-        self._now_ns, self._bytes_max = now_ns, bytes_max
+        self._now_ns, self._bytes_max, self._wake_bytes = now_ns, bytes_max, wake_bytes
         self._items: deque[Handed] = deque()
         self._in_flight: dict[bytes, int] = {}
         self._clock_ns = 0
@@ -152,7 +153,8 @@ class ArchiveQueue:
             self.since_s = time.monotonic()
         self._items.append(item)
         self.byte_count += item.byte_count
-        self.condition.notify_all()
+        if len(self._items) == 1 or self.byte_count >= self._wake_bytes:
+            self.condition.notify_all()
 
 
 class StoreWitness:

@@ -100,7 +100,7 @@ class Archiver:
         self._open_place, self._held, self._find_end, self._begin = place, held, find_end, begin
         self._place: Place | None = None
         self._limits = limits
-        self.queue = ArchiveQueue(now_ns, limits.queue_bytes)
+        self.queue = ArchiveQueue(now_ns, limits.queue_bytes, limits.segment_bytes)
         self._end: LogEnd | None = None
         self._ledger: Ledger | None = None
         self._thread: threading.Thread | None = None

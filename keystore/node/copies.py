@@ -17,6 +17,7 @@ from keystore.snapshots.listing import SnapshotListing
 UNLISTED = (
     "other copies of this node's directory, or of its keystore file: backups, file system snapshots, replicas",
     "snapshots in places that were not named here, and nodes that were restored from any snapshot",
+    "segments of its point-in-time log, where it keeps one, until they are pruned",
     "blocks that the disk has not overwritten yet: removing a file does not erase it",
 )
 """Copies that no program can list from here."""

@@ -90,3 +90,18 @@ def test_a_log_is_pruned_to_what_its_snapshots_need(made: Made, tmp_path: Path) 
     before = len(list(place.glob("log/*/*")))
     run = keystore("log", "prune", made.node, "--snapshots", elsewhere, "--json")
     assert (run.code, run.json["removed"], run.json["kept"]) == (exits.OK, 0, before), "all is within the window"
+
+
+def test_a_file_is_put_back_into_its_node_as_it_was(made: Made, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    assert keystore("log", "enable", made.node, place).code == exits.OK
+    assert keystore("snapshot", "create", made.node, place).code == exits.OK
+    then = keystore("log", "status", made.node, "--json").json["log"]["complete_until"]
+    assert keystore("rm", made.node, "db/file", "--yes").code == exits.OK
+    assert keystore("ls", made.node, "--json").json["files"] == []
+    run = keystore("snapshot", "restore", place, "latest", made.node, "--into", "--yes", "--at", then, "--json")
+    assert (run.code, run.json["added"]) == (exits.OK, ["db/file"])
+    assert keystore("export", made.node, "db/file", tmp_path / "out").code == exits.OK
+    assert (tmp_path / "out").read_bytes() == made.source.read_bytes()
+    status = keystore("log", "status", made.node, "--json").json["log"]
+    assert (status["gaps"], status["problem"]) == ([], None)

@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from keystore.objects.place import Place
 
 
 class PathType(click.ParamType[Path]):
@@ -77,11 +80,23 @@ class PlaceType(click.ParamType[str]):
         return str(value)
 
 
+class TargetType(click.ParamType["Place"]):
+    """A place of snapshots: a path, or the URL of a bucket; not the empty string, as with `PathType`."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Place":
+        from keystore.objects.opening import as_place
+
+        return as_place(value if not isinstance(value, str) or "://" in value else PATH.convert(value, param, ctx))
+
+
 PATH = PathType()
+AT_TARGET = TargetType()
 PLACE = PlaceType()
 RATE = RateType()
 NODE = click.argument("node", type=PATH)
-TARGET = click.argument("target", type=PATH)
+TARGET = click.argument("target", type=AT_TARGET)
 DATABASE = click.argument("database")
 ONLY_DATABASE = click.option("--database", metavar="DATABASE", help="Only this database.  [default: all]")
 AT_RATE = click.option("--rate", type=RATE, metavar="RATE", help="Bytes a second at most, such as 20MB.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import AT_RATE, DATABASE, NODE, ONLY_DATABASE, PATH
+from keystore.cli.arguments import AT_RATE, AT_TARGET, DATABASE, NODE, ONLY_DATABASE
 from keystore.cli.connecting import with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from keystore.node.key_life import StoreReferences, StoreResealed
     from keystore.node.reports import DatabaseInfo, DataKeyInfo
     from keystore.node.shredding import ShredReceipt
+    from keystore.objects.place import Place
 
 SNAPSHOTS = click.option(
     "--snapshots",
     "targets",
     multiple=True,
-    type=PATH,
+    type=AT_TARGET,
     metavar="TARGET",
-    help="A directory of snapshots, to list those that may hold the key. They are not changed. May be given often.",
+    help="Where snapshots are, to list those that may hold the key. They are not changed. May be given often.",
 )
 
 
@@ -46,7 +47,7 @@ def list_(
     out: Output,
     node: Path,
     database: str | None,
-    targets: tuple[Path, ...],
+    targets: "tuple[Place, ...]",
     kms_endpoint: str | None,
 ) -> None:
     """List the data keys, and how many pages and blocks stand under each. Opens every file; reads no page."""
@@ -123,7 +124,7 @@ def change(out: Output, node: Path, database: str, kms_endpoint: str | None) -> 
 @with_kms
 @with_output
 def destroy(
-    out: Output, node: Path, database: str, generation: int, targets: tuple[Path, ...], kms_endpoint: str | None
+    out: Output, node: Path, database: str, generation: int, targets: "tuple[Place, ...]", kms_endpoint: str | None
 ) -> None:
     """Destroy a former data key of DATABASE that nothing in the node needs any more.
 
@@ -206,7 +207,7 @@ def reseal(
 @with_kms
 @with_output
 def shred(
-    out: Output, node: Path, database: str, targets: tuple[Path, ...], yes: bool, kms_endpoint: str | None
+    out: Output, node: Path, database: str, targets: "tuple[Place, ...]", yes: bool, kms_endpoint: str | None
 ) -> None:
     """Destroy all data keys of DATABASE and remove its files, for good.
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import PATH
+from keystore.cli.arguments import AT_TARGET, PATH
 from keystore.cli.output import Output, format_time, print_problem, print_table, with_output
 
 if TYPE_CHECKING:
     from keystore.node.usage import KeyUsage
+    from keystore.objects.place import Place
 
 
 @click.group()
@@ -19,10 +20,10 @@ def keys() -> None:
 
 
 @keys.command()
-@click.argument("places", nargs=-1, required=True, type=PATH)
+@click.argument("places", nargs=-1, required=True, type=AT_TARGET)
 @with_output
 @click.pass_context
-def usage(context: click.Context, out: Output, places: tuple[Path, ...]) -> None:
+def usage(context: click.Context, out: Output, places: "tuple[Place, ...]") -> None:
     """Tell which nodes and snapshots need which key. Needs no key and asks no KMS.
 
     PLACES are node directories and directories of snapshots. A key that something needs must not be deleted. Keys are

@@ -18,6 +18,7 @@ from keystore.units import format_bytes, plural
 if TYPE_CHECKING:  # at run time they would load numpy at every start
     from keystore.node.restoring import RestoredNode
     from keystore.node.restoring_into import RestoredFiles, RestoreInto
+    from keystore.objects.place import Place
     from keystore.snapshots.at_time import PointInTime
 
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:  # at run time they would load numpy at every start
 @with_output
 def restore(
     out: Output,
-    target: Path,
+    target: "Place",
     snapshot_id: str,
     node: Path,
     databases: tuple[str, ...],
@@ -80,7 +81,7 @@ def restore(
 
 def _restore_new(
     out: Output,
-    target: Path,
+    target: "Place",
     snapshot_id: str,
     node: Path,
     choice: Any,
@@ -91,22 +92,20 @@ def _restore_new(
     kms_endpoint: str | None,
 ) -> "RestoredNode":
     from keystore.node.restoring import restore as make
-    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
     from keystore.snapshots.names import snapshot_ids
 
-    place = DirectoryPlace(target)
-    chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
+    chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
     with out.progress("Restoring") as progress:
         return make(
-            place, chosen, node, connector(kms_endpoint), choice=choice, at=at, key=key, volume_key=volume_key,
+            target, chosen, node, connector(kms_endpoint), choice=choice, at=at, key=key, volume_key=volume_key,
             connect_new=new_connector(kms_endpoint), outside_anchor=named_place(), resume=resume, progress=progress,
         )  # fmt: skip
 
 
 def _restore_into(
     out: Output,
-    target: Path,
+    target: "Place",
     snapshot_id: str,
     node: Path,
     choice: Any,
@@ -115,15 +114,13 @@ def _restore_into(
     kms_endpoint: str | None,
 ) -> "RestoredFiles":
     from keystore.node.restoring_into import restore_into
-    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
     from keystore.snapshots.names import snapshot_ids
 
-    place = DirectoryPlace(target)
-    chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
+    chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
     with (
         open_node(node, kms_endpoint) as opened,
-        restore_into(opened, place, chosen, connector(kms_endpoint), choice, at) as restoring,
+        restore_into(opened, target, chosen, connector(kms_endpoint), choice, at) as restoring,
     ):
         confirm(_what_changes(node, restoring), yes=yes)
         with out.progress("Restoring") as progress:
@@ -210,7 +207,7 @@ def _print_files(node: Path, done: "RestoredFiles") -> None:
 @with_output
 def export_(
     out: Output,
-    target: Path,
+    target: "Place",
     snapshot_id: str,
     file_name: tuple[str, str],
     file: Path,
@@ -224,16 +221,14 @@ def export_(
     SNAPSHOT is an id, the unique beginning of one, or `latest`. FILE is whole or not there.
     """
     from keystore.node.snapshot_export import export_from_snapshot
-    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
     from keystore.snapshots.names import snapshot_ids
 
     to_stdout = refuse_json_on_stdout(out, file)
-    place = DirectoryPlace(target)
-    chosen = find_id(snapshot_id, snapshot_ids(place), str(target))
+    chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
     with out.progress("Exporting") as progress:
         done = export_from_snapshot(
-            place, chosen, *file_name, sys.stdout.buffer if to_stdout else file, connector(kms_endpoint),
+            target, chosen, *file_name, sys.stdout.buffer if to_stdout else file, connector(kms_endpoint),
             at=point_in_time(at_ns, log_place), overwrite=overwrite, progress=progress,
         )  # fmt: skip
     emit_transfer(out, "exported", done, err=to_stdout)

@@ -16,6 +16,7 @@ from keystore.format.manifest import NO_PARENT
 from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:
+    from keystore.objects.place import Place
     from keystore.snapshots.listing import SnapshotListing
 
 SHORT_ID = 12
@@ -41,18 +42,17 @@ snapshot.add_command(export_)
 @click.option("--quiet", "-q", is_flag=True, help="Print the snapshot's id and nothing else.")
 @with_kms
 @with_output
-def create(out: Output, node: Path, target: Path, full: bool, quiet: bool, kms_endpoint: str | None) -> None:
-    """Take a snapshot of a node into the directory TARGET.
+def create(out: Output, node: Path, target: "Place", full: bool, quiet: bool, kms_endpoint: str | None) -> None:
+    """Take a snapshot of a node into TARGET, a directory or the URL of a bucket.
 
     Sealed pages are checked, and copied as they are; what the node's last snapshot in TARGET has already is shared with
     it. The snapshot restores with the present CMK, whatever the node is moved to later. The KMS is asked once, to open
     the node.
     """
     from keystore.node.snapshotting import snapshot as take
-    from keystore.objects.directory import DirectoryPlace
 
     with open_node(node, kms_endpoint) as opened, out.progress("Copying pages") as progress:
-        made = take(opened, DirectoryPlace(target), progress, full=full)
+        made = take(opened, target, progress, full=full)
     name = made.snapshot_id.hex()
     values = {
         "snapshot_id": name,
@@ -82,8 +82,8 @@ def create(out: Output, node: Path, target: Path, full: bool, quiet: bool, kms_e
 @TARGET
 @with_output
 @click.pass_context
-def list_(context: click.Context, out: Output, target: Path) -> None:
-    """List the snapshots in the directory TARGET. Needs no key.
+def list_(context: click.Context, out: Output, target: "Place") -> None:
+    """List the snapshots in TARGET, a directory or the URL of a bucket. Needs no key.
 
     Ids are shortened to what a restore needs; --json has them whole.
     """

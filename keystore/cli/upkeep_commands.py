@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.arguments import AT_RATE, NODE, ONLY_DATABASE, PATH
+from keystore.cli.arguments import AT_RATE, AT_TARGET, NODE, ONLY_DATABASE, PATH
 from keystore.cli.connecting import connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, format_time, print_problem, print_table, with_output
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from keystore.node.repairing import CopySearch, PageCopy, Repair
     from keystore.node.reports import NodeCheck
     from keystore.node.upkeep import Compacted
+    from keystore.objects.place import Place
     from keystore.pages.stats import StoreStats
 
 
 @click.command()
 @NODE
 @click.option("--resume", type=PATH, metavar="FILE", help="Keep in FILE how far it came, and go on from there.")
-@click.option("--snapshots", type=PATH, metavar="TARGET", help="Tell which snapshot in TARGET has a damaged page.")
+@click.option("--snapshots", type=AT_TARGET, metavar="TARGET", help="Tell which snapshot in TARGET has a damaged page.")
 @AT_RATE
 @with_kms
 @with_output
@@ -38,7 +39,7 @@ def verify(
     out: Output,
     node: Path,
     resume: Path | None,
-    snapshots: Path | None,
+    snapshots: "Place | None",
     rate: float | None,
     kms_endpoint: str | None,
 ) -> None:
@@ -47,19 +48,17 @@ def verify(
     With --snapshots the KMS is asked for the key of each snapshot that is looked into.
     """
     from keystore.node.repairing import CopySearch, damaged_pages, find_copies
-    from keystore.objects.directory import DirectoryPlace
     from keystore.pages.pace import Pace
     from keystore.snapshots.names import snapshot_ids
 
     search = CopySearch()
-    target = None if snapshots is None else DirectoryPlace(snapshots)
-    if target is not None:
-        snapshot_ids(target)  # it is a place of snapshots, or nothing is read
+    if snapshots is not None:
+        snapshot_ids(snapshots)  # it is a place of snapshots, or nothing is read
     with open_node(node, kms_endpoint) as opened:
         with out.progress("Verifying") as progress:
             report = opened.verify(progress, pace=Pace(rate), resume=resume)
-        if target is not None and any(damaged_pages(check) for check in report.stores):
-            search = find_copies(opened, report, target, connector(kms_endpoint))
+        if snapshots is not None and any(damaged_pages(check) for check in report.stores):
+            search = find_copies(opened, report, snapshots, connector(kms_endpoint))
     values = {"ok": report.ok, "node": str(node), **_check_values(report, search if snapshots else None)}
 
     def text() -> None:
@@ -77,7 +76,7 @@ def verify(
 
 @click.command()
 @NODE
-@click.option("--from", "source", type=PATH, metavar="TARGET", required=True, help="Where the snapshots are.")
+@click.option("--from", "source", type=AT_TARGET, metavar="TARGET", required=True, help="Where the snapshots are.")
 @click.option("--snapshot", "snapshot_id", metavar="SNAPSHOT", help="Use only this one.  [default: newest first]")
 @click.option("--accept-older", is_flag=True, help="Where no snapshot has the damaged version, put an older one back.")
 @with_kms
@@ -87,7 +86,7 @@ def repair(
     context: click.Context,
     out: Output,
     node: Path,
-    source: Path,
+    source: "Place",
     snapshot_id: str | None,
     accept_older: bool,
     kms_endpoint: str | None,
@@ -99,14 +98,12 @@ def repair(
     map nodes are not in snapshots: where one is damaged, restore a snapshot.
     """
     from keystore.node.repairing import repair as repair_node
-    from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.ids import find_id
     from keystore.snapshots.names import snapshot_ids
 
-    place = DirectoryPlace(source)
-    chosen = None if snapshot_id is None else find_id(snapshot_id, snapshot_ids(place), str(source))
+    chosen = None if snapshot_id is None else find_id(snapshot_id, snapshot_ids(source), str(source))
     with open_node(node, kms_endpoint) as opened:
-        done = repair_node(opened, place, connector(kms_endpoint), snapshot_id=chosen, accept_older=accept_older)
+        done = repair_node(opened, source, connector(kms_endpoint), snapshot_id=chosen, accept_older=accept_older)
     values = {
         "ok": done.after.ok,
         "node": str(node),

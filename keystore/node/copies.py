@@ -9,9 +9,10 @@ snapshot of this one has the key to read with.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from keystore.node.usage import snapshots_at
+from keystore.objects.opening import as_place
+from keystore.objects.place import Place
 from keystore.snapshots.listing import SnapshotListing
 
 UNLISTED = (
@@ -43,14 +44,14 @@ class SnapshotCopy:
     problem: str
 
 
-def list_snapshots_in(targets: Sequence[str | os.PathLike[str]]) -> list[SnapshotCopy]:
-    """Return all snapshots in the directories `targets`, oldest first in each; needs no key.
+def list_snapshots_in(targets: Sequence[str | os.PathLike[str] | Place]) -> list[SnapshotCopy]:
+    """Return all snapshots in the places `targets`, oldest first in each; needs no key.
 
     Raises:
         PathMissingError: one of them has no snapshot.
-        SnapshotError: one of them cannot be read.
+        PlaceError: one of them cannot be read.
     """
-    return [_copy(path, listing) for path in map(Path, targets) for listing in snapshots_at(path)]
+    return [_copy(place, listing) for place in map(as_place, targets) for listing in snapshots_at(place)]
 
 
 def that_may_hold(copies: Sequence[SnapshotCopy], made_ns: int) -> list[SnapshotCopy]:
@@ -58,11 +59,11 @@ def that_may_hold(copies: Sequence[SnapshotCopy], made_ns: int) -> list[Snapshot
     return [copy for copy in copies if copy.created_ns >= made_ns]
 
 
-def _copy(path: Path, listing: SnapshotListing) -> SnapshotCopy:
+def _copy(place: Place, listing: SnapshotListing) -> SnapshotCopy:
     head = listing.head
     wrapped = head.wrapped if head is not None else None
     return SnapshotCopy(
-        str(path),
+        str(place),
         listing.snapshot_id,
         listing.created_ns,
         head.node_id if head is not None else None,

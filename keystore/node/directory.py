@@ -457,7 +457,7 @@ class Node:
             self._layout, self._files, self._open(), key_uri, self._connector, connector or self._connector
         )
 
-    def shred(self, database: str, snapshots: Sequence[str | os.PathLike[str]] = ()) -> ShredReceipt:
+    def shred(self, database: str, snapshots: Sequence[str | os.PathLike[str] | Place] = ()) -> ShredReceipt:
         """Destroy all data keys of a database for good, and remove its files; see `Shredder.shred`."""
         self._open()
         return self._shredder.shred(database, snapshots)

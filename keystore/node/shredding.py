@@ -29,6 +29,7 @@ from keystore.node.custody import Custody
 from keystore.node.layout import Layout
 from keystore.node.leftovers import remove_shredded
 from keystore.node.stores import Stores
+from keystore.objects.place import Place
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Shredder:
         self._layout, self._files, self._custody, self._stores = layout, files, custody, stores
         self._connector, self._now_ns = connector, now_ns
 
-    def shred(self, database: str, snapshots: Sequence[str | os.PathLike[str]] = ()) -> ShredReceipt:
+    def shred(self, database: str, snapshots: Sequence[str | os.PathLike[str] | Place] = ()) -> ShredReceipt:
         """Destroy all data keys of a database, and remove its files; durable on return.
 
         Where that was done already, what is left of it is finished, and the receipt given once more.

@@ -8,10 +8,9 @@ and a place where there is nothing to read is refused.
 """
 
 import os
-import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from keystore.errors import (
@@ -19,6 +18,8 @@ from keystore.errors import (
     KeystoreError,
     NodeIOError,
     PathMissingError,
+    PlaceError,
+    PlaceMissingError,
     SnapshotError,
     VolumeKeyError,
     VolumeKeyMissingError,
@@ -30,6 +31,8 @@ from keystore.keys.files import Files
 from keystore.node.layout import Layout
 from keystore.node.places import is_node, node_around
 from keystore.objects.directory import DirectoryPlace
+from keystore.objects.opening import as_place
+from keystore.objects.place import Place
 from keystore.snapshots.listing import SnapshotListing, list_snapshots
 
 UserKind: TypeAlias = Literal["node", "snapshot", "node volume", "snapshot volume"]
@@ -83,19 +86,19 @@ class UsageReport:
     notes: tuple[str, ...] = ()
 
 
-def keys_usage(places: Sequence[str | os.PathLike[str]]) -> UsageReport:
+def keys_usage(places: Sequence[str | os.PathLike[str] | Place]) -> UsageReport:
     """Report which key each node directory and each snapshot in `places` needs; from clear parts, without any key.
 
     Raises:
         PathMissingError: a place is not there, or has no node and no snapshot.
     """
     search = _Search()
-    for place in map(Path, places):
+    for place in map(as_place, places):
         try:
             search.look(place)
         except OSError as error:
             search.problems.append(NodeIOError(f"{place} cannot be read: {error.strerror}. Nothing was changed."))
-        except (KeyFileError, VolumeKeyError, SnapshotError) as error:
+        except (KeyFileError, VolumeKeyError, SnapshotError, PlaceError) as error:
             search.problems.append(error)
     keys = tuple(
         KeyUsage(provider, version, tuple(users)) for (provider, version), users in sorted(search.users.items())
@@ -103,30 +106,21 @@ def keys_usage(places: Sequence[str | os.PathLike[str]]) -> UsageReport:
     return UsageReport(keys, tuple(search.problems), tuple(search.notes))
 
 
-def snapshots_at(place: Path) -> list[SnapshotListing]:
-    """Return all snapshots in the directory `place`, oldest first.
+def snapshots_at(place: Place) -> list[SnapshotListing]:
+    """Return all snapshots in `place`, oldest first.
 
     Raises:
         PathMissingError: there is none, or `place` belongs to a node.
-        SnapshotError: it cannot be read.
+        PlaceError: it cannot be read.
     """
-    node = node_around(place)
-    found = list_snapshots(DirectoryPlace(place)) if node is None and _is_directory(place) else []
+    node = node_around(place.path) if isinstance(place, DirectoryPlace) else None
+    found: list[SnapshotListing] = []
+    with suppress(PlaceMissingError):
+        found = list_snapshots(place) if node is None else []
     if not found:
         inside = f", which belongs to the node {node}" if node else ""
-        raise PathMissingError(
-            f"no snapshot in {place}{inside}. Nothing was changed; name a directory that snapshots are in."
-        )
+        raise PathMissingError(f"no snapshot in {place}{inside}. Nothing was changed; name a place of snapshots.")
     return found
-
-
-def _is_directory(place: Path) -> bool:
-    try:
-        return stat.S_ISDIR(place.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise SnapshotError(f"{place} cannot be read: {error.strerror}. Nothing was changed.") from None
 
 
 class _Search:
@@ -137,8 +131,8 @@ class _Search:
         self.problems: list[KeystoreError] = []
         self.notes: list[str] = []
 
-    def look(self, place: Path) -> None:
-        if is_node(place):
+    def look(self, place: Place) -> None:
+        if isinstance(place, DirectoryPlace) and is_node(place.path):
             self._add_node(place)
             return
         try:
@@ -146,22 +140,21 @@ class _Search:
         except PathMissingError as error:
             nothing = cause_of(error).replace("no snapshot", "no node and no snapshot", 1)
             raise PathMissingError(
-                f"{nothing}. This tells nothing about any key; name node directories, and directories that snapshots "
-                "are in."
+                f"{nothing}. This tells nothing about any key; name node directories, and places of snapshots."
             ) from None
         for listing in listings:
             self._add_snapshot(place, listing)
 
-    def _add_node(self, place: Path) -> None:
-        head = keyfile.load(Files(), Layout(place).keystore).head
+    def _add_node(self, place: DirectoryPlace) -> None:
+        head = keyfile.load(Files(), Layout(place.path).keystore).head
         self._add(head.wrapped, "node", place, None, head.written_ns, head.master_generation)
         try:
-            record = volume.load(Files(), Layout(place).volume)
+            record = volume.load(Files(), Layout(place.path).volume)
         except VolumeKeyMissingError:
             return
         self._add(record.wrapped, "node volume", place, None, head.written_ns, record.generation)
 
-    def _add_snapshot(self, place: Path, listing: SnapshotListing) -> None:
+    def _add_snapshot(self, place: Place, listing: SnapshotListing) -> None:
         head = listing.head
         if head is not None:
             self._add(head.wrapped, "snapshot", place, head.snapshot_id, head.created_ns, head.era)
@@ -177,7 +170,7 @@ class _Search:
         self,
         wrapped: WrappedKey,
         kind: UserKind,
-        place: Path,
+        place: Place,
         snapshot_id: bytes | None,
         created_ns: int,
         era: int,

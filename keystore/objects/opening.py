@@ -54,6 +54,11 @@ def open_place(text: str, files: Files | None = None, patience: Patience = PATIE
     return _open_bucket(text, patience)
 
 
+def as_place(place: str | os.PathLike[str] | Place) -> Place:
+    """Return the place itself, or the one that a path or a URL names; errors as in `open_place`."""
+    return open_place(os.fspath(place)) if isinstance(place, str | os.PathLike) else place
+
+
 def _open_bucket(url: str, patience: Patience) -> BucketPlace:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:

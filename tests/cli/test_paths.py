@@ -47,7 +47,7 @@ def test_a_place_that_cannot_be_read_makes_the_report_fail(made: Made, snapshots
     (tmp_path / "loop").symlink_to("loop")
     run = keystore("keys", "usage", made.node, tmp_path / "loop", "--json")
     assert (run.code, run.json["ok"], len(run.json["keys"]), len(run.json["problems"])) == (exits.ERROR, False, 1, 1)
-    refused(keystore("snapshot", "list", tmp_path / "loop", "--json"), exits.ERROR, "SnapshotError", "cannot be read")
+    refused(keystore("snapshot", "list", tmp_path / "loop", "--json"), exits.ERROR, "PlaceError", "cannot list")
     (manifest,) = snapshots.glob("manifests/*")
     manifest.write_bytes(manifest.read_bytes()[:-1])
     run = keystore("keys", "usage", made.node, snapshots, "--json")

@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.buckets import azure_container as azure_container
+from tests.buckets import azure_endpoint as azure_endpoint
+from tests.buckets import gcs_bucket as gcs_bucket
+from tests.buckets import gcs_buckets as gcs_buckets
+from tests.buckets import gcs_endpoint as gcs_endpoint
+from tests.buckets import place_url as place_url
 from tests.buckets import s3_bucket as s3_bucket
 from tests.buckets import s3_endpoint as s3_endpoint
 from tests.crashes import Crashes

@@ -21,9 +21,10 @@ from keystore.errors import (
     ObjectMissingError,
     PlaceUnreachableError,
 )
+from keystore.objects import upload
 from keystore.objects.place import Named, ObjectReader, ObjectWriter, is_name, require_name, require_prefix
 from keystore.objects.refusals import explain, was_cut_off
-from keystore.objects.upload import PART_BYTES, PARTS_AT_ONCE, GivenUpError, Upload
+from keystore.objects.upload import PARTS_AT_ONCE, GivenUpError, Upload
 
 _PUTS_MAX = 3
 """LIMIT: tries of one `put` that another writer of the same name hinders."""
@@ -167,7 +168,12 @@ class _Requests:
                     f"cannot write {self._name} in {place}: the connection was cut. No object was changed; try again."
                 )
             place._obstore.put(
-                store, self._name, taken(), use_multipart=True, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+                store,
+                self._name,
+                taken(),
+                use_multipart=True,
+                chunk_size=upload.PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
             )
 
         place.ask("write", self._name, send)

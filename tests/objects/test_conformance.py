@@ -5,8 +5,6 @@ here ran at a live service.
 """
 
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -21,21 +19,9 @@ from keystore.objects.opening import open_place
 from keystore.objects.place import Named, Place, require_name, require_prefix
 
 
-@pytest.fixture(params=["directory", "s3", pytest.param("azure", marks=pytest.mark.system), "google"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """What a person would type."""
-    urls: dict[str, Callable[[], str]] = {
-        "directory": lambda: str(tmp_path / "place"),
-        "s3": lambda: str(request.getfixturevalue("s3_bucket")) + "/backups/of us",
-        "azure": lambda: str(request.getfixturevalue("azure_container")) + "/backups/of us",
-        "google": lambda: str(request.getfixturevalue("gcs_bucket")) + "/backups/of us",
-    }
-    return urls[request.param]()
-
-
 @pytest.fixture
-def place(url: str) -> Place:
-    return open_place(url)
+def place(place_url: str) -> Place:
+    return open_place(place_url)
 
 
 def content(length: int, seed: int = 1) -> bytes:
@@ -49,8 +35,8 @@ def create(place: Place, name: str, data: bytes, step: int = 1 << 20) -> tuple[i
         return writer.finish()
 
 
-def test_its_name_is_what_was_typed(place: Place, url: str) -> None:
-    assert str(place) == url
+def test_its_name_is_what_was_typed(place: Place, place_url: str) -> None:
+    assert str(place) == place_url
 
 
 def test_a_name_is_written_once(place: Place) -> None:
@@ -208,7 +194,7 @@ def test_a_prefix_ends_with_a_slash(place: Place) -> None:
         require_prefix("/")
 
 
-def test_a_place_that_is_not_there_is_missing(url: str) -> None:
-    elsewhere = "/nowhere/at all" if url.startswith("/") else url.replace("bucket-", "nowhere-")
+def test_a_place_that_is_not_there_is_missing(place_url: str) -> None:
+    elsewhere = "/nowhere/at all" if place_url.startswith("/") else place_url.replace("bucket-", "nowhere-")
     with pytest.raises(PlaceMissingError, match=elsewhere):
         open_place(elsewhere).names("packs/")

@@ -7,12 +7,12 @@ import boto3
 import pytest
 
 from keystore.errors import PlaceError, PlaceUnreachableError
-from keystore.objects import bucket, upload
+from keystore.objects import upload
 from keystore.objects.opening import Patience, open_place
 from keystore.objects.place import Named, Place
 from keystore.objects.upload import PARTS_AT_ONCE
 from tests.buckets import S3_CREDENTIALS
-from tests.objects.faulty import SECRET, Fault, Plan, faulty
+from tests.faulty import SECRET, Fault, Plan, faulty
 
 PART_BYTES = 5 << 20
 """The shortest that S3 takes: less to send."""
@@ -42,7 +42,6 @@ class Bad:
 @pytest.fixture
 def bad(s3_bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bad]:
     monkeypatch.setattr(upload, "PART_BYTES", PART_BYTES)
-    monkeypatch.setattr(bucket, "PART_BYTES", PART_BYTES)
     with faulty(s3_endpoint) as (address, plan):
         monkeypatch.setenv("AWS_ENDPOINT", address)
         yield Bad(s3_bucket, plan, s3_endpoint)

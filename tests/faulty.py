@@ -28,6 +28,8 @@ class Plan:
         self._concerns: Callable[[str, str], bool] = lambda method, path: True
         self.requests: list[str] = []
         self.faults = 0
+        self.hook: Callable[[], None] = lambda: None
+        """Called at each fault: before a reset, and after the store did what was asked where the answer is lost."""
 
     def let(self, fault: Fault, times: int, concerns: Callable[[str, str], bool] | None = None) -> None:
         """From now on the next so many requests go wrong of those that `concerns` (method, path) holds for."""
@@ -62,6 +64,7 @@ def faulty(upstream: str) -> Iterator[tuple[str, Plan]]:
             if fault in ("503", "403"):
                 self._refuse(int(fault))
             elif fault in ("reset", "hang"):
+                plan.hook()
                 self._reset()
             else:
                 self._forward(body, fault)
@@ -88,6 +91,7 @@ def faulty(upstream: str) -> Iterator[tuple[str, Plan]]:
             content = answer.read()
             connection.close()
             if fault == "lost":
+                plan.hook()
                 self._reset()
                 return
             self.send_response_only(answer.status)

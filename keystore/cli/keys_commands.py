@@ -26,7 +26,7 @@ def keys() -> None:
 def usage(context: click.Context, out: Output, places: "tuple[Place, ...]") -> None:
     """Tell which nodes and snapshots need which key. Needs no key and asks no KMS.
 
-    PLACES are node directories and directories of snapshots. A key that something needs must not be deleted. Keys are
+    PLACES are node directories and places of snapshots. A key that something needs must not be deleted. Keys are
     named as the KMS names them; below each stands how it is configured.
     """
     from keystore.node.usage import keys_usage

@@ -11,8 +11,8 @@ from threading import Lock, Thread
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["503", "403", "reset", "lost", "cut", "hang"]
-"""What happens to a request: two refusals; a connection that is reset before the store hears of it; one that is reset
+Fault = Literal["403", "409", "429", "500", "501", "503", "reset", "lost", "cut", "hang"]
+"""What happens to a request: refusals; a connection that is reset before the store hears of it; one that is reset
 after the store did what was asked; an answer whose second half is missing; no answer until the client goes."""
 WAIT_S = 30.0
 SECRET = "a-session-token-of-somebody"
@@ -61,7 +61,7 @@ def faulty(upstream: str) -> Iterator[tuple[str, Plan]]:
             fault = plan.next(self.command, self.path)
             if fault == "hang":
                 self.connection.recv(1)  # returns when the client has gone
-            if fault in ("503", "403"):
+            if fault is not None and fault.isdigit():
                 self._refuse(int(fault))
             elif fault in ("reset", "hang"):
                 plan.hook()

@@ -115,6 +115,27 @@ def require_no_secret(error: Exception) -> None:
     assert error.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("fault", "unreachable"), [("429", True), ("500", True), ("503", True), ("501", False), ("403", False)]
+)
+def test_an_answer_tells_whether_to_try_again(bad: Bad, fault: Fault, unreachable: bool) -> None:
+    bad.plan.let(fault, ALWAYS)
+    with pytest.raises(PlaceError, match=f"it answered {fault} ") as caught:
+        bad.place.put("packs/a", b"12345")
+    assert isinstance(caught.value, PlaceUnreachableError) == unreachable
+
+
+def test_two_writers_that_hinder_each_other_try_again(bad: Bad) -> None:
+    """S3 answers 409 to one of two conditional writes at the same moment; the name may be free afterwards."""
+    bad.plan.let("409", 1)
+    assert bad.place.put("packs/a", b"12345")
+    assert bad.there() == BEFORE
+    bad.plan.let("409", ALWAYS, lambda method, path: method == "PUT")
+    with pytest.raises(PlaceUnreachableError, match="always in the way"):
+        bad.place.put("packs/b", b"67")
+    assert (bad.there(), bad.plan.faults) == (BEFORE, 3)
+
+
 def test_a_store_that_is_silent_is_waited_for_once_more(bad: Bad) -> None:
     bad.plan.let("hang", 1)
     assert bad.place.put("packs/a", b"12345")

@@ -9,6 +9,7 @@ from kms_emulator import __version__
 from kms_emulator.admin import guard, service_accounts, users, vaults
 from kms_emulator.admin.errors import MissingError, RefusedError
 from kms_emulator.admin.failpoints import Failpoints
+from kms_emulator.admin.known import check_filter
 from kms_emulator.admin.metrics import metrics_text
 from kms_emulator.admin.rules import fault_message, fault_of
 from kms_emulator.admin.state import state_message
@@ -87,6 +88,10 @@ class Controls:
         wanted = CallFilter(
             request.provider, request.operation, request.key, request.outcome, request.caller, request.after_number
         )
+        try:
+            check_filter(self._core, wanted)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
         found = islice(self._core.calls.select(wanted), request.limit or CALLS_DEFAULT)
         log = self._core.calls
         return pb.ListCallsResponse(calls=[_call(call) for call in found], total=log.total, dropped=log.dropped)

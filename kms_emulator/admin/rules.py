@@ -1,22 +1,10 @@
 """Faults as messages."""
 
-import difflib
-
 from keystore_api.admin.v1 import admin_pb2 as pb
 
-from kms_emulator.model.faults import PROVIDERS, Fault, FaultKind, Planned, Scope
-from kms_emulator.wire.aws import sts
-from kms_emulator.wire.aws.adapter import AWS
-from kms_emulator.wire.azure.adapter import AZURE
-from kms_emulator.wire.gcp.adapter import GCP
+from kms_emulator.admin.known import check_operation
+from kms_emulator.model.faults import Fault, FaultKind, Planned, Scope
 from kms_emulator.wire.times import duration, duration_ns, timestamp, timestamp_ns
-
-OPERATIONS = {
-    "aws": frozenset(AWS.operations) | frozenset(sts.ACTIONS),
-    "azure": frozenset(AZURE.operations),
-    "gcp": frozenset(GCP.operations),
-}
-"""What a fault may be for, by provider."""
 
 
 def fault_of(message: pb.Fault) -> Fault:
@@ -27,7 +15,7 @@ def fault_of(message: pb.Fault) -> Fault:
         raise ValueError(f"kind must be one of {', '.join(kind.value for kind in FaultKind)}") from None
     if message.number or message.seen or message.met:
         raise ValueError("number, seen and met are set by the server")
-    _check_operation(message.provider, message.operation)
+    check_operation(message.provider, message.operation)
     scope = Scope(
         message.provider,
         message.operation,
@@ -48,20 +36,6 @@ def fault_of(message: pb.Fault) -> Fault:
         retry_after_s=message.retry_after_s if message.HasField("retry_after_s") else 1,
         networks=tuple(message.networks),
     )
-
-
-def _check_operation(provider: str, operation: str) -> None:
-    """ValueError, with what may have been meant, for an operation that no call can have: the fault would never fire."""
-    if not operation or provider not in ("", *PROVIDERS):
-        return
-    there_are = OPERATIONS[provider] if provider else frozenset[str]().union(*OPERATIONS.values())
-    if operation in there_are:
-        return
-    near = difflib.get_close_matches(operation.lower(), {name.lower() for name in there_are}, n=3)
-    names = [name for wanted in near for name in sorted(there_are) if name.lower() == wanted]
-    whose = f"{provider} has no" if provider else "no cloud has an"
-    meant = f"; did you mean {' or '.join(names)}?" if names else ""
-    raise ValueError(f"{whose} operation {operation!r}{meant}")
 
 
 def fault_message(planned: Planned) -> pb.Fault:

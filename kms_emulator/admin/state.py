@@ -6,6 +6,7 @@ from kms_emulator.admin.guard import guard_message
 from kms_emulator.admin.rules import fault_message
 from kms_emulator.admin.service_accounts import list_service_accounts
 from kms_emulator.admin.users import list_users
+from kms_emulator.admin.vaults import list_applications, list_vaults
 from kms_emulator.core import Core
 from kms_emulator.model.faults import PROVIDERS
 from kms_emulator.model.keys import Key, Version
@@ -16,7 +17,7 @@ from kms_emulator.wire.times import timestamp
 
 
 def state_message(core: Core) -> pb.State:
-    """Return keys, aliases, key rings, import jobs, users, service accounts and faults."""
+    """Return keys, aliases, key rings, import jobs, users, service accounts, applications, vaults and faults."""
     registry = core.registry
     aliases: dict[bytes, list[str]] = {}
     for provider in PROVIDERS:
@@ -34,6 +35,8 @@ def state_message(core: Core) -> pb.State:
             _import_job(key) for key in registry.keys(SERVICE_REALM) if IMPORT_JOB_PATTERN.fullmatch(key.name)
         ],
         service_accounts=list_service_accounts(core),
+        applications=list_applications(core).applications,
+        vaults=list_vaults(core).vaults,
     )
 
 

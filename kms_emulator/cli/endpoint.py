@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import rich_click as click
 
 from kms_emulator.cli.exits import EXISTS, FAILED, NOT_FOUND, UNREACHABLE, USAGE, WRONG_STATE, CommandError
+from kms_emulator.wire.call import LOOKING_KEY
 
 ENVIRONMENT_NAME = "KMS_EMULATOR_ENDPOINT"
 HOST_DEFAULT, PORT_DEFAULT = "127.0.0.1", 4710
@@ -63,6 +65,27 @@ def connected(endpoint: str) -> Iterator[grpc.Channel]:
             yield channel
         except grpc.RpcError as error:
             raise _explained(endpoint, error) from None
+
+
+def unlogged(channel: grpc.Channel) -> grpc.Channel:
+    """Return the channel for calls that only look, for a person: they are not logged, and meet no fault."""
+    return grpc.intercept_channel(channel, _Looking())
+
+
+class _Looking(grpc.UnaryUnaryClientInterceptor):
+    """Marks every call as one that only looks."""
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(_Details(client_call_details), request)
+
+
+class _Details(grpc.ClientCallDetails):
+    """The details of a call, marked."""
+
+    def __init__(self, given: Any) -> None:
+        self.method, self.timeout, self.credentials = given.method, given.timeout, given.credentials
+        self.wait_for_ready, self.compression = given.wait_for_ready, given.compression
+        self.metadata = (*(given.metadata or ()), (LOOKING_KEY, "1"))
 
 
 def _explained(endpoint: str, error: grpc.RpcError) -> CommandError:

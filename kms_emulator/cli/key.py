@@ -11,7 +11,7 @@ from kms_emulator.cli.clouds.aws import AwsKeys
 from kms_emulator.cli.clouds.azure import AzureKeys
 from kms_emulator.cli.clouds.gcp import GcpKeys
 from kms_emulator.cli.clouds.row import KeyRow, Keys
-from kms_emulator.cli.endpoint import connected, endpoint_option
+from kms_emulator.cli.endpoint import connected, endpoint_option, unlogged
 from kms_emulator.cli.exits import USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, print_table, reports_errors
 from kms_emulator.cli.uris import AwsUri, AzureUri, KeyUri, parse
@@ -19,8 +19,9 @@ from kms_emulator.cli.uris import AwsUri, AzureUri, KeyUri, parse
 PROVIDERS = ("aws", "azure", "gcp")
 _HELP = {"help_option_names": ["-h", "--help"]}
 
+_region_option = click.option("--region", default="us-east-1", show_default=True, help="aws: the region.")
 _place_options = (
-    click.option("--region", default="us-east-1", show_default=True, help="aws: the region."),
+    _region_option,
     click.option("--vault", default="local-vault", show_default=True, help="azure: the vault."),
     click.option("--project", default="local-project", show_default=True, help="gcp: the project."),
     click.option("--location", default="global", show_default=True, help="gcp: the location."),
@@ -36,7 +37,10 @@ def _with_place(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings=_HELP)
 def key() -> None:
-    """Create keys and move them through their states."""
+    """Create keys and move them through their states.
+
+    URI may be what the cloud itself calls a key, too: an ARN, alias/NAME, a key identifier, a resource name.
+    """
 
 
 @key.command(context_settings=_HELP)
@@ -74,6 +78,7 @@ def create(
 def list_keys(provider: str | None, endpoint: str, as_json: bool, **place: str) -> None:
     """List the keys of a region, a vault and a key ring: every version that has a URI of its own."""
     with connected(endpoint) as channel:
+        channel = unlogged(channel)
         wanted = [provider] if provider else list(PROVIDERS)
         rows = [row for name in wanted for row in _keys(channel, name, place).rows()]
     if as_json:
@@ -89,11 +94,12 @@ def _uri_command(name: str, text: str) -> Callable[[Callable[[Keys[Any], Any], K
         @key.command(name, help=text, context_settings=_HELP)
         @click.argument("uri")
         @click.option("--provider", type=click.Choice(PROVIDERS), help="Must agree with the URI, if given.")
+        @_region_option
         @endpoint_option
         @json_option
         @reports_errors
-        def command(uri: str, provider: str | None, endpoint: str, as_json: bool) -> None:
-            _act(act, uri, provider, endpoint, as_json=as_json)
+        def command(uri: str, provider: str | None, region: str, endpoint: str, as_json: bool) -> None:
+            _act(act, parse(uri, region), provider, endpoint, as_json=as_json)
 
         return command
 
@@ -124,21 +130,24 @@ def _rotate(keys: Keys[Any], uri: Any) -> KeyRow:
 @click.argument("uri")
 @click.option("--days", type=click.IntRange(7, 30), help="aws: length of the window; 30 if not given.")
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Must agree with the URI, if given.")
+@_region_option
 @endpoint_option
 @json_option
 @reports_errors
-def schedule_deletion(uri: str, days: int | None, provider: str | None, endpoint: str, as_json: bool) -> None:
+def schedule_deletion(
+    uri: str, days: int | None, provider: str | None, region: str, endpoint: str, as_json: bool
+) -> None:
     """Delete the key (aws, azure) or the version (gcp) that URI names; it can be taken back until the window ends."""
-    _act(lambda keys, parsed: keys.schedule_deletion(parsed, days), uri, provider, endpoint, as_json=as_json)
+    named = parse(uri, region)
+    _act(lambda keys, parsed: keys.schedule_deletion(parsed, days), named, provider, endpoint, as_json=as_json)
 
 
 def _act(
-    act: Callable[[Keys[Any], Any], KeyRow], text: str, provider: str | None, endpoint: str, *, as_json: bool
+    act: Callable[[Keys[Any], Any], KeyRow], uri: KeyUri, provider: str | None, endpoint: str, *, as_json: bool
 ) -> None:
-    uri = parse(text)
     found = _provider_of(uri)
     if provider not in (None, found):
-        raise CommandError(f"{text} is a key of {found}, not of {provider}", USAGE)
+        raise CommandError(f"{uri} is a key of {found}, not of {provider}", USAGE)
     with connected(endpoint) as channel:
         row = act(_keys(channel, found, _place_of(uri)), uri)
     if as_json:

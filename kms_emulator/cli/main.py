@@ -21,6 +21,8 @@ _COMMANDS = {
     "state": "kms_emulator.cli.state:state",
     "fault": "kms_emulator.cli.fault:fault",
     "user": "kms_emulator.cli.user:user",
+    "application": "kms_emulator.cli.vault:application",
+    "vault": "kms_emulator.cli.vault:vault",
     "service-account": "kms_emulator.cli.service_account:service_account",
     "guard": "kms_emulator.cli.guard:guard",
     "reset": "kms_emulator.cli.admin:reset",

@@ -5,7 +5,7 @@ Leaves to others: how a cloud words a fault (`wire`), and how a connection is br
 Invariants:
 1. Deterministic: the same calls at the same times meet the same faults. There is no chance in here.
 2. Every fault counts the calls that its scope takes, also those that another fault ends.
-3. Of several faults, delays add up, and the oldest of the others decides.
+3. Of several faults, delays add up, and the oldest of the others decides. Those behind it do not count as met.
 """
 
 import ipaddress
@@ -207,21 +207,22 @@ class FaultPlan:
         """Return what the call meets, and count it."""
         if not self._planned:
             return NOTHING
-        met = [planned.fault for planned in self._planned.values() if _meets(planned, facts)]
-        delay_ns = sum(fault.delay_ns for fault in met)
-        return Verdict(delay_ns, next((fault for fault in met if fault.kind is not FaultKind.LATENCY), None))
+        due = [planned for planned in self._planned.values() if _is_due(planned, facts)]
+        late = [planned for planned in due if planned.fault.kind is FaultKind.LATENCY]
+        deciding = next((planned for planned in due if planned not in late), None)
+        for planned in (*late, *([deciding] if deciding else [])):
+            planned.met += 1
+        return Verdict(sum(planned.fault.delay_ns for planned in late), deciding.fault if deciding else None)
 
 
-def _meets(planned: Planned, facts: Facts) -> bool:
+def _is_due(planned: Planned, facts: Facts) -> bool:
+    """Count the call if it is in the fault's scope, and tell whether it is one that the fault is for."""
     fault = planned.fault
     if not _takes(fault.scope, facts) or _let_in(fault, facts.address):
         return False
     planned.seen += 1
     beyond = planned.seen - fault.first
-    if beyond < 0 or beyond % fault.every or planned.spent:
-        return False
-    planned.met += 1
-    return True
+    return beyond >= 0 and beyond % fault.every == 0 and not planned.spent
 
 
 def _takes(scope: Scope, facts: Facts) -> bool:

@@ -14,6 +14,9 @@ from kms_emulator.model.registry import Registry
 
 Request = TypeVar("Request", bound=Message)
 
+LOOKING_KEY = "x-kms-emulator-looking"
+"""Metadata of a call over gRPC that only looks, for a person at a terminal: it is not logged, and meets no fault."""
+
 
 class CloudError(Exception):
     """What the cloud would answer: its own code and message, and the gRPC status that comes closest.

@@ -9,7 +9,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from kms_emulator.core import Core
-from kms_emulator.wire.call import Adapter, Call, Caller, CloudError, NoAnswerError
+from kms_emulator.wire.call import LOOKING_KEY, Adapter, Call, Caller, CloudError, NoAnswerError
 from kms_emulator.wire.perform import note, perform
 
 ERROR_CODE_KEY = "x-kms-error-code"
@@ -47,7 +47,8 @@ def _serialize(answer: Message) -> bytes:
 def _runner(adapter: Adapter, name: str, core: Core) -> Callable[[Message, Context], Awaitable[Message]]:
     async def run(request: Message, context: Context) -> Message:
         try:
-            return await perform(core, adapter, name, request, _caller(adapter, name, core, context))
+            looking = any(key == LOOKING_KEY for key, _ in context.invocation_metadata() or ())
+            return await perform(core, adapter, name, request, _caller(adapter, name, core, context), looking=looking)
         except CloudError as error:
             await abort(context, error)
         except NoAnswerError as error:

@@ -24,15 +24,24 @@ _log = logging.getLogger(__name__)
 
 
 async def perform(
-    core: Core, adapter: Adapter, name: str, request: Message, caller: Caller = ANONYMOUS, request_id: str = ""
+    core: Core,
+    adapter: Adapter,
+    name: str,
+    request: Message,
+    caller: Caller = ANONYMOUS,
+    request_id: str = "",
+    *,
+    looking: bool = False,
 ) -> Message:
-    """Run the operation `name` of an adapter.
+    """Run the operation `name` of an adapter. One that is only `looking` is not logged, and meets no fault.
 
     Raises:
         CloudError: the cloud's answer to whatever went wrong; it is in the call log.
         NoAnswerError: the connection is to end; that is in the call log too.
     """
     call = Call(core, adapter.provider, name, caller, request_id, request=request)
+    if looking:
+        return await _run(adapter, call, request, looking=True)
     try:
         answer = await _run(adapter, call, request)
     except CloudError as error:
@@ -68,11 +77,12 @@ def note(call: Call, outcome: str) -> None:
     )
 
 
-async def _run(adapter: Adapter, call: Call, request: Message) -> Message:
+async def _run(adapter: Adapter, call: Call, request: Message, *, looking: bool = False) -> Message:
     operation = adapter.operations[call.operation]
     try:
         call.tick()
-        await meet_faults(call, lambda: adapter.key_names(call.registry, request), adapter.fault_error)
+        if not looking:
+            await meet_faults(call, lambda: adapter.key_names(call.registry, request), adapter.fault_error)
         if operation.check is not None:
             operation.check(request)
         answer = operation.run(call, request)

@@ -91,9 +91,83 @@ def test_other_forms_of_uris(cli: Cli) -> None:
     assert cli.json("key", "disable", f"aws://us-east-1/{aws['key_id']}")["uri"] == aws["uri"]
 
 
+def test_what_the_clouds_call_keys(cli: Cli) -> None:
+    aws = cli.json("key", "create", "--provider", "aws", "--alias", "app")
+    key_id = aws["uri"].rpartition("/")[2]
+    alias_arn = aws["key_id"].replace(f"key/{key_id}", "alias/app")
+    for name in ("aws://us-east-1/alias/app", "alias/app", key_id, aws["key_id"], alias_arn):
+        assert cli.json("key", "disable", name)["uri"] == aws["uri"]
+        assert cli.json("key", "enable", name)["state"] == "Enabled"
+    assert cli.json("key", "rotate", "alias/app")["uri"] == aws["uri"]
+    cli.text("key", "disable", "alias/app", "--region", "eu-west-1", code=3)
+    azure = cli.json("key", "create", "--provider", "azure", "--name", "mine")
+    path = f"/keys/mine/{azure['key_version']}"
+    for name in (f"https://127.0.0.1:4712{path}", f"https://local-vault.vault.localhost{path}"):
+        assert cli.json("key", "disable", name)["uri"] == azure["uri"]
+    cli.text("key", "schedule-deletion", azure["key_id"])
+    deleted = "https://local-vault.vault.azure.net/deletedkeys/mine"
+    assert cli.json("key", "cancel-deletion", deleted)["uri"] == azure["uri"]
+    gcp = cli.json("key", "create", "--provider", "gcp")
+    resource = gcp["uri"].removeprefix("gcp://")
+    for name in (resource, gcp["key_id"], f"//cloudkms.googleapis.com/{resource}"):
+        assert cli.json("key", "disable", name)["uri"] == gcp["uri"]
+
+
+def test_a_list_is_not_logged_and_meets_no_fault(cli: Cli) -> None:
+    for provider in ("aws", "azure", "gcp"):
+        cli.text("key", "create", "--provider", provider)
+    before = cli.json("calls")["total"]
+    cli.text("fault", "add", "unavailable")
+    assert len(cli.json("key", "list")["keys"]) == 3
+    assert cli.json("calls")["total"] == before
+    assert [(fault["seen"], fault["met"]) for fault in cli.json("fault", "list")["faults"]] == [(0, 0)]
+    cli.text("fault", "remove", "--all")
+
+
+def test_filters_that_can_find_nothing_are_refused_with_what_there_is(cli: Cli) -> None:
+    cli.text("key", "create", "--provider", "aws")
+    wrong = cli.text("calls", "--operation", "Decrpyt", code=2)
+    assert "no cloud has an operation 'Decrpyt'; did you mean Decrypt" in wrong
+    assert "aws has no operation 'WrapKey'" in cli.text("calls", "--provider", "aws", "--operation", "WrapKey", code=2)
+    assert "there are aws, azure, gcp" in cli.text("calls", "--provider", "amazon", code=2)
+    wrong = cli.text("calls", "--outcome", "Throttling_Exception", code=2)
+    assert "did you mean ThrottlingException" in wrong
+    assert "calls have ended in OK" in wrong
+    for right in ("ThrottlingException", "KeyNotFound", "NOT_FOUND", "Hung"):
+        assert cli.json("calls", "--outcome", right)["calls"] == []
+    cli.text("fault", "add", "error", "--code", "OddException")
+    assert cli.json("calls", "--outcome", "OddException")["calls"] == []
+    cli.text("fault", "remove", "--all")
+
+
+def test_applications_and_vaults(cli: Cli) -> None:
+    made = cli.text("application", "put", "--permission", "get", "--role", "Key Vault Reader")
+    tenant, client_id, secret = (line.partition("=")[2] for line in made.splitlines())
+    assert len(secret) > 30
+    assert cli.json("application", "list")["applications"][0]["client_id"] == client_id
+    assert client_id in cli.text("application", "list")
+    again = cli.text("application", "put", client_id, "--secret", "s", "--secret-expires", "2100-01-01T00:00:00Z")
+    assert again == f"AZURE_TENANT_ID={tenant}\nAZURE_CLIENT_ID={client_id}\n"
+    listed = cli.json("vault", "list")["vaults"]
+    assert [(vault["access"], vault["roles"]) for vault in listed] == [
+        ({client_id: "get"}, {client_id: "Key Vault Reader"})
+    ]
+    vault = cli.json("vault", "put", "local-vault", "--by-roles", "--network", "10.0.0.0/8", "--retention-days", "7")
+    assert (vault["by_roles"], vault["networks"], vault["retention_days"]) == (True, ["10.0.0.0/8"], 7)
+    assert "10.0.0.0/8" in cli.text("vault", "list")
+    vault = cli.json("vault", "put", "local-vault", "--anywhere", "--by-policies", "--purge-protection")
+    assert (vault["by_roles"], vault["restricted"], vault["purge_protection"]) == (False, False, True)
+    assert cli.json("application", "remove", client_id) == {"removed": client_id}
+    cli.text("application", "remove", client_id, code=3)
+    cli.text("application", "put", "--permission", "fly", code=2)
+    cli.text("application", "put", "--secret", "s", "--secret-expires", "soon", code=2)
+    cli.text("vault", "put", "local-vault", "--anywhere", "--network", "10.0.0.0/8", code=2)
+    cli.text("vault", "put", "a_b", code=2)
+
+
 @pytest.mark.parametrize("uri", ["nonsense", "aws://", "azure://vault", "gcp://projects/p", "local:///file"])
 def test_bad_uris_are_explained(cli: Cli, uri: str) -> None:
-    assert "is not a key URI. Its form is aws://" in cli.text("key", "disable", uri, code=2)
+    assert "names no key. Its form is aws://" in cli.text("key", "disable", uri, code=2)
 
 
 def test_options_that_do_not_fit(cli: Cli) -> None:

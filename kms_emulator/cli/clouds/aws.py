@@ -40,29 +40,36 @@ class AwsKeys:
         return rows
 
     def enable(self, uri: AwsUri) -> KeyRow:
-        self._stub.EnableKey(pb.EnableKeyRequest(region=uri.region, key_id=uri.key_id), timeout=TIMEOUT_S)
+        self._stub.EnableKey(pb.EnableKeyRequest(region=uri.region, key_id=self._key_id(uri)), timeout=TIMEOUT_S)
         return self._row(uri)
 
     def disable(self, uri: AwsUri) -> KeyRow:
-        self._stub.DisableKey(pb.DisableKeyRequest(region=uri.region, key_id=uri.key_id), timeout=TIMEOUT_S)
+        self._stub.DisableKey(pb.DisableKeyRequest(region=uri.region, key_id=self._key_id(uri)), timeout=TIMEOUT_S)
         return self._row(uri)
 
     def schedule_deletion(self, uri: AwsUri, days: int | None) -> KeyRow:
         request = pb.ScheduleKeyDeletionRequest(
-            region=uri.region, key_id=uri.key_id, pending_window_in_days=30 if days is None else days
+            region=uri.region, key_id=self._key_id(uri), pending_window_in_days=30 if days is None else days
         )
         self._stub.ScheduleKeyDeletion(request, timeout=TIMEOUT_S)
         return self._row(uri)
 
     def cancel_deletion(self, uri: AwsUri) -> KeyRow:
-        request = pb.CancelKeyDeletionRequest(region=uri.region, key_id=uri.key_id)
+        request = pb.CancelKeyDeletionRequest(region=uri.region, key_id=self._key_id(uri))
         self._stub.CancelKeyDeletion(request, timeout=TIMEOUT_S)
         return self._row(uri)
 
     def rotate(self, uri: AwsUri) -> KeyRow:
-        request = pb.RotateKeyOnDemandRequest(region=uri.region, key_id=uri.key_id)
+        request = pb.RotateKeyOnDemandRequest(region=uri.region, key_id=self._key_id(uri))
         self._stub.RotateKeyOnDemand(request, timeout=TIMEOUT_S)
         return self._row(uri)
+
+    def _key_id(self, uri: AwsUri) -> str:
+        """Return what AWS takes where it takes no alias: the key behind it."""
+        if "alias/" not in uri.key_id:
+            return uri.key_id
+        request = pb.DescribeKeyRequest(region=uri.region, key_id=uri.key_id)
+        return self._stub.DescribeKey(request, timeout=TIMEOUT_S).key_metadata.key_id
 
     def _row(self, uri: AwsUri) -> KeyRow:
         request = pb.DescribeKeyRequest(region=uri.region, key_id=uri.key_id)

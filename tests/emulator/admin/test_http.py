@@ -110,6 +110,7 @@ def test_state_has_everything_but_material_and_secrets(ask: Ask, kms_emulator: K
     user = {"name": "alice", "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "the secret of alice"}
     ask("POST", "users", user)
     ask("POST", "faults", {"kind": "close", "provider": "gcp"})
+    application = kms_emulator.azure.put_application("get", secret="the secret of an application")
     core = kms_emulator._started_core()
     secret = next(iter(core.registry._materials.values())).to_stored()
     state = ask("GET", "state")[1]
@@ -118,12 +119,21 @@ def test_state_has_everything_but_material_and_secrets(ask: Ask, kms_emulator: K
     assert (key["attributes"]["description"], [version["number"] for version in key["versions"]]) == ("mine", [1])
     assert [found["name"] for found in state["users"]] == ["alice"]
     assert len(state["faults"]) == 1
-    text = json.dumps(state)
+    assert [found["client_id"] for found in state["applications"]] == [application.client_id]
+    assert [(found["name"], found["access"]) for found in state["vaults"]] == [
+        ("local-vault", {application.client_id: "get"})
+    ]
+    with kms_emulator.azure.key_client() as keys:
+        keys.create_ec_key("cmk")
+    [azure] = [found for found in ask("GET", "state")[1]["keys"] if found["provider"] == "azure"]
+    assert (azure["name"], azure["kind"]) == ("local-vault/cmk", "ec-p256")
+    text = json.dumps(ask("GET", "state")[1])
+    assert "the secret of an application" not in text
     assert secret.hex() not in text
     assert "the secret of alice" not in text
     with grpc.insecure_channel(kms_emulator.grpc_endpoint) as channel:
         same = AdminStub(channel).GetState(admin_pb2.GetStateRequest())
-    assert [found.uid for found in same.keys] == [key["uid"]]
+    assert [found.uid for found in same.keys] == [key["uid"], azure["uid"]]
 
 
 def test_users_can_call_and_removed_ones_cannot(ask: Ask, kms_emulator: KmsEmulator) -> None:

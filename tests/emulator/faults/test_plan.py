@@ -95,7 +95,14 @@ def test_delays_add_up_and_the_oldest_fault_decides() -> None:
     first, second = plan.decide(facts()), plan.decide(facts())
     assert (first.delay_ns, first.fault and first.fault.number) == (12, 4)
     assert (second.delay_ns, second.fault and second.fault.number) == (12, 2)
-    assert plan.planned()[3].met == 2
+    assert [(planned.seen, planned.met) for planned in plan.planned()] == [(2, 2), (2, 1), (2, 2), (2, 1)]
+
+
+def test_a_fault_behind_another_keeps_its_count() -> None:
+    plan = plan_of(Fault(FaultKind.THROTTLE, count=2), Fault(FaultKind.CLOSE, count=2))
+    met = [plan.decide(facts()).fault for _ in range(5)]
+    assert [fault and fault.number for fault in met] == [1, 1, 2, 2, None]
+    assert [(planned.seen, planned.met) for planned in plan.planned()] == [(5, 2), (5, 2)]
 
 
 @pytest.mark.parametrize(

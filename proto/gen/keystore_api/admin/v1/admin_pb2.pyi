@@ -294,7 +294,7 @@ class User(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arn: _Optional[str] = ..., policy: _Optional[str] = ..., access_key_ids: _Optional[_Iterable[str]] = ..., secret_access_key: _Optional[str] = ...) -> None: ...
 
 class State(_message.Message):
-    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls", "guard", "import_jobs", "service_accounts")
+    __slots__ = ("clock", "keys", "key_rings", "users", "faults", "calls", "guard", "import_jobs", "service_accounts", "applications", "vaults")
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     KEY_RINGS_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +304,8 @@ class State(_message.Message):
     GUARD_FIELD_NUMBER: _ClassVar[int]
     IMPORT_JOBS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    APPLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    VAULTS_FIELD_NUMBER: _ClassVar[int]
     clock: Clock
     keys: _containers.RepeatedCompositeFieldContainer[Key]
     key_rings: _containers.RepeatedScalarFieldContainer[str]
@@ -313,7 +315,9 @@ class State(_message.Message):
     guard: Guard
     import_jobs: _containers.RepeatedCompositeFieldContainer[ImportJob]
     service_accounts: _containers.RepeatedCompositeFieldContainer[ServiceAccount]
-    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ..., guard: _Optional[_Union[Guard, _Mapping]] = ..., import_jobs: _Optional[_Iterable[_Union[ImportJob, _Mapping]]] = ..., service_accounts: _Optional[_Iterable[_Union[ServiceAccount, _Mapping]]] = ...) -> None: ...
+    applications: _containers.RepeatedCompositeFieldContainer[Application]
+    vaults: _containers.RepeatedCompositeFieldContainer[Vault]
+    def __init__(self, clock: _Optional[_Union[Clock, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., key_rings: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., calls: _Optional[int] = ..., guard: _Optional[_Union[Guard, _Mapping]] = ..., import_jobs: _Optional[_Iterable[_Union[ImportJob, _Mapping]]] = ..., service_accounts: _Optional[_Iterable[_Union[ServiceAccount, _Mapping]]] = ..., applications: _Optional[_Iterable[_Union[Application, _Mapping]]] = ..., vaults: _Optional[_Iterable[_Union[Vault, _Mapping]]] = ...) -> None: ...
 
 class PutUserRequest(_message.Message):
     __slots__ = ("name", "access_key_id", "secret_access_key", "policy")

@@ -6,12 +6,10 @@ does with loops, or blocks on, the emulator answers. The calling thread only eve
 
 import asyncio
 import contextlib
-import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,12 +21,12 @@ from keystore_api.admin.v1 import admin_pb2 as pb
 from kms_emulator.admin.controls import Controls
 from kms_emulator.admin.errors import RefusedError
 from kms_emulator.admin.forms import form_of, known_length_s, to_form
-from kms_emulator.admin.users import credentials_of
 from kms_emulator.calls import CallFilter, CallRecord
 from kms_emulator.core import Core
 from kms_emulator.embedded_azure import Azure
 from kms_emulator.embedded_gcp import Google
 from kms_emulator.embedded_guard import Guard
+from kms_emulator.embedded_users import User, Users
 from kms_emulator.model.entropy import RepeatedEntropy
 from kms_emulator.sdks import needed
 from kms_emulator.server import Server, start
@@ -301,63 +299,6 @@ class Clock:
 
     def _told(self, act: Callable[[Controls], pb.Clock]) -> datetime:
         return self._emulator._ask(act).now.ToDatetime(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user of the AWS account, with one of its access keys."""
-
-    name: str
-    arn: str
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-
-    @property
-    def credentials(self) -> dict[str, str]:
-        """Return the access key as `boto3.client` takes it."""
-        return {"aws_access_key_id": self.access_key_id, "aws_secret_access_key": self.secret_access_key}
-
-
-class Users:
-    """Users of a running emulator's AWS account: what they may do is what their policies and those of keys say."""
-
-    def __init__(self, emulator: KmsEmulator) -> None:
-        self._emulator = emulator
-
-    def put(
-        self,
-        name: str,
-        *,
-        policy: Mapping[str, Any] | str | None = None,
-        access_key_id: str = "",
-        secret_access_key: str = "",
-    ) -> User:
-        """Create a user, or give one another policy, one more access key, or both; what is not given stays.
-
-        ``{}`` as policy takes away what it has. A new user has no policy, and gets a fresh access key unless one is
-        given. ValueError says what is wrong, and nothing was changed.
-        """
-        text = json.dumps(policy) if isinstance(policy, Mapping) else policy or ""
-        request = pb.PutUserRequest(
-            name=name, policy=text, access_key_id=access_key_id, secret_access_key=secret_access_key
-        )
-        made = self._emulator._ask(lambda controls: controls.put_user(request))
-        return User(name, made.arn, access_key_id, secret_access_key) if access_key_id else self.get(name)
-
-    def get(self, name: str) -> User:
-        """Return a user and its newest access key; ValueError if there is no such user, or it has no access key."""
-        found = self._emulator._ask(lambda controls: controls.list_users(pb.ListUsersRequest())).users
-        arn = next((user.arn for user in found if user.name == name), "")
-        core = self._emulator._started_core()
-        usable = self._emulator._run(lambda: credentials_of(core, arn))
-        if not usable:
-            raise ValueError(f"there is no user {name} with an access key; make it with users.put({name!r})")
-        newest = max(usable, key=lambda credential: credential.created_ns)
-        return User(name, arn, newest.id, newest.secret)
-
-    def remove(self, name: str) -> None:
-        """Remove a user: its access keys are refused from now on; ValueError if there is no such user."""
-        self._emulator._ask(lambda controls: controls.remove_user(pb.RemoveUserRequest(name=name)))
 
 
 class Faults:

@@ -4,7 +4,9 @@ Steps, and what a crash after each leaves:
 
 1. `begun/<id>` is put, with the parent's id; then the parent's manifest is looked for. From here on nobody removes
    packs of the parent, though its manifest may go (S-14).
-2. Packs are written. A crash leaves them without a manifest; `collect_garbage` removes them once they are old.
+2. Packs are written. A crash leaves them without a manifest; `collect_garbage` removes them once they are old. After
+   each full one `partial/<id>` notes what is done, and the former note is removed. A crash leaves the note: the next
+   snapshot of the node takes it for its parent, and goes on.
 3. The manifest is put. The snapshot is complete.
 4. `begun/<id>` is removed. A crash before leaves an object that says nothing any more.
 
@@ -16,12 +18,12 @@ import os
 from contextlib import suppress
 from typing import Self
 
-from keystore.errors import PlaceError, SnapshotError
+from keystore.errors import PlaceError, PlaceUnreachableError, SnapshotError
 from keystore.format.begun import Begun
 from keystore.format.manifest import NO_PARENT
 from keystore.objects.place import Place
 from keystore.snapshots.ids import new_id
-from keystore.snapshots.names import begun_name, manifest_name, pack_name
+from keystore.snapshots.names import begun_name, manifest_name, pack_name, partial_name
 from keystore.snapshots.parent import Parent, find_parent
 from keystore.snapshots.source import NodeSource
 
@@ -32,6 +34,8 @@ PARENT_TRIES = 4
 class BegunSnapshot:
     """A snapshot that is being taken; a context manager that removes what is there if the block fails.
 
+    Where the place does not answer any more, and something was noted, all stays for who goes on.
+
     Attributes:
         parent: the snapshot that it shares packs with, or None.
         pack_ids: of the packs that it wrote.
@@ -41,6 +45,7 @@ class BegunSnapshot:
         self._place, self._process, self._publishing = place, os.getpid(), False
         self.snapshot_id, self.parent = snapshot_id, parent
         self.pack_ids: list[bytes] = []
+        self._noted: str | None = None
 
     @classmethod
     def begin(cls, place: Place, node: NodeSource, *, full: bool, created_ns: int) -> Self:
@@ -68,8 +73,16 @@ class BegunSnapshot:
         if not self._place.put(manifest_name(self.snapshot_id), manifest):
             raise self._gone("another manifest has its name")
         self._require_begun()
-        with suppress(PlaceError):  # it says nothing any more, and whoever clears up removes it
+        with suppress(PlaceError):  # they say nothing any more, and whoever clears up removes them
+            self._forget_note()
             self._place.remove(begun_name(self.snapshot_id))
+
+    def note(self, manifest: bytes, now_ns: int) -> None:
+        """Put a note of what is done so far: a manifest of what there is, without data keys."""
+        name = partial_name(new_id(now_ns))
+        self._place.put(name, manifest)
+        self._forget_note()
+        self._noted = name
 
     def forget(self, pack_ids: list[bytes]) -> None:
         """Remove packs that will not be named after all; those that cannot be removed are left over."""
@@ -92,7 +105,7 @@ class BegunSnapshot:
         present = False
         try:
             self._place.put(begun_name(self.snapshot_id), begun.encode())
-            present = self.parent is None or self._place.length(manifest_name(parent_id)) is not None
+            present = self.parent is None or self._place.length(self.parent.name) is not None
         finally:
             if not present:
                 self._discard()
@@ -108,6 +121,10 @@ class BegunSnapshot:
             "take it again."
         )
 
+    def _forget_note(self) -> None:
+        if self._noted is not None:
+            self._place.remove(self._noted)
+
     def _discard(self) -> None:
         """Remove what is there; the manifest first, so that there is never one that names what is missing."""
         self.close()
@@ -116,6 +133,7 @@ class BegunSnapshot:
         with suppress(PlaceError):
             if self._publishing:
                 self._place.remove(manifest_name(self.snapshot_id))
+            self._forget_note()
             for pack_id in self.pack_ids:
                 self._place.remove(pack_name(pack_id))
             self._place.remove(begun_name(self.snapshot_id))
@@ -124,6 +142,7 @@ class BegunSnapshot:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
+        goes_on = kind is not None and issubclass(kind, PlaceUnreachableError) and self._noted and not self._publishing
+        if kind is not None and not goes_on:
             self._discard()
         self.close()

@@ -11,13 +11,14 @@ Invariants:
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from typing import Self
 
+from keystore.crypto.signing import SigningKey
 from keystore.errors import SnapshotDamagedError
 from keystore.format.manifest import NEVER, NO_PARENT, ManifestHead, PackObject, SnapshotKind
 from keystore.format.snapshot_map import (
@@ -151,30 +152,17 @@ class _Taking:
         """Seal and put the manifest."""
         parent = self._begun.parent
         with self._node.held() as keys:
-            head = ManifestHead(
-                self._begun.snapshot_id,
-                self._master.node_id,
-                created_ns,
-                self._master.generation,
-                self._master.commitment,
-                keys.signing.public,
-                self._master.wrapped,
-                tuple(self._objects),
-                parent.head.snapshot_id if parent else NO_PARENT,
-                kind,
-                expires_ns,
-                sum(store.byte_length for store in self._stores),
-                self._node.credential,
-                self._log,
-                self._volume.record if self._volume else None,
+            head = replace(
+                self._head(keys.signing.public, self._objects, self._stores),
+                created_ns=created_ns,
+                kind=kind,
+                expires_ns=expires_ns,
             )
-            databases = tuple(DatabaseEntry(d.database_id, d.name, d.created_ns) for d in self._databases)
-            body = ManifestBody(self._node.name, databases, tuple(self._stores))
             now = [keys.databases[database.name] for database in self._databases]
-            manifest = seal_manifest(
-                head, body, self._keys(now), map_key=self._map_key, snapshot_key=self._key, signing=keys.signing
-            )
+            manifest = self._seal(head, self._stores, self._keys(now), keys.signing)
         self._begun.publish(manifest)
+        named = {pack.pack_id for pack in self._objects}
+        self._begun.forget([pack_id for pack_id in self._begun.pack_ids if pack_id not in named])  # notes were in them
         return CreatedSnapshot(
             head.snapshot_id,
             created_ns,
@@ -187,6 +175,29 @@ class _Taking:
             self._written_bytes + len(manifest),
             tuple(self._whole),
         )
+
+    def _head(self, signer: bytes, objects: Sequence[PackObject], stores: Sequence[StoreEntry]) -> ManifestHead:
+        master, parent = self._master, self._begun.parent
+        return ManifestHead(
+            self._begun.snapshot_id,
+            master.node_id,
+            self._now_ns(),
+            master.generation,
+            master.commitment,
+            signer,
+            master.wrapped,
+            tuple(objects),
+            parent.head.snapshot_id if parent else NO_PARENT,
+            logical_bytes=sum(store.byte_length for store in stores),
+            credential=self._node.credential,
+            log=self._log,
+            volume=self._volume.record if self._volume else None,
+        )
+
+    def _seal(self, head: ManifestHead, stores: Sequence[StoreEntry], keys: ManifestKeys, signing: SigningKey) -> bytes:
+        databases = tuple(DatabaseEntry(d.database_id, d.name, d.created_ns) for d in self._databases)
+        body = ManifestBody(self._node.name, databases, tuple(stores))
+        return seal_manifest(head, body, keys, map_key=self._map_key, snapshot_key=self._key, signing=signing)
 
     def _copy_store(self, item: _Pinned, packs: Packs | None, advance: Callable[[int], None]) -> None:
         parent, begun = self._begun.parent, self._begun
@@ -206,29 +217,57 @@ class _Taking:
         store_id, page_size = item.record.store_id, item.pin.page_size
         shared = self._map_key, self._volume, number, self._begun.pack_ids.append, self._now_ns
         with StorePacks(self._place, store_id, page_size, *shared) as packs:
-            difference = Difference(item.pin, packs, old, advance)
+            difference = Difference(item.pin, packs, old, advance, partial(self._note, item, old, packs))
             root = difference.copy()
             written = packs.finish()
         self._written_bytes += sum(pack.object.byte_length for pack in written)
-        self._stores.append(self._entry(item, root, difference.counts, self._live(old, written, difference.counts)))
+        live = self._live(old, written, difference.counts, self._objects)
+        self._stores.append(self._entry(item, old, root, difference.counts, live))
 
-    def _live(self, old: MapReader | None, written: list[KeyedPack], counts: Counts) -> tuple[StorePack, ...]:
-        """Return the packs that something of the new map lies in, and take them into the head's list."""
+    def _note(self, item: _Pinned, old: MapReader | None, packs: StorePacks, root: bytes, counts: Counts) -> None:
+        """Note what is done: stores that are done, this one as far as it is, and the others as the parent has them."""
+        objects = list(self._objects)
+        live = self._live(old, packs.finish(), counts, objects)
+        stores = [*self._stores, self._entry(item, old, root, counts, live)]
+        stores += self._unchanged(self._pinned[self._pinned.index(item) + 1 :], objects)
+        with self._node.held() as keys:
+            head = self._head(keys.signing.public, objects, stores)
+            manifest = self._seal(head, stores, ManifestKeys(b"", ()), keys.signing)
+        self._begun.note(manifest, self._now_ns())
+
+    def _unchanged(self, items: Sequence[_Pinned], objects: list[PackObject]) -> Iterator[StoreEntry]:
+        """Yield what the parent has of stores that were not looked at yet."""
+        parent = self._begun.parent
+        for item in items:
+            entry = parent.store(item.record.store_id) if parent else None
+            if parent and entry:
+                with (
+                    closing(Packs(self._place, parent.head, self._volume)) as packs,
+                    closing(MapReader(packs, entry, parent.map_key)) as old,
+                ):
+                    live = self._live(old, [], Counts.of(old), objects)
+                yield replace(entry, database=item.database, packs=live)
+
+    def _live(
+        self, old: MapReader | None, written: list[KeyedPack], counts: Counts, objects: list[PackObject]
+    ) -> tuple[StorePack, ...]:
+        """Return the packs that something of a map lies in, and take them into the head's list `objects`."""
         found = []
-        for pack in [*(old.packs(self._map_key, counts.live()) if old else ()), *written]:
-            place = len(self._objects)
-            self._objects.append(pack.object)
+        live = counts.live()
+        kept = old.packs(self._map_key, live) if old else []
+        for pack in [*kept, *(pack for pack in written if pack.number in live)]:
+            place = len(objects)
+            objects.append(pack.object)
             pages, nodes = counts.pages[pack.number], counts.nodes[pack.number]
             found.append(StorePack(pack.number, place, pages, nodes, pack.wrapped_key))
         return tuple(found)
 
-    def _entry(self, item: _Pinned, root: bytes, counts: Counts, packs: tuple[StorePack, ...]) -> StoreEntry:
+    def _entry(
+        self, item: _Pinned, old: MapReader | None, root: bytes, counts: Counts, packs: tuple[StorePack, ...]
+    ) -> StoreEntry:
         record, pin = item.record, item.pin
-        uses = tuple(
-            SessionUse(session, counts.sessions[session.number])
-            for session in pin.sessions()
-            if counts.sessions[session.number]
-        )
+        known = {session.number: session for session in (*(old.store.sessions if old else ()), *pin.sessions())}
+        uses = tuple(SessionUse(known[number], counts.sessions[number]) for number in sorted(+counts.sessions))
         return StoreEntry(
             item.database,
             record.store_id,

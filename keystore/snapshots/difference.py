@@ -10,6 +10,8 @@ Invariants:
 2. The counts of pages and nodes by pack, and of pages by session, are those of the new map: what the parent counted,
    less what it has and the new map has not, and what was written besides.
 3. Memory is bounded by the nodes on one path and `NODES_AHEAD` of the parent's for each level.
+4. What is done can be noted at any time as a map of its own; where the walk has not been yet, that has what the parent
+   has.
 
 Leaves to others: pinning, packs, and what becomes of packs with nothing left (`create`).
 """
@@ -29,6 +31,8 @@ from keystore.snapshots.writing import StorePacks
 
 _SLOT_BYTES = 8
 """An entry of the store is a slot, and then what a row begins with."""
+_NO_SOURCE = b"\xff" * 4 + bytes(SOURCE_BYTES - 4)
+"""Begins the row of a node that was made from no node of the store: no entry is equal to it."""
 
 
 @dataclass
@@ -57,6 +61,10 @@ class Counts:
         """Return the numbers of the packs that something of the map lies in."""
         return {number for counter in (self.pages, self.nodes) for number, count in counter.items() if count}
 
+    def with_nodes(self, more: Counter[int]) -> "Counts":
+        """Return a copy with more nodes."""
+        return Counts(Counter(self.pages), self.nodes + more, Counter(self.sessions))
+
     def add_pages(self, rows: EntryArray, sign: int) -> None:
         for counter, name in ((self.pages, "pack"), (self.sessions, "session")):
             numbers, counts = np.unique(rows[name], return_counts=True)
@@ -64,12 +72,29 @@ class Counts:
                 counter[number] += sign * count
 
 
+@dataclass
+class _Step:
+    """A node on the way from the root to where the walk is; `rows` are the parent's until a child is done."""
+
+    level: int
+    number: int
+    rows: EntryArray
+    child: int = 0
+
+
+Note = Callable[[bytes, Counts], None]
+"""Is given the row of a root, and what lies where, of a map of what is done and, beyond, what the parent has."""
+
+
 class Difference:
     """Copies one pinned store; used once."""
 
-    def __init__(self, pin: Pin, packs: StorePacks, parent: MapReader | None, advance: Callable[[int], None]) -> None:
-        """`advance` is told up to which byte of its pages the store is done."""
-        self._pin, self._packs, self._parent, self._advance = pin, packs, parent, advance
+    def __init__(
+        self, pin: Pin, packs: StorePacks, parent: MapReader | None, advance: Callable[[int], None], note: Note
+    ) -> None:
+        """`advance` is told up to which byte of its pages the store is done, and `note` after each full pack."""
+        self._pin, self._packs, self._parent, self._advance, self._note = pin, packs, parent, advance, note
+        self._path: list[_Step] = []
         self._fanout = layout.fanout(pin.page_size)
         self._old_height = -1 if parent is None else parent.store.height
         self._done = 0
@@ -99,6 +124,7 @@ class Difference:
             if row == NO_NODE:
                 break
             (rows,) = self._read_old([(level, 0, row)])
+            self._count_off(row)
             row = _row(rows, 0)
             rows[0] = 0
             self._drop_below(level, 0, rows)
@@ -113,6 +139,8 @@ class Difference:
         if old_rows is None:
             self._tell((number + 1) * self._fanout**level)
             return old
+        if old != NO_NODE:
+            self._count_off(old)
         entries = np.zeros(self._fanout, dtype=ENTRY)
         if entry != HOLE:
             entries = self._pin.children(level, number, entry)
@@ -129,19 +157,34 @@ class Difference:
     def _children(self, level: int, number: int, entries: EntryArray, old_rows: EntryArray) -> EntryArray:
         wanted = (entries["slot"] != 0) | (old_rows["session"] != 0)
         wanted[0] |= self._has_old_root_below(level - 1, number)
-        there = np.flatnonzero(wanted)
-        rows = np.zeros(self._fanout, dtype=NODE_ROW)
-        for ahead in _chunks(there, NODES_AHEAD):
+        step = _Step(level, number, old_rows.copy())
+        self._path.append(step)
+        for ahead in _chunks(np.flatnonzero(wanted), NODES_AHEAD):
             below = [
                 (number * self._fanout + child, entries[child].tobytes(), old_rows[child].tobytes())
                 for child in ahead.tolist()
             ]
-            found = [
-                self._visit(level - 1, *each, known)
-                for each, known in zip(below, self._old_rows(level - 1, below), strict=True)
-            ]
-            rows[ahead] = np.frombuffer(b"".join(found), dtype=NODE_ROW)
-        return rows
+            known = self._old_rows(level - 1, below)
+            for step.child, each, known_rows in zip(ahead.tolist(), below, known, strict=True):
+                row = self._visit(level - 1, *each, known_rows)
+                step.rows[step.child] = np.frombuffer(row, dtype=NODE_ROW)[0]
+                if self._packs.full:
+                    self._note_all()
+        self._path.pop()
+        return step.rows
+
+    def _note_all(self) -> None:
+        """Write the nodes of the path as they are now, and let the pack appear."""
+        row, more = NO_NODE, Counter[int]()
+        for step in reversed(self._path):
+            rows = step.rows.copy()
+            if row != NO_NODE:
+                rows[step.child] = np.frombuffer(row, dtype=NODE_ROW)[0]
+            if rows["session"].any():
+                pack, row = self._packs.add_node(step.level, step.number, _NO_SOURCE, rows)
+                more[pack] += 1
+        self._packs.finish()
+        self._note(row, self.counts.with_nodes(more))
 
     def _pages(self, first: int, entries: EntryArray, old_rows: EntryArray) -> EntryArray:
         """Return the rows of a leaf, after writing the pages that the parent has not."""
@@ -192,12 +235,11 @@ class Difference:
         return rows
 
     def _read_old(self, wanted: list[NodeAt]) -> list[EntryArray]:
-        """Read nodes of the parent that the new map has not."""
-        if self._parent is None or not wanted:
-            return []
-        for _, _, row in wanted:
-            self.counts.nodes[int(np.frombuffer(row, dtype=NODE_ROW)["pack"][0])] -= 1
-        return self._parent.nodes(wanted)
+        return self._parent.nodes(wanted) if self._parent is not None and wanted else []
+
+    def _count_off(self, row: bytes) -> None:
+        """Count off a node of the parent that the new map has not."""
+        self.counts.nodes[int(np.frombuffer(row, dtype=NODE_ROW)["pack"][0])] -= 1
 
     def _drop_below(self, level: int, number: int, rows: EntryArray) -> None:
         """Count off everything that the parent has below a node."""
@@ -206,7 +248,8 @@ class Difference:
             return
         for ahead in _chunks(np.flatnonzero(rows["session"]), NODES_AHEAD):
             below = [(level - 1, number * self._fanout + child, _row(rows, child)) for child in ahead.tolist()]
-            for (_, child_no, _), child_rows in zip(below, self._read_old(below), strict=True):
+            for (_, child_no, row), child_rows in zip(below, self._read_old(below), strict=True):
+                self._count_off(row)
                 self._drop_below(level - 1, child_no, child_rows)
 
     def _tell(self, pages: int) -> None:

@@ -15,7 +15,7 @@ from keystore.format.snapshot_map import ManifestBody, ManifestKeys
 from keystore.objects.place import Place
 from keystore.snapshots.damage import damage, damaged
 from keystore.snapshots.keys import KEYS_PURPOSE, MAP_PURPOSE
-from keystore.snapshots.names import begun_name, manifest_name
+from keystore.snapshots.names import begun_name, manifest_name, partial_name
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,24 @@ def read_manifest(place: Place, snapshot_id: bytes) -> Manifest:
         raise _missing(place, snapshot_id) from None
     except ObjectDamagedError as error:
         raise damaged(where, str(error)) from None
+    manifest = _decode(data, where)
+    if manifest.head.snapshot_id != snapshot_id:
+        raise damaged(where, f"it belongs to snapshot {manifest.head.snapshot_id.hex()}")
+    return manifest
+
+
+def read_partial(place: Place, partial_id: bytes) -> Manifest:
+    """Read what a snapshot that was cut off had noted: a manifest without data keys; errors as `read_manifest`."""
+    where = f"what is noted in {partial_name(partial_id)}"
+    try:
+        return _decode(place.get(partial_name(partial_id), MANIFEST_BYTES_MAX), where)
+    except ObjectMissingError:
+        raise SnapshotMissingError(f"{place} has no {partial_name(partial_id)}. Nothing was changed.") from None
+    except ObjectDamagedError as error:
+        raise damaged(where, str(error)) from None
+
+
+def _decode(data: bytes, where: str) -> Manifest:
     try:
         parts = ManifestParts.split(data)
         head = ManifestHead.decode(parts.head)
@@ -74,8 +92,6 @@ def read_manifest(place: Place, snapshot_id: bytes) -> Manifest:
         raise damaged(where, str(error)) from None
     except SignatureError as error:
         raise damaged(where, f"its signature is not its signer's: {error}") from None
-    if head.snapshot_id != snapshot_id:
-        raise damaged(where, f"it belongs to snapshot {head.snapshot_id.hex()}")
     return Manifest(head, parts)
 
 

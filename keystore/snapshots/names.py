@@ -3,7 +3,7 @@
     manifests/<snapshot id>     a snapshot that was completed
     packs/<pack id>             pages and map nodes, of one snapshot or of many
     begun/<snapshot id>         a snapshot that is being taken, or whose taking was cut off
-    partial/<snapshot id>       what one that was cut off had finished
+    partial/<id>                what one had finished so far, for who goes on if it is cut off
 
 Every id is 32 hexadecimal digits. Objects of other names are somebody else's, and are left alone.
 """
@@ -26,6 +26,10 @@ def manifest_name(snapshot_id: bytes) -> str:
 
 def pack_name(pack_id: bytes) -> str:
     return PACKS + pack_id.hex()
+
+
+def partial_name(partial_id: bytes) -> str:
+    return PARTIAL + partial_id.hex()
 
 
 def begun_name(snapshot_id: bytes) -> str:

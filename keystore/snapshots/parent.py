@@ -1,5 +1,7 @@
 """The snapshot that a new one shares packs with: the newest of the same node that this node can read, whole.
 
+One that was cut off and had noted what it had finished is as good: so the next one goes on where it was.
+
 Invariant: it is only asked where pages lie. What is shared is decided by nonces and tags (`difference`), so a parent
 that is too old, or of a copy of this node, makes the new snapshot larger and never wrong.
 """
@@ -14,8 +16,8 @@ from keystore.format.snapshot_map import ManifestBody, StoreEntry
 from keystore.keys.volume import VolumeKey
 from keystore.objects.place import Place
 from keystore.snapshots.keys import derive_map_key
-from keystore.snapshots.manifest import Manifest, read_manifest
-from keystore.snapshots.names import PACKS, ids_in, snapshot_ids
+from keystore.snapshots.manifest import Manifest, read_manifest, read_partial
+from keystore.snapshots.names import PACKS, PARTIAL, ids_in, manifest_name, partial_name, snapshot_ids
 from keystore.snapshots.reading import MapReader, Packs
 from keystore.snapshots.source import NodeKeys, NodeSource
 
@@ -25,8 +27,13 @@ PARENTS_MAX = 256
 
 @dataclass(frozen=True)
 class Parent:
-    """A snapshot whose map is open; owns the map key."""
+    """A snapshot whose map is open; owns the map key.
 
+    Attributes:
+        name: of the object that was read.
+    """
+
+    name: str
     head: ManifestHead
     body: ManifestBody
     map_key: SecretKey
@@ -47,13 +54,15 @@ def find_parent(place: Place, node: NodeSource) -> Parent | None:
         PlaceError: the place cannot be read.
     """
     try:
-        ids = snapshot_ids(place)
+        named = [(found, manifest_name(found)) for found in snapshot_ids(place)]
+        named += [(found, partial_name(found)) for found in ids_in(place, PARTIAL)]
         present = ids_in(place, PACKS)
     except PlaceMissingError:
         return None
-    for snapshot_id in ids[: -PARENTS_MAX - 1 : -1]:
+    for found_id, name in sorted(named)[: -PARENTS_MAX - 1 : -1]:
         try:
-            found = _open(read_manifest(place, snapshot_id), node, present)
+            read = read_partial if name.startswith(PARTIAL) else read_manifest
+            found = _open(name, read(place, found_id), node, present)
         except SnapshotError:
             continue  # damaged, of another version, or removed meanwhile: no parent
         if found is not None:
@@ -73,14 +82,14 @@ def missing_packs(head: ManifestHead, present: Mapping[bytes, int]) -> list[str]
     return found
 
 
-def _open(manifest: Manifest, node: NodeSource, present: Mapping[bytes, int]) -> Parent | None:
+def _open(name: str, manifest: Manifest, node: NodeSource, present: Mapping[bytes, int]) -> Parent | None:
     head = manifest.head
     with node.held() as keys:
         if not _is_own(head, keys) or missing_packs(head, present):
             return None
         map_key = derive_map_key(keys.snapshot_secret, head.snapshot_id)
     try:
-        return Parent(head, manifest.open_map(map_key), map_key)
+        return Parent(name, head, manifest.open_map(map_key), map_key)
     except BaseException:
         map_key.wipe()
         raise

@@ -63,6 +63,7 @@ class StorePacks:
         self._number, self._announce, self._now_ns = first_number, announce, now_ns
         self._open: _Open | None = None
         self._written: list[KeyedPack] = []
+        self._settled = 0
         self._stack = ExitStack()
 
     def add_pages(self, ciphertext: memoryview) -> tuple[int, U64Array]:
@@ -84,11 +85,18 @@ class StorePacks:
         row["pack"], row["length"], row["offset"] = pack.number, len(sealed), pack.write(sealed)
         return pack.number, source + row.tobytes()[SOURCE_BYTES:]
 
+    @property
+    def full(self) -> bool:
+        """Whether a pack was filled since the last `finish`, or nearly: time to note what is done."""
+        nearly = self._open is not None and self._open.offset >= PACK_BYTES_MAX - PACK_BYTES_MAX // 8
+        return nearly or len(self._written) > self._settled
+
     def finish(self) -> list[KeyedPack]:
-        """Let the last pack appear; return all."""
+        """Let the pack appear that is being written; return all so far."""
         if self._open is not None:
             self._finish(self._open)
-        return self._written
+        self._settled = len(self._written)
+        return list(self._written)
 
     def _with_room(self, length: int) -> _Open:
         if self._open is not None and self._open.offset + length > PACK_BYTES_MAX:

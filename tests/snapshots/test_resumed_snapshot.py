@@ -1,0 +1,130 @@
+"""Snapshots that were cut off after they had noted what was done: the next one goes on, and nothing is left over."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from keystore.errors import PlaceUnreachableError
+from keystore.node.directory import Node
+from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
+from keystore.objects.place import ObjectWriter
+from keystore.snapshots import writing
+from keystore.snapshots.delete import collect_garbage, delete_snapshot
+from keystore.snapshots.manifest import read_manifest
+from keystore.snapshots.names import BEGUN, PACKS, PARTIAL, ids_in, snapshot_ids
+from tests.snapshots.conftest import CountingConnector, objects
+from tests.snapshots.test_increment import PAGE, pages_in, pages_of, require_exact_counts
+
+PAGES = 1000
+PACK_PAGES = 120
+LATE_NS = 4 * 10**18
+
+
+@pytest.fixture(autouse=True)
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "PACK_BYTES_MAX", PACK_PAGES * PAGE)
+
+
+class DyingPlace(DirectoryPlace):
+    """Does not answer any more when so many packs are there."""
+
+    def __init__(self, path: Path, packs: int) -> None:
+        super().__init__(path)
+        self._left = packs
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[ObjectWriter]:
+        if name.startswith(PACKS):
+            self._left -= 1
+        with super().create(name) as writer:
+            self._answer()
+            yield writer
+
+    def put(self, name: str, data: bytes) -> bool:
+        self._answer()
+        return super().put(name, data)
+
+    def remove(self, name: str) -> None:
+        self._answer()
+        super().remove(name)
+
+    def _answer(self) -> None:
+        if self._left < 0:
+            raise PlaceUnreachableError("no answer")
+
+
+def write(node: Node, seed: int, every: int) -> None:
+    with node.using_store("d", "f") as store:
+        store.commit({number: bytes([seed, number % 251]) * (PAGE // 2) for number in range(0, PAGES, every)})
+
+
+def needed(target: DirectoryPlace) -> set[bytes]:
+    return {pack.pack_id for found in snapshot_ids(target) for pack in read_manifest(target, found).head.packs}
+
+
+@pytest.mark.parametrize("packs", [2, 4, 7])
+def test_the_next_snapshot_goes_on_where_one_was_cut_off(
+    node: Node, target: DirectoryPlace, connect: CountingConnector, packs: int
+) -> None:
+    for name in ("a", "f", "g"):
+        node.create_store("d", name, PAGE).close()
+    with node.using_store("d", "a") as store:
+        store.commit({0: b"a" * PAGE})
+    write(node, 1, 1)
+    with pytest.raises(PlaceUnreachableError):
+        snapshot(node, DyingPlace(target.path, packs + 1))
+    assert len(ids_in(target, PARTIAL)) == 1
+    there = sum(ids_in(target, PACKS).values())
+    made = snapshot(node, target)
+    assert made.parent is not None
+    assert there + made.stored_bytes < (PAGES + 300) * PAGE, "hardly a page was written twice"
+    assert made.stored_bytes < (PAGES - (packs - 1) * PACK_PAGES * 3 // 4 + 150) * PAGE
+    with node.using_store("d", "f") as store:
+        assert pages_in(target, made.snapshot_id, connect) == pages_of(store)
+    require_exact_counts(node, target, made.snapshot_id)
+    collect_garbage(target, now_ns=lambda: LATE_NS)
+    assert (ids_in(target, PARTIAL), ids_in(target, BEGUN), set(ids_in(target, PACKS))) == ({}, {}, needed(target))
+    assert pages_in(target, made.snapshot_id, connect).keys() == set(range(PAGES))
+
+
+def test_an_increment_that_was_cut_off_keeps_what_it_shares(
+    node: Node, target: DirectoryPlace, connect: CountingConnector
+) -> None:
+    """Where it had not been yet the note has what the parent has; a deletion of that parent waits."""
+    node.create_store("d", "f", PAGE).close()
+    write(node, 1, 1)
+    first = snapshot(node, target)
+    write(node, 2, 3)
+    with pytest.raises(PlaceUnreachableError):
+        snapshot(node, DyingPlace(target.path, 2))
+    assert "its parent is gone" in (delete_snapshot(target, first.snapshot_id).kept or "")
+    made = snapshot(node, target)
+    assert made.stored_bytes < (PAGES // 3 - PACK_PAGES // 2 + 60) * PAGE
+    with node.using_store("d", "f") as store:
+        assert pages_in(target, made.snapshot_id, connect) == pages_of(store)
+    require_exact_counts(node, target, made.snapshot_id)
+    collect_garbage(target, now_ns=lambda: LATE_NS)
+    assert set(ids_in(target, PACKS)) == needed(target)
+
+
+def test_a_snapshot_that_ends_well_leaves_no_note_and_no_pack_of_notes(node: Node, target: DirectoryPlace) -> None:
+    node.create_store("d", "f", PAGE).close()
+    write(node, 1, 1)
+    snapshot(node, target)
+    assert (ids_in(target, PARTIAL), ids_in(target, BEGUN), set(ids_in(target, PACKS))) == ({}, {}, needed(target))
+
+
+def test_a_snapshot_that_fails_otherwise_leaves_nothing(node: Node, target: DirectoryPlace) -> None:
+    node.create_store("d", "f", PAGE).close()
+    write(node, 1, 1)
+
+    def fail(done: int, total: int) -> None:
+        if done > 700 * PAGE:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshot(node, target, fail)
+    assert objects(target.path) == {}

@@ -13,13 +13,16 @@ from keystore.cli.connecting import connector, new_connector, with_kms
 from keystore.cli.opening import named_place, open_node
 from keystore.cli.output import Output, print_pairs, with_output
 from keystore.cli.transfers import emit_transfer, refuse_json_on_stdout
+from keystore.cli.trusting import with_trust
 from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:  # at run time they would load numpy at every start
     from keystore.node.restoring import RestoredNode
     from keystore.node.restoring_into import RestoredFiles, RestoreInto
+    from keystore.node.signers import Trust
     from keystore.objects.place import Place
     from keystore.snapshots.at_time import PointInTime
+    from keystore.snapshots.unlocking import UsedCredentials
 
 
 @click.command()
@@ -36,6 +39,7 @@ if TYPE_CHECKING:  # at run time they would load numpy at every start
 )
 @click.option("--resume", is_flag=True, help="Go on where an earlier restore stopped, and keep what this one finishes.")
 @with_time
+@with_trust
 @with_kms
 @with_output
 def restore(
@@ -52,6 +56,7 @@ def restore(
     resume: bool,
     at_ns: int | None,
     log_place: str | None,
+    trust: "Trust",
     kms_endpoint: str | None,
 ) -> None:
     """Make a new node directory NODE from a snapshot, with the key of its day; or restore --into a node.
@@ -68,14 +73,14 @@ def restore(
 
     choice, at = Choice(databases, files), point_in_time(at_ns, log_place)
     if not into:
-        made = _restore_new(out, target, snapshot_id, node, choice, at, key, volume_key, resume, kms_endpoint)
+        made = _restore_new(out, target, snapshot_id, node, choice, at, key, volume_key, resume, trust, kms_endpoint)
         out.emit(_node_values(node, made), lambda: _print_node(node, made))
         return
     if key or volume_key or resume:
         raise click.UsageError(
             "a node that is there has its keys: --into goes with none of --key, --volume-key, --resume"
         )
-    done = _restore_into(out, target, snapshot_id, node, choice, at, yes, kms_endpoint)
+    done = _restore_into(out, target, snapshot_id, node, choice, at, yes, trust, kms_endpoint)
     out.emit(_files_values(node, done), lambda: _print_files(node, done))
 
 
@@ -89,6 +94,7 @@ def _restore_new(
     key: str | None,
     volume_key: str | None,
     resume: bool,
+    trust: "Trust",
     kms_endpoint: str | None,
 ) -> "RestoredNode":
     from keystore.node.restoring import restore as make
@@ -98,7 +104,8 @@ def _restore_new(
     chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
     with out.progress("Restoring") as progress:
         return make(
-            target, chosen, node, connector(kms_endpoint), choice=choice, at=at, key=key, volume_key=volume_key,
+            target, chosen, node, connector(kms_endpoint), choice=choice, at=at, trust=trust, key=key,
+            volume_key=volume_key,
             connect_new=new_connector(kms_endpoint), outside_anchor=named_place(), resume=resume, progress=progress,
         )  # fmt: skip
 
@@ -111,6 +118,7 @@ def _restore_into(
     choice: Any,
     at: "PointInTime | None",
     yes: bool,
+    trust: "Trust",
     kms_endpoint: str | None,
 ) -> "RestoredFiles":
     from keystore.node.restoring_into import restore_into
@@ -120,7 +128,7 @@ def _restore_into(
     chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
     with (
         open_node(node, kms_endpoint) as opened,
-        restore_into(opened, target, chosen, connector(kms_endpoint), choice, at) as restoring,
+        restore_into(opened, target, chosen, connector(kms_endpoint), choice, at, trust=trust) as restoring,
     ):
         confirm(_what_changes(node, restoring), yes=yes)
         with out.progress("Restoring") as progress:
@@ -140,12 +148,23 @@ NAMES_SHOWN = 5
 """LIMIT: names in a question."""
 
 
+def _credentials_values(used: "UsedCredentials") -> dict[str, Any]:
+    return {"name": used.reference or None, "of_the_snapshot": used.recorded}
+
+
+def _opened_with(key_id: str, used: "UsedCredentials") -> str:
+    if not used.reference:
+        return key_id
+    return f"{key_id}, credentials {used.reference} ({'the ones of its day' if used.recorded else 'the present ones'})"
+
+
 def _node_values(node: Path, made: "RestoredNode") -> dict[str, Any]:
     return {
         "node": str(node),
         "node_id": made.node_id.hex(),
         "snapshot_id": made.snapshot_id.hex(),
         "snapshot_encryption_key_id": made.snapshot_key_id,
+        "credentials": _credentials_values(made.credentials),
         "encryption_key_id": made.key_id,
         "files": made.stores,
         "pages": made.pages,
@@ -162,7 +181,7 @@ def _print_node(node: Path, made: "RestoredNode") -> None:
             ("node", f"{node} ({made.node_id.hex()})"),
             ("content", content),
             *resumed,
-            ("opened with", made.snapshot_key_id),
+            ("opened with", _opened_with(made.snapshot_key_id, made.credentials)),
             ("now under", made.key_id),
         ]
     )
@@ -173,6 +192,7 @@ def _files_values(node: Path, done: "RestoredFiles") -> dict[str, Any]:
         "node": str(node),
         "snapshot_id": done.snapshot_id.hex(),
         "snapshot_encryption_key_id": done.snapshot_key_id,
+        "credentials": _credentials_values(done.credentials),
         "encryption_key_id": done.rotation.new.key_id,
         "master_key_generation": done.rotation.new.generation,
         "replaced": list(done.replaced),
@@ -189,7 +209,7 @@ def _print_files(node: Path, done: "RestoredFiles") -> None:
         [
             ("node", str(node)),
             ("files", f"{count}, {format_bytes(done.logical_bytes)}, every page verified"),
-            ("opened with", done.snapshot_key_id),
+            ("opened with", _opened_with(done.snapshot_key_id, done.credentials)),
             ("master key", f"{old.generation} ({old.name}) -> {new.generation} ({new.name})"),
             ("under", new.key_id),
         ]
@@ -203,6 +223,7 @@ def _print_files(node: Path, done: "RestoredFiles") -> None:
 @click.argument("file", metavar="FILE", type=PATH)
 @OVERWRITE
 @with_time
+@with_trust
 @with_kms
 @with_output
 def export_(
@@ -214,6 +235,7 @@ def export_(
     overwrite: bool,
     at_ns: int | None,
     log_place: str | None,
+    trust: "Trust",
     kms_endpoint: str | None,
 ) -> None:
     """Write a file of a snapshot to FILE, in clear, or to standard output (-); no node is made.
@@ -229,6 +251,6 @@ def export_(
     with out.progress("Exporting") as progress:
         done = export_from_snapshot(
             target, chosen, *file_name, sys.stdout.buffer if to_stdout else file, connector(kms_endpoint),
-            at=point_in_time(at_ns, log_place), overwrite=overwrite, progress=progress,
+            at=point_in_time(at_ns, log_place), trust=trust, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     emit_transfer(out, "exported", done, err=to_stdout)

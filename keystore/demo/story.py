@@ -22,6 +22,7 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNodes
 from keystore.node.reports import MasterInfo
+from keystore.node.signers import Trust
 from keystore.node.snapshotting import RestoredNode, restore, snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.progress import Progress
@@ -214,7 +215,7 @@ class Demo:
             place,
             self._connect,
             key=node.new_key,
-            known_nodes=self._known_nodes,
+            trust=Trust(self._known_nodes),
             progress=progress,
         )
 

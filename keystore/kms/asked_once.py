@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from keystore.crypto.secret import SecretKey
-from keystore.kms.protocol import KeyDescription, Kms, KmsConnector, WrappedKey
+from keystore.kms.protocol import KeyDescription, Kms, KmsConnector, NamedCredentials, WrappedKey, reference_of
 
 _Question = tuple[bytes, tuple[tuple[str, str], ...]]
 
@@ -22,9 +22,26 @@ class AskedOnce:
     def __call__(self, key_uri: str) -> Kms:
         return _Remembering(self, key_uri)
 
-    def unwrap(self, key_uri: str, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
-        """Return the secret, from the KMS or as it was remembered; the caller wipes it."""
+    def reference(self, key_id: str) -> str:
+        """Return the name of the credentials in use for a key; empty where they have none."""
+        return reference_of(self._connect, key_id)
+
+    def by_reference(self, key_id: str, reference: str) -> Kms | None:
+        """Return the client for a key under credentials of that name; None where they are not known here."""
+        connect = self._connect
+        kms = connect.by_reference(key_id, reference) if isinstance(connect, NamedCredentials) else None
+        return None if kms is None else _Remembering(self, key_id, kms)
+
+    def unwrap(
+        self, key_uri: str, wrapped: WrappedKey, context: Mapping[str, str], given: Kms | None = None
+    ) -> SecretKey:
+        """Return the secret, from the KMS, by the client that is given if any, or as it was remembered.
+
+        The caller wipes it.
+        """
         question = wrapped.ciphertext, tuple(sorted(context.items()))
+        if question not in self._known and given is not None:
+            self._known[question] = given.unwrap(wrapped, context)
         if question not in self._known:
             kms = self._connect(key_uri)
             try:
@@ -51,10 +68,10 @@ class AskedOnce:
 
 
 class _Remembering:
-    """One key; connects only for what is not known."""
+    """One key; connects only for what is not known, unless a client of its own is given."""
 
-    def __init__(self, owner: AskedOnce, key_uri: str) -> None:
-        self._owner, self._uri = owner, key_uri
+    def __init__(self, owner: AskedOnce, key_uri: str, given: Kms | None = None) -> None:
+        self._owner, self._uri, self._given = owner, key_uri, given
 
     def describe(self) -> KeyDescription:
         kms = self._owner.connect(self._uri)
@@ -71,7 +88,8 @@ class _Remembering:
             kms.close()
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
-        return self._owner.unwrap(self._uri, wrapped, context)
+        return self._owner.unwrap(self._uri, wrapped, context, self._given)
 
     def close(self) -> None:
-        """Nothing is kept open here."""
+        if self._given is not None:
+            self._given.close()

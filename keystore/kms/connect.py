@@ -76,9 +76,11 @@ class Connector:
         """Return the client for a key under credentials of that name; None where they are not known here."""
         key = parse(key_id)
         section = self._credentials.section(reference) if self._credentials else None
-        found = endpoint_of(key.provider, self._endpoint)
-        if section is None or section.provider != key.provider or (found is not None and not is_url(found)):
+        if section is None or section.provider != key.provider:
             return None
+        found = endpoint_of(key.provider, self._endpoint)
+        if found is not None and not is_url(found):
+            return None  # gRPC carries none
         return connect(key_id, self._endpoint, self._passphrase, section.credentials)
 
     def _present(self, key_id: str) -> Section | None:

@@ -28,7 +28,7 @@ from keystore.errors import KeystoreError, NodeClosedError, StoreFullError
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
 from keystore.keys.master import MasterKey, generate_master
-from keystore.kms.protocol import KmsConnector
+from keystore.kms.protocol import KmsConnector, reference_of
 from keystore.kms.uri import parse
 from keystore.node.custody import Custody
 from keystore.node.key_life import KeyLife
@@ -205,6 +205,11 @@ class Node:
     def master_info(self) -> MasterInfo:
         with self.held() as custody:
             return MasterInfo.of(custody.master)
+
+    @property
+    def credential(self) -> str:
+        """What the credentials are called that this node asks its KMS with; empty for those that nobody named."""
+        return reference_of(self._connector, self.master_info.key_id)
 
     @property
     def signing_public(self) -> bytes:

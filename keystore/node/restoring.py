@@ -43,6 +43,7 @@ from keystore.node.outside import OutsideAnchor
 from keystore.node.outside_choice import as_place
 from keystore.node.outside_places import newest
 from keystore.node.places import require_outside
+from keystore.node.signers import Trust
 from keystore.node.volume import new_volume, with_volume
 from keystore.objects.directory import DirectoryPlace
 from keystore.objects.place import Place
@@ -52,6 +53,7 @@ from keystore.progress import Progress, untold
 from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice, Chosen
 from keystore.snapshots.opened import OpenedSnapshot
+from keystore.snapshots.unlocking import UsedCredentials
 
 FIRST_GENERATION = 1
 
@@ -63,6 +65,7 @@ class RestoredNode:
     Attributes:
         snapshot_key_id: the key that opened the snapshot.
         key_id: the key that the new node is under.
+        credentials: whose opened the snapshot.
         resumed: stores that an earlier restore had finished.
     """
 
@@ -73,6 +76,7 @@ class RestoredNode:
     stores: int
     pages: int
     logical_bytes: int
+    credentials: UsedCredentials
     resumed: int = 0
 
 
@@ -87,7 +91,7 @@ def restore(
     key: str | None = None,
     volume_key: str | None = None,
     connect_new: KmsConnector | None = None,
-    known_nodes: KnownNodes | None = None,
+    trust: Trust | None = None,
     outside_anchor: str | Place | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -101,7 +105,8 @@ def restore(
         key: URI of the CMK of the new node; by default the snapshot's.
         volume_key: URI of the platform key of the new node's volume layer; by default the snapshot's, if it has one.
         connect_new: gives the client for a key that is another than the snapshot's; by default `connect`.
-        known_nodes: where the new node is recorded; by default this user's list.
+        trust: whose snapshots are taken for genuine, and where the new node is recorded; by default those of the nodes
+            in this user's list, and there.
         outside_anchor: where to attach one, as `Node.attach_outside_anchor`.
         resume: go on where an earlier restore of the same stopped, if one did; and if this one is interrupted, keep
             what is done for the next.
@@ -111,6 +116,7 @@ def restore(
         PathMissingError, InputError: `directory` cannot be there.
         NodeExistsError: something is at `directory`.
         NameUnknownError: the snapshot has not what `choice` names.
+        SignerError, KnownNodesError: nobody knows here whether the node of the snapshot signed it, or it did not.
         KmsError: the key of the snapshot's day, or the new one, cannot be used; the type says why.
         LogError: with a time: the log does not tell what was then, or cannot be used.
         SnapshotMissingError, SnapshotDamagedError, SnapshotError: the snapshot cannot be used.
@@ -121,7 +127,9 @@ def restore(
     outside = None if outside_anchor is None else as_place(outside_anchor)
     if outside is not None:
         newest(outside, bytes(16))  # it answers, or nothing is made
-    with open_at(target, snapshot_id, connect, at) as snapshot:
+    trust = trust or Trust()
+    with open_at(target, snapshot_id, connect, at, trust.of(target)) as snapshot:
+        trust.note(snapshot.head, snapshot.body.node_name)
         chosen = (choice or Choice()).of(snapshot)
         plan = _Plan(
             snapshot,
@@ -129,7 +137,7 @@ def restore(
             key or snapshot.head.wrapped.key_id,
             volume_key or (snapshot.head.volume.wrapped.key_id if snapshot.head.volume else None),
             _choosing(snapshot.head, connect, connect_new or connect),
-            known_nodes or KnownNodes.default(),
+            trust.known_nodes,
             outside,
         )
         found = Building.resume(destination.absolute(), plan.purpose) if resume else None
@@ -147,6 +155,7 @@ def restore(
                 len(chosen.stores),
                 pages,
                 chosen.logical_bytes,
+                snapshot.credentials,
                 builder.kept,
             )
 

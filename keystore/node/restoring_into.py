@@ -22,12 +22,13 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.filling import Filler
 from keystore.node.reports import Rotation
+from keystore.node.signers import Trust
 from keystore.objects.place import Place
 from keystore.progress import Progress, untold
 from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice, Chosen
-from keystore.snapshots.manifest import read_manifest
 from keystore.snapshots.opened import OpenedSnapshot
+from keystore.snapshots.unlocking import UsedCredentials
 
 PLATFORM = "local"
 """The provider of nodes without customer keys."""
@@ -39,6 +40,7 @@ class RestoredFiles:
 
     Attributes:
         snapshot_key_id: the key that opened the snapshot.
+        credentials: whose opened it.
         replaced: files that were there before.
         rotation: of the node's master key, under its own CMK.
     """
@@ -49,6 +51,7 @@ class RestoredFiles:
     added: tuple[str, ...]
     pages: int
     logical_bytes: int
+    credentials: UsedCredentials
     rotation: Rotation
 
 
@@ -93,6 +96,7 @@ class RestoreInto:
             self.added,
             pages,
             self._chosen.logical_bytes,
+            self._snapshot.credentials,
             rotation,
         )
 
@@ -108,21 +112,29 @@ def restore_into(
     connect: KmsConnector,
     choice: Choice | None = None,
     at: PointInTime | None = None,
+    *,
+    trust: Trust | None = None,
 ) -> Iterator[RestoreInto]:
     """Open a snapshot for a restore into `node`, and say what that would change.
 
     Args:
         at: a time, for the files as they were then; the snapshot may be any of their node.
+        trust: as for `restore`.
 
     Raises:
         SnapshotProviderError: the snapshot was taken under another kind of key than the node is under.
         NameUnknownError: the snapshot has not what `choice` names.
-        KmsError, SnapshotError, LogError: as `restore`.
+        KmsError, SnapshotError, KnownNodesError, LogError: as `restore`.
     """
-    if at is None:
-        require_same_provider(read_manifest(target, snapshot_id).head, node)
-    with open_at(target, snapshot_id, connect, at) as snapshot:
-        require_same_provider(snapshot.head, node)
+    trust = trust or Trust()
+    signed = trust.of(target)
+
+    def accept(head: ManifestHead) -> None:
+        signed(head)
+        require_same_provider(head, node)
+
+    with open_at(target, snapshot_id, connect, at, accept) as snapshot:
+        trust.note(snapshot.head, snapshot.body.node_name)
         yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot))
 
 

@@ -11,6 +11,7 @@ from keystore.format.snapshot_map import StoreEntry
 from keystore.kms.protocol import KmsConnector
 from keystore.node.filling import page_bytes
 from keystore.node.reports import Transfer
+from keystore.node.signers import Trust
 from keystore.node.transfer import write_all, writing
 from keystore.objects.place import Place
 from keystore.progress import Progress, untold
@@ -32,6 +33,7 @@ def export_from_snapshot(
     connect: KmsConnector,
     *,
     at: PointInTime | None = None,
+    trust: Trust | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Transfer:
@@ -40,15 +42,18 @@ def export_from_snapshot(
     Args:
         target: a path, which is there whole or not at all; or a binary file that is open for writing.
         at: a time, for the file as it was then; the snapshot may be any of its node.
+        trust: as for `restore`.
         overwrite: replace a regular file, and keep its mode. A symbolic link is followed.
 
     Raises:
         NameUnknownError: the snapshot has no such file.
         PathTakenError, PathMissingError, InputError, NodeIOError: as `Node.export_file`.
-        KmsError, SnapshotError: as `restore`.
+        KmsError, SnapshotError, KnownNodesError: as `restore`.
     """
     with ExitStack() as stack:
-        snapshot = stack.enter_context(open_at(place, snapshot_id, connect, at))
+        trust = trust or Trust()
+        snapshot = stack.enter_context(open_at(place, snapshot_id, connect, at, trust.of(place)))
+        trust.note(snapshot.head, snapshot.body.node_name)
         (entry,) = Choice(files=((database, name),)).of(snapshot).stores
         if isinstance(target, str | os.PathLike):
             target = stack.enter_context(writing(Path(target), overwrite=overwrite))

@@ -65,7 +65,7 @@ def snapshot(
             signing, known = custody.keystore.signing, known_nodes or KnownNodes.default()
             known.record(KnownNode(node.node_id, signing.public, node.name))
     require_descriptors(sum(len(database.stores) for database in node.databases.values()), f"a snapshot of {node.name}")
-    source = NodeSource(node.name, held, pin, log_position=node.log.position)
+    source = NodeSource(node.name, held, pin, node.credential, log_position=node.log.position)
     return create_snapshot(
         target, source, kind=kind, expires_ns=expires_ns, full=full, progress=progress, now_ns=node.log.record_time_ns
     )

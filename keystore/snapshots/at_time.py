@@ -10,7 +10,7 @@ Invariants:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +34,8 @@ from keystore.snapshots.log_segment import damaged
 from keystore.snapshots.log_tail import read_head, segment_numbers
 from keystore.snapshots.log_timeline import BaseTooNewError, Break, DatabaseAt, StoreAt, Timeline
 from keystore.snapshots.manifest import read_manifest
-from keystore.snapshots.opened import OpenedSnapshot, explained, open_snapshot
+from keystore.snapshots.opened import Accept, OpenedSnapshot, open_snapshot
+from keystore.snapshots.unlocking import by_either, explained
 from keystore.units import format_moment
 
 READ_PAGES_BYTES = 32 << 20
@@ -62,6 +63,7 @@ class SnapshotAt(OpenedSnapshot):
         for store, overlay in timeline.stores():
             self._overlays[store.store_id] = overlay
             stores.append(self._entry(store, places[store.database_id], overlay))
+        self.credentials = base.credentials
         self.head, self.body = base.head, ManifestBody(base.body.node_name, databases, tuple(stores))
 
     def _entry(self, store: StoreAt, database: int, overlay: Overlay) -> StoreEntry:
@@ -227,8 +229,12 @@ class _Found:
         if head.commitment not in self._masters:
             where = f"segment {head.number} of the log in {self._log}, of {format_moment(head.settled_ns)},"
             try:
-                with closing(self._asked(head.wrapped.key_id)) as kms:
-                    master = open_master(kms, head.wrapped, head.node_id, head.era, head.commitment)
+                master, _ = by_either(
+                    self._asked,
+                    head.wrapped.key_id,
+                    head.credential,
+                    lambda kms: open_master(kms, head.wrapped, head.node_id, head.era, head.commitment),
+                )
             except KmsError as error:
                 raise explained(where, error) from error
             except WrongKeyError as error:
@@ -252,11 +258,18 @@ class _Found:
         self._asked.close()
 
 
-def open_at(place: Place, snapshot_id: bytes, connect: KmsConnector, moment: PointInTime | None) -> OpenedSnapshot:
+def open_at(
+    place: Place,
+    snapshot_id: bytes,
+    connect: KmsConnector,
+    moment: PointInTime | None,
+    accept: Accept = lambda head: None,
+) -> OpenedSnapshot:
     """Open a snapshot, or, where a time is given, the node that it is of as it was then.
 
     Args:
         snapshot_id: with a time: any snapshot of the node; what is built on is the last one before that time.
+        accept: as for `open_snapshot`; a snapshot that another signed is not built on.
 
     Raises:
         SnapshotMissingError, SnapshotDamagedError, SnapshotError, PlaceError, KmsError: as `open_snapshot`.
@@ -265,15 +278,18 @@ def open_at(place: Place, snapshot_id: bytes, connect: KmsConnector, moment: Poi
         LogDamagedError: a segment is missing or not what was written.
     """
     if moment is None:
-        return open_snapshot(place, snapshot_id, connect)
-    node_id, log = read_manifest(place, snapshot_id).head.node_id, moment.log or place
+        return open_snapshot(place, snapshot_id, connect, accept)
+    named, log = read_manifest(place, snapshot_id).head, moment.log or place
+    accept(named)
+    node_id = named.node_id
     at_ns = _last_ns(log, node_id) if moment.at_ns is None else moment.at_ns
     heads = [item.head for item in list_snapshots(place) if item.head is not None and item.state == "complete"]
-    heads = sorted((head for head in heads if head.node_id == node_id), key=lambda head: head.created_ns)
+    heads = [head for head in heads if (head.node_id, head.signer) == (node_id, named.signer)]
+    heads.sort(key=lambda head: head.created_ns)
     for head in heads:
         if head.created_ns == at_ns:
-            return open_snapshot(place, head.snapshot_id, connect)
-    opener = _Opener(place, log, connect, heads, at_ns)
+            return open_snapshot(place, head.snapshot_id, connect, accept)
+    opener = _Opener(place, log, connect, heads, at_ns, accept)
     for head in reversed(opener.bases()):
         try:
             return opener.build_on(head)
@@ -297,9 +313,15 @@ class _Opener:
     """Finds what was at one time."""
 
     def __init__(
-        self, place: Place, log: Place, connect: KmsConnector, heads: Sequence[ManifestHead], at_ns: int
+        self,
+        place: Place,
+        log: Place,
+        connect: KmsConnector,
+        heads: Sequence[ManifestHead],
+        at_ns: int,
+        accept: Accept,
     ) -> None:
-        self._place, self._log, self._connect = place, log, connect
+        self._place, self._log, self._connect, self._accept = place, log, connect, accept
         self._heads, self._at_ns = heads, at_ns
 
     def bases(self) -> list[ManifestHead]:
@@ -324,7 +346,7 @@ class _Opener:
         with ExitStack() as stack:
             found = _Found(self._connect, self._log)
             stack.callback(found.close)
-            base = stack.enter_context(open_snapshot(self._place, head.snapshot_id, found.connect))
+            base = stack.enter_context(open_snapshot(self._place, head.snapshot_id, found.connect, self._accept))
             reader = LogReader(self._log, head.node_id, head.signer, found.master, base.volume)
             timeline = self._follow(head, base, reader, found)
             stack.pop_all()

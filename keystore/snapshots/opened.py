@@ -9,34 +9,19 @@ Invariants:
 2. The only KMS calls are one unwrap, with the key and the context of the snapshot's day, and one for a volume layer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Self
 
 import numpy as np
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import (
-    CiphertextError,
-    KeyDestroyedError,
-    KeyDisabledError,
-    KeyNotFoundError,
-    KeyPendingDeletionError,
-    KmsCredentialsError,
-    KmsError,
-    KmsPermissionError,
-    KmsUnreachableError,
-    PassphraseError,
-    WrongKeyError,
-)
 from keystore.format.cursor import NotDecodableError
 from keystore.format.manifest import ManifestHead
 from keystore.format.snapshot_map import DatabaseEntry, ManifestBody, ManifestKeys, StoreEntry
 from keystore.keys.hierarchy import DataKey
-from keystore.keys.master import MasterKey, open_master
-from keystore.keys.volume import VolumeKey, open_volume
+from keystore.keys.volume import VolumeKey
 from keystore.kms.protocol import KmsConnector
-from keystore.kms.refusals import what_failed
 from keystore.objects.place import Place
 from keystore.pages.reading import Batch
 from keystore.snapshots.damage import damage, damaged
@@ -45,10 +30,18 @@ from keystore.snapshots.manifest import read_manifest
 from keystore.snapshots.names import PACKS, ids_in
 from keystore.snapshots.parent import missing_packs
 from keystore.snapshots.reading import MapReader, Packs
+from keystore.snapshots.unlocking import UsedCredentials, open_master_of_day, open_volume_of_day
+
+Accept = Callable[[ManifestHead], None]
+"""Looks at a head whose signature is that of the signer it names; raises to refuse it."""
 
 
 class OpenedSnapshot:
-    """A snapshot whose manifest was opened; holds its keys until closed. A context manager."""
+    """A snapshot whose manifest was opened; holds its keys until closed. A context manager.
+
+    Attributes:
+        credentials: whose opened it.
+    """
 
     pages_in = "a pack"
     """What its pages lie in, for messages."""
@@ -62,8 +55,10 @@ class OpenedSnapshot:
         *,
         snapshot_key: SecretKey,
         map_key: SecretKey,
+        credentials: UsedCredentials,
         volume: VolumeKey | None = None,
     ) -> None:
+        self.credentials = credentials
         self._keys, self._snapshot_key, self._map_key, self._volume = keys, snapshot_key, map_key, volume
         self._packs = Packs(place, head, volume)
         self.head, self.body = head, body
@@ -119,8 +114,14 @@ class OpenedSnapshot:
         self.close()
 
 
-def open_snapshot(place: Place, snapshot_id: bytes, connect: KmsConnector) -> OpenedSnapshot:
+def open_snapshot(
+    place: Place, snapshot_id: bytes, connect: KmsConnector, accept: Accept = lambda head: None
+) -> OpenedSnapshot:
     """Check what can be checked early, have the KMS unwrap the master key, and open the manifest.
+
+    Args:
+        accept: is shown the head before anything else is done with it, and may refuse it: a signer who is not known,
+            say. By default everybody is trusted.
 
     Raises:
         SnapshotMissingError, SnapshotDamagedError, SnapshotError: as `read_manifest`; or a pack is missing or cut.
@@ -128,11 +129,13 @@ def open_snapshot(place: Place, snapshot_id: bytes, connect: KmsConnector) -> Op
         KmsError: of the type that says why the key of that day cannot be used.
     """
     manifest = read_manifest(place, snapshot_id)
+    accept(manifest.head)
     missing = missing_packs(manifest.head, ids_in(place, PACKS))
     if missing:
         raise damaged(f"snapshot {snapshot_id.hex()}", missing[0])
     with ExitStack() as stack:
-        with _open_master(manifest.head, connect) as master:
+        master, credentials = open_master_of_day(manifest.head, connect)
+        with master:
             snapshot_key = stack.enter_context(master.snapshot_key(snapshot_id))
         keys = manifest.open_keys(snapshot_key)
         with damage(manifest.where):
@@ -140,9 +143,12 @@ def open_snapshot(place: Place, snapshot_id: bytes, connect: KmsConnector) -> Op
         body = manifest.open_map(map_key)
         with damage(manifest.where):
             _require_consistent(body, keys)
-        volume = _open_volume(manifest.head, connect)
+        volume = open_volume_of_day(manifest.head, connect)
         stack.pop_all()
-    return OpenedSnapshot(place, manifest.head, body, keys, snapshot_key=snapshot_key, map_key=map_key, volume=volume)
+    return OpenedSnapshot(
+        place, manifest.head, body, keys, snapshot_key=snapshot_key, map_key=map_key, credentials=credentials,
+        volume=volume,
+    )  # fmt: skip
 
 
 def _require_consistent(body: ManifestBody, keys: ManifestKeys) -> None:
@@ -154,49 +160,3 @@ def _require_consistent(body: ManifestBody, keys: ManifestKeys) -> None:
         }
         if missing:
             raise NotDecodableError(f"store {store.name} needs data key generations {sorted(missing)}")
-
-
-def _open_master(head: ManifestHead, connect: KmsConnector) -> MasterKey:
-    try:
-        with closing(connect(head.wrapped.key_id)) as kms:
-            return open_master(kms, head.wrapped, head.node_id, head.era, head.commitment)
-    except KmsError as error:
-        raise _explain(head, error) from error
-    except WrongKeyError as error:
-        raise damaged(f"snapshot {head.snapshot_id.hex()}: its manifest", str(error)) from None
-
-
-def _open_volume(head: ManifestHead, connect: KmsConnector) -> VolumeKey | None:
-    if head.volume is None:
-        return None
-    try:
-        with closing(connect(head.volume.wrapped.key_id)) as kms:
-            return open_volume(kms, head.volume)
-    except KmsError as error:
-        raise _explain(head, error, "the platform key of its volume layer") from error
-    except WrongKeyError as error:
-        raise damaged(f"snapshot {head.snapshot_id.hex()}: its manifest", str(error)) from None
-
-
-_NEXT_STEP: dict[type[KmsError], str] = {
-    KmsUnreachableError: "Restore again once the KMS can be reached.",
-    KeyDisabledError: "Re-enable the key, and restore again.",
-    KeyPendingDeletionError: "Cancel the deletion of the key, enable it, and restore again.",
-    KeyNotFoundError: "Bring the key back; if it was deleted, this is final, and nothing else opens this snapshot.",
-    KeyDestroyedError: "This is final: nothing else can open this snapshot.",
-    KmsCredentialsError: "Renew the credentials, and restore again.",
-    KmsPermissionError: "Give the permission back at the KMS, and restore again.",
-    PassphraseError: "Restore again with the passphrase of that day.",
-    CiphertextError: "Bring back the manifest, or the key, of that day, or use another snapshot.",
-}
-
-
-def _explain(head: ManifestHead, error: KmsError, key: str = "the key of its day") -> KmsError:
-    """Return an error of the same type that tells which snapshot needs which key, and what to do."""
-    return explained(f"snapshot {head.snapshot_id.hex()}", error, key)
-
-
-def explained(what: str, error: KmsError, key: str = "the key of its day") -> KmsError:
-    """Return an error of the same type that tells what cannot be restored without which key, and what to do."""
-    step = _NEXT_STEP.get(type(error), "Restore again once it is mended.")
-    return type(error)(f"{what} cannot be restored without {key}: {what_failed(error)}. Nothing was restored. {step}")

@@ -18,10 +18,15 @@ from keystore.kms.connect import connector
 from keystore.kms.local import create_key_file
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
+from keystore.node.known_nodes import KnownNodes
 from keystore.node.layout import Layout
 from keystore.node.opening import write_first
+from keystore.node.restoring import restore
+from keystore.node.signers import Trust
 from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.names import snapshot_ids
 from tests.attacks.cells import Cells
+from tests.attacks.forging import forged_snapshot
 
 CELLS = Cells()
 FORGED_CELLS = Cells()
@@ -366,7 +371,7 @@ class ForgedScene:
 
     def __init__(self, directory: Path, key: str, endpoint: str) -> None:
         (directory / "outside").mkdir()
-        self._directory, self.connect = directory, connector(endpoint)
+        self._directory, self.connect, self.key = directory, connector(endpoint), key
         self.outside = DirectoryPlace(directory / "outside")
         self.node = directory / "node"
         with Node.init(self.node, key, self.connect, outside_anchor=self.outside) as node:
@@ -421,3 +426,44 @@ def _(scene: ForgedScene) -> Iterator[str]:
 )
 def _(scene: ForgedScene) -> Iterator[str]:
     yield from (scene.found(directory, outside=True) for directory in scene.forged.values())
+
+
+def _restored(scene: ForgedScene, trust: Trust) -> str:
+    """Restore a snapshot that was forged in the name of the node; say what came of it."""
+    place, evil_key = DirectoryPlace(scene._directory / "snapshots"), scene._directory / "evil-cmk"
+    if not evil_key.exists():
+        create_key_file(evil_key)
+        with Node.init(scene._directory / "evil", f"local://{evil_key}", scene.connect) as evil:
+            evil.import_file("d", "f", io.BytesIO(b"x" * PAGE_BYTES), page_size=PAGE_BYTES)
+            forged_snapshot(place, scene.node_id, scene.key, scene.connect, evil)
+    try:
+        restore(place, snapshot_ids(place)[-1], scene._directory / "restored", scene.connect, trust=trust)
+    except KeystoreError as error:
+        assert not (scene._directory / "restored").exists()
+        return f"refused: {type(error).__name__}"
+    return "what the forger made"
+
+
+@FORGED_CELLS.add("forged with a public RSA key", "a snapshot, where the node is known", "refused: SignerChangedError")
+def _(scene: ForgedScene) -> Iterator[str]:
+    for trust in (Trust(), Trust(first_use=True), Trust(signer=bytes(32))):
+        yield _restored(scene, trust)
+
+
+@FORGED_CELLS.add(
+    "forged with a public RSA key", "a snapshot, where the node is not known", "refused: SignerUnknownError"
+)
+def _(scene: ForgedScene) -> Iterator[str]:
+    yield _restored(scene, Trust(KnownNodes(scene._directory / "known")))
+
+
+@FORGED_CELLS.add(
+    "forged with a public RSA key",
+    "a snapshot, where the node is not known and its signer is taken on trust",
+    "limit 7: what the forger made",
+    why="nobody said who signs the snapshots of that node",
+)
+def _(scene: ForgedScene) -> Iterator[str]:
+    trust = Trust(KnownNodes(scene._directory / "known"), first_use=True)
+    assert _restored(scene, trust) == "what the forger made"
+    yield "limit 7: what the forger made"

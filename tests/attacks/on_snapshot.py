@@ -20,6 +20,8 @@ from keystore.kms.connect import connector
 from keystore.kms.local import create_key_file
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
+from keystore.node.known_nodes import KnownNodes
+from keystore.node.signers import Trust
 from keystore.node.snapshotting import restore, snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.manifest import read_manifest
@@ -91,8 +93,18 @@ class SnapshotScene:
     def after(self, manifest: bytes | None = b"", **packs: bytes | None) -> str:
         """Put other bytes in the place of objects of the snapshot, or none; restore it; say what was found.
 
-        Names are `manifest`, `one`, `shared` and `former`.
+        Names are `manifest`, `one`, `shared` and `former`. Whoever signed is taken on trust, so that what is behind the
+        signature is attacked too.
         """
+        place = self._attacked(manifest, **packs)
+        return self._restored(place, Trust(KnownNodes(place.with_suffix(".known")), first_use=True))
+
+    def after_another_signer(self) -> str:
+        """Sign the manifest anew, restore it where the node is known, and say what was found."""
+        manifest = self.signed(read_manifest(DirectoryPlace(self.target), self.snapshot_id).parts)
+        return self._restored(self._attacked(manifest), Trust())
+
+    def _attacked(self, manifest: bytes | None, **packs: bytes | None) -> Path:
         place = self._directory / f"attacked-{next(self._copies)}"
         for kind in ("manifests", "packs"):
             (place / kind).mkdir(parents=True)
@@ -105,12 +117,12 @@ class SnapshotScene:
             file.unlink()
             if data is not None:
                 file.write_bytes(data)
-        return self._restored(place)
+        return place
 
-    def _restored(self, place: Path) -> str:
+    def _restored(self, place: Path, trust: Trust) -> str:
         restored = place.with_suffix(".restored")
         try:
-            restore(DirectoryPlace(place), self.snapshot_id, restored, self.connect)
+            restore(DirectoryPlace(place), self.snapshot_id, restored, self.connect, trust=trust)
         except KeystoreError as error:
             self._require_named(error)
             assert not [path for path in self._directory.iterdir() if "restor" in path.name]
@@ -166,7 +178,7 @@ def _(scene: SnapshotScene) -> Iterator[str]:
 
 @CELLS.add(
     "manifest",
-    "bit flip in each field, with a checksum that fits, signed by somebody else",
+    "bit flip in each field, with a checksum that fits, signed by somebody else who is trusted",
     DAMAGED,
     "refused: CiphertextError",
     "refused: KeyUriError",
@@ -300,7 +312,12 @@ def _(scene: SnapshotScene) -> Iterator[str]:
         yield scene.after(one=data[:at] + node + data[at + length :])
 
 
-@CELLS.add("pack", "changed, with length and SHA-256 that fit in a manifest signed by somebody else", DAMAGED)
+@CELLS.add("manifest", "as it is, but signed by somebody else", "refused: SignerChangedError")
+def _(scene: SnapshotScene) -> Iterator[str]:
+    yield scene.after_another_signer()
+
+
+@CELLS.add("pack", "changed, with length and SHA-256 that fit in a manifest by a trusted signer", DAMAGED)
 def _(scene: SnapshotScene) -> Iterator[str]:
     for name in ("one", "shared"):
         data = scene.pack(getattr(scene, name))

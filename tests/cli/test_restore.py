@@ -102,3 +102,40 @@ def test_the_message_about_a_lost_store_names_the_command_that_brings_it_back(ma
     assert keystore("verify", made.node).code == 0
     run = keystore("snapshot", "restore", tmp_path / "snaps", "latest", made.node)
     assert (run.code, "--into" in run.err) == (exits.EXISTS, True)
+
+
+def test_a_signer_that_nobody_knows_has_to_be_named_or_trusted(made: Made, snapshots: Path, tmp_path: Path) -> None:
+    here = {"KEYSTORE_KNOWN_NODES": str(tmp_path / "known")}
+    shown = keystore("node-key", "show", made.node, "--json").json
+    command = ("snapshot", "restore", snapshots, "latest")
+    run = keystore(*command, tmp_path / "r", "--json", env=here)
+    assert (run.code, run.json["error"]["type"]) == (exits.NOT_TRUSTED, "SignerUnknownError")
+    assert f"keystore node-key trust {shown['node_id']} {shown['public_key']}" in run.json["error"]["message"]
+    run = keystore(*command, tmp_path / "r", "--signer", "11" * 32, "--json", env=here)
+    assert (run.code, run.json["error"]["type"]) == (exits.DAMAGED, "SignerChangedError")
+    assert not (tmp_path / "r").exists()
+    assert keystore(*command, tmp_path / "r", "--signer", shown["public_key"], env=here).code == 0
+    known = [node["node_id"] for node in keystore("node-key", "list", "--json", env=here).json["nodes"]]
+    assert shown["node_id"] not in known
+    assert len(known) == 1
+    run = keystore(
+        "snapshot", "export", snapshots, "latest", "db/file", tmp_path / "f", "--trust-on-first-use", env=here
+    )
+    assert run.code == 0
+    known = [node["node_id"] for node in keystore("node-key", "list", "--json", env=here).json["nodes"]]
+    assert shown["node_id"] in known
+    assert keystore(*command, tmp_path / "s", env=here).code == 0
+
+
+def test_a_restore_says_whose_credentials_opened_the_snapshot(made: Made, snapshots: Path, tmp_path: Path) -> None:
+    run = keystore("snapshot", "restore", snapshots, "latest", tmp_path / "r", "--json")
+    assert run.json["credentials"] == {"name": None, "of_the_snapshot": False}
+
+
+def test_a_credentials_file_that_cannot_be_used_is_told(made: Made, snapshots: Path, tmp_path: Path) -> None:
+    (tmp_path / "credentials.toml").write_text("[a]\nprovider = 'aws'\naccess_key_id = 'x'\n")
+    named = ("--credentials-file", tmp_path / "credentials.toml")
+    run = keystore(*named, "snapshot", "restore", snapshots, "latest", tmp_path / "r", "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "CredentialsFileError")
+    assert "section 'a' lacks secret_access_key" in run.json["error"]["message"]
+    assert not (tmp_path / "r").exists()

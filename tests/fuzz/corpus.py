@@ -211,6 +211,9 @@ def made() -> Mapping[str, list[bytes]]:
         "volume-pack": [_volume_pack(length) for length in (0, 15, 4096)],
         "volume": [VOLUME.encode()],
         "wrapped": [wrap(SecretKey(KEY), b"secret" * 6, "fuzz")],
+        "known-nodes": [
+            f"# ours\n\n{A.hex()} {KEY.hex()} node 1\n{B.hex()} {KEY.hex()} \n".encode(),
+        ],
         "uri": [
             b"aws://us-east-1/alias/cmk",
             b"aws://eu-west-1/arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",

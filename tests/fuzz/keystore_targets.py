@@ -10,7 +10,14 @@ import numpy as np
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.wrap import WrapDamagedError, unwrap
-from keystore.errors import InputError, ObjectDamagedError, PolicyError, SnapshotDamagedError, WrongKeyError
+from keystore.errors import (
+    InputError,
+    KnownNodesError,
+    ObjectDamagedError,
+    PolicyError,
+    SnapshotDamagedError,
+    WrongKeyError,
+)
 from keystore.format import (
     anchors,
     begun,
@@ -30,6 +37,7 @@ from keystore.format.cursor import NotDecodableError
 from keystore.format.volume import VolumeRecord
 from keystore.format.wrapped import WrappedKey
 from keystore.kms import uri
+from keystore.node.known_nodes import KnownNode, KnownNodes
 from keystore.snapshots import policy_file
 from keystore.snapshots.keys import seal_node, wrap_pack_key
 from keystore.snapshots.policy import Policy
@@ -167,6 +175,10 @@ def _backup_policy(data: bytes) -> Policy:
     return policy_file.decode_policy(data.decode(errors="surrogateescape"), "fuzz")
 
 
+def _known_nodes(data: bytes) -> list[KnownNode]:
+    return KnownNodes("/known")._decode(data.decode(errors="replace"))
+
+
 BLOCK = (block.NotABlockError,)
 DECODE = (NotDecodableError,)
 TARGETS = (
@@ -194,5 +206,6 @@ TARGETS = (
     Target("volume", VolumeRecord.decode, DECODE, VolumeRecord.encode, _with_sha256),
     Target("wrapped", _wrapped, (WrongKeyError, WrapDamagedError)),
     Target("backup-policy", _backup_policy, (PolicyError,), lambda found: policy_file.encode_policy(found).encode()),
+    Target("known-nodes", _known_nodes, (KnownNodesError,)),
     Target("uri", _uri, (InputError,), lambda found: found.text.encode()),
 )

@@ -148,6 +148,9 @@ def test_a_connector_knows_credentials_by_name(path: Path) -> None:
     with closing(old):
         assert SECRET not in repr(vars(old))
     assert connect.by_reference(AWS_KEY, "vault") is None
+    assert connect.by_reference("local:///cmk", "aws-old") is None
+    assert connector().by_reference("local:///cmk", "aws-old") is None
+    assert connect.reference("local:///cmk") == ""
     assert connect.by_reference(AWS_KEY, "forgotten") is None
     assert connector().by_reference(AWS_KEY, "aws-old") is None
 

@@ -13,6 +13,7 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node import known_nodes as module
 from keystore.node.directory import Node
 from keystore.node.known_nodes import ENVIRONMENT, KnownNode, KnownNodes
+from keystore.node.signers import Trust
 from keystore.node.snapshotting import restore, snapshot
 from keystore.objects.directory import DirectoryPlace
 
@@ -190,7 +191,7 @@ def test_a_node_is_known_from_its_making_on(tmp_path: Path, cmk: str, connect: K
         assert known.all() == [KnownNode(node.node_id, node.signing_public, "node")]
         target = DirectoryPlace(tmp_path / "snapshots")
         made = snapshot(node, target, known_nodes=known)
-    restored = restore(target, made.snapshot_id, tmp_path / "restored", connect, known_nodes=known)
+    restored = restore(target, made.snapshot_id, tmp_path / "restored", connect, trust=Trust(known))
     with Node.open(tmp_path / "restored", connect) as opened:
         assert known.all()[1:] == [KnownNode(restored.node_id, opened.signing_public, "node")]
 
@@ -202,5 +203,5 @@ def test_a_restore_that_cannot_record_its_node_makes_none(
     made = snapshot(node, target)
     known.path.mkdir(parents=True)
     with pytest.raises(KnownNodesError):
-        restore(target, made.snapshot_id, tmp_path / "restored", connect, known_nodes=known)
+        restore(target, made.snapshot_id, tmp_path / "restored", connect, trust=Trust(known))
     assert not list(tmp_path.glob("*restor*"))

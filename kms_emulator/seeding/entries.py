@@ -1,4 +1,4 @@
-"""What a seed file says, checked field by field: the AWS account's users, roles and keys, and Google's part."""
+"""What a seed file says, checked field by field: AWS's users, roles and keys, and the parts of the other clouds."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import TypeVar
 from kms_emulator.model.keys import KeyKind, KeyUsage
 from kms_emulator.model.material import Material
 from kms_emulator.model.policy import PolicyError, PolicyKind, parse_policy
-from kms_emulator.seeding import gcp_entries
+from kms_emulator.seeding import azure_entries, gcp_entries
 from kms_emulator.seeding.errors import SeedError
 from kms_emulator.seeding.materials import MATERIALS_MAX, read_material
 from kms_emulator.seeding.reader import COMPLAINTS_MAX, ComplaintError, Place, Unique, matching, parse
@@ -21,7 +21,7 @@ VERSION = 1
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ROTATION_DAYS_MIN, ROTATION_DAYS_MAX = 90, 2560
 SESSION_S_MIN, SESSION_S_MAX = 3600, 43_200
-_TOP = {"version": False, "users": False, "roles": False, "keys": False, "gcp": False}
+_TOP = {"version": False, "users": False, "roles": False, "keys": False, "azure": False, "gcp": False}
 _USER = {"name": True, "access_key_id": False, "secret_access_key": False, "policy": False}
 _ROLE = {"name": True, "trust": True, "policy": False, "session_max_s": False}
 _KEY = {
@@ -85,6 +85,7 @@ class Entries:
     users: tuple[UserEntry, ...] = ()
     roles: tuple[RoleEntry, ...] = ()
     keys: tuple[KeyEntry, ...] = ()
+    azure_keys: tuple[azure_entries.AzureKeyEntry, ...] = ()
     gcp_accounts: tuple[gcp_entries.AccountEntry, ...] = ()
     gcp_rings: tuple[gcp_entries.RingEntry, ...] = ()
     gcp_keys: tuple[gcp_entries.GcpKeyEntry, ...] = ()
@@ -113,11 +114,13 @@ def read_entries(text: str, name: str) -> Entries:
         if "version" in top:
             top["version"].number(VERSION, VERSION)
         unique = Unique()
+        azure = top["azure"].fields(azure_entries.FIELDS) if "azure" in top else {}
         gcp = top["gcp"].fields(gcp_entries.FIELDS) if "gcp" in top else {}
         entries = Entries(
             entries_of(top, "users", lambda place: _user(place, unique)),
             entries_of(top, "roles", lambda place: _role(place, unique)),
             entries_of(top, "keys", lambda place: _key(place, unique)),
+            entries_of(azure, "keys", lambda place: azure_entries.read_key(place, unique)),
             entries_of(gcp, "service_accounts", lambda place: gcp_entries.read_account(place, unique)),
             entries_of(gcp, "key_rings", lambda place: gcp_entries.read_ring(place, unique)),
             entries_of(gcp, "keys", lambda place: gcp_entries.read_key(place, unique)),

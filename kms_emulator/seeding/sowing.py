@@ -10,7 +10,7 @@ from kms_emulator.model.identities import Credential, Identity, IdentityKind
 from kms_emulator.model.keys import Alias, Folder, Key, Schedule
 from kms_emulator.model.registry import Entropy, Registry
 from kms_emulator.model.store import KeyChange, MemoryStore, StoredState
-from kms_emulator.seeding import gcp_sowing
+from kms_emulator.seeding import azure_sowing, gcp_sowing
 from kms_emulator.seeding.entries import Entries, KeyEntry, UserEntry, read_entries
 from kms_emulator.seeding.errors import SeedError
 from kms_emulator.seeding.reader import BYTES_MAX
@@ -45,6 +45,7 @@ def sow(entries: Entries, now_ns: int, entropy: Entropy) -> StoredState:
     registry = Registry(harvest, StoredState(), entropy)
     for entry in entries.keys:
         _plant(registry, entry, now_ns)
+    azure_sowing.plant(registry, entries.azure_keys, now_ns)
     gcp_sowing.plant(registry, entries, now_ns, entropy)
     state = harvest.state()
     for account in entries.gcp_accounts:

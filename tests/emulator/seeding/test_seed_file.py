@@ -164,7 +164,7 @@ def test_program_begins_with_the_seed_and_resets_to_it(tmp_path: Path) -> None:
         aws.ScheduleKeyDeletion(pb.ScheduleKeyDeletionRequest(region=REGION, key_id=KEY_ID))
         aws.CreateKey(pb.CreateKeyRequest())
         AdminStub(channel).Reset(admin_pb2.ResetRequest())
-        assert AdminStub(channel).GetServerInfo(admin_pb2.GetServerInfoRequest()).key_count == 5
+        assert AdminStub(channel).GetServerInfo(admin_pb2.GetServerInfoRequest()).key_count == 6
         assert aws.Decrypt(pb.DecryptRequest(region=REGION, ciphertext_blob=sealed)).plaintext == b"secret"
 
 

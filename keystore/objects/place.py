@@ -67,7 +67,8 @@ class ObjectReader(Protocol):
 class Place(Protocol):
     """A place of objects; `str` of one is what a person typed. Errors are of type `PlaceError`.
 
-    A name is parts between slashes; a part has letters, digits and `._-` and begins with no dot (`require_name`).
+    A name is parts between slashes; a part has letters, digits and `._-` and begins with no dot (`require_name`). Who
+    writes `a/b` writes no `a`: a directory cannot have both.
     """
 
     def names(self, prefix: str = "") -> list[Named]:

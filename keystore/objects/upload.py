@@ -20,10 +20,8 @@ from typing import Protocol, Self
 from keystore.errors import ObjectDamagedError, PlaceError
 
 PART_BYTES = 8 << 20
-"""Bytes of a part; S3 takes no part below 5 MiB but the last."""
+"""LIMIT: bytes of a part. S3 takes none below 5 MiB but the last; S3 and Google take 10,000 of an object, so 78 GiB."""
 PARTS_AT_ONCE = 4
-PARTS_MAX = 10_000
-"""LIMIT: parts of an object, of S3 and Google; so 78 GiB."""
 
 
 class Requests(Protocol):

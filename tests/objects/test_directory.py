@@ -1,5 +1,6 @@
 """A place in a directory: what is special about files."""
 
+import ctypes
 import errno
 import os
 import signal
@@ -119,11 +120,26 @@ def test_what_cannot_be_written_is_not_there(tmp_path: Path, number: int, expect
     assert (place.names(), unfinished(place)) == ([], [])
 
 
-def test_a_file_system_without_second_names_renames(place: DirectoryPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def without_second_names(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(old: Path, *_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(old))
 
     monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("without_second_names")
+def test_without_either_way_to_name_once_nothing_is_written(
+    place: DirectoryPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    with pytest.raises(PlaceError, match="Function not implemented"):
+        place.put("packs/p", b"x")
+    assert (place.names(), unfinished(place)) == ([], [])
+
+
+@pytest.mark.usefixtures("without_second_names")
+def test_a_file_system_without_second_names_renames(place: DirectoryPlace) -> None:
     assert place.put("packs/p", b"x")
     assert not place.put("packs/p", b"y")
     assert (place.names(), unfinished(place)) == ([Named("packs/p", 1)], [])

@@ -18,9 +18,10 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots import writing
 from keystore.snapshots.delete import collect_garbage, delete_snapshot
 from keystore.snapshots.manifest import read_manifest
-from keystore.snapshots.names import BEGUN, PACKS, ids_in, snapshot_ids
+from keystore.snapshots.names import BEGUN, PACKS, PARTIAL, ids_in, snapshot_ids
 from keystore.snapshots.opened import open_snapshot
 from tests.crashes import SEED, STATES, Crashes, LostError, WrongError
 from tests.simulated_files import Disk, SimulatedFiles
@@ -121,7 +122,7 @@ def go_on(place: DirectoryPlace, node: Node, connect: KmsConnector) -> None:
     needed = {pack.pack_id for found in snapshot_ids(place) for pack in read_manifest(place, found).head.packs}
     assert made in snapshot_ids(place)
     assert set(ids_in(place, PACKS)) == needed
-    assert ids_in(place, BEGUN) == {}
+    assert ids_in(place, BEGUN) == ids_in(place, PARTIAL) == {}
     for found in snapshot_ids(place):
         contents(place, found, connect)
 
@@ -161,6 +162,23 @@ def test_what_a_snapshot_or_a_deletion_leaves_when_it_is_killed_is_cleared_up(
         place = DirectoryPlace(TARGET, SimulatedFiles(moment.disk))
         collect_garbage_if_there(place)
         go_on(place, node, connect)
+
+
+def test_a_snapshot_that_notes_what_is_done_may_be_killed_at_every_operation(
+    node: Node, connect: KmsConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-22: the next one goes on from whatever note there is, also from one beside the former."""
+    monkeypatch.setattr(writing, "PACK_BYTES_MAX", 60 * 4096)
+    node.create_store("first", "a", 4096).close()
+    with node.using_store("first", "a") as store:
+        store.commit({number: bytes([number % 251]) * 4096 for number in range(250)})
+    life = Life(node)
+    life.take(1)
+    noted = 0
+    for moment in life.moments:
+        noted += any(path.is_relative_to(TARGET / PARTIAL) for path in moment.disk.files())
+        go_on(DirectoryPlace(TARGET, SimulatedFiles(moment.disk)), node, connect)
+    assert noted > 5
 
 
 def collect_garbage_if_there(place: DirectoryPlace) -> None:

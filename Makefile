@@ -38,7 +38,7 @@ soak: $(VENV)/.test ## Run the long forms: large files, many kills, and a crowd 
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),20) $(BIN)/pytest -m soak -s --timeout 3600
 
 CRASH_TESTS := $(addprefix tests/,pages/test_crash.py pages/test_faults.py node/test_crash.py objects/test_crash.py \
-	snapshots/test_crash.py \
+	snapshots/test_crash.py log/test_crash.py \
 	emulator/persistence/test_crash.py)
 crash: $(VENV)/.test ## Open a million states that a crash can leave, or as many as: make crash CRASH_STATES=100000
 	CRASH_STATES=$(or $(CRASH_STATES),1000000) $(BIN)/pytest -n 2 --timeout 7200 $(CRASH_TESTS)

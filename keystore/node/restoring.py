@@ -128,7 +128,7 @@ def restore(
     if outside is not None:
         newest(outside, bytes(16))  # it answers, or nothing is made
     trust = trust or Trust()
-    with open_at(target, snapshot_id, connect, at, trust.of(target)) as snapshot:
+    with open_at(target, snapshot_id, connect, at, trust.of(target), choice) as snapshot:
         trust.note(snapshot.head, snapshot.body.node_name)
         chosen = (choice or Choice()).of(snapshot)
         plan = _Plan(

@@ -133,7 +133,7 @@ def restore_into(
         signed(head)
         require_same_provider(head, node)
 
-    with open_at(target, snapshot_id, connect, at, accept) as snapshot:
+    with open_at(target, snapshot_id, connect, at, accept, choice) as snapshot:
         trust.note(snapshot.head, snapshot.body.node_name)
         yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot))
 

@@ -51,10 +51,10 @@ def export_from_snapshot(
         KmsError, SnapshotError, KnownNodesError: as `restore`.
     """
     with ExitStack() as stack:
-        trust = trust or Trust()
-        snapshot = stack.enter_context(open_at(place, snapshot_id, connect, at, trust.of(place)))
+        trust, choice = trust or Trust(), Choice(files=((database, name),))
+        snapshot = stack.enter_context(open_at(place, snapshot_id, connect, at, trust.of(place), choice))
         trust.note(snapshot.head, snapshot.body.node_name)
-        (entry,) = Choice(files=((database, name),)).of(snapshot).stores
+        (entry,) = choice.of(snapshot).stores
         if isinstance(target, str | os.PathLike):
             target = stack.enter_context(writing(Path(target), overwrite=overwrite))
         digest = hashlib.sha256()

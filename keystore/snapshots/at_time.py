@@ -27,6 +27,7 @@ from keystore.kms.protocol import KmsConnector
 from keystore.objects.place import Place
 from keystore.pages.reading import Batch
 from keystore.pages.repair import choose
+from keystore.snapshots.choice import Choice
 from keystore.snapshots.listing import list_snapshots
 from keystore.snapshots.log_overlay import Overlay, PlacedArray
 from keystore.snapshots.log_reading import LogReader
@@ -264,12 +265,14 @@ def open_at(
     connect: KmsConnector,
     moment: PointInTime | None,
     accept: Accept = lambda head: None,
+    choice: Choice | None = None,
 ) -> OpenedSnapshot:
     """Open a snapshot, or, where a time is given, the node that it is of as it was then.
 
     Args:
         snapshot_id: with a time: any snapshot of the node; what is built on is the last one before that time.
         accept: as for `open_snapshot`; a snapshot that another signed is not built on.
+        choice: with a time: what is wanted; nothing else is in what is opened.
 
     Raises:
         SnapshotMissingError, SnapshotDamagedError, SnapshotError, PlaceError, KmsError: as `open_snapshot`.
@@ -289,7 +292,7 @@ def open_at(
     for head in heads:
         if head.created_ns == at_ns:
             return open_snapshot(place, head.snapshot_id, connect, accept)
-    opener = _Opener(place, log, connect, heads, at_ns, accept)
+    opener = _Opener(place, log, connect, heads, at_ns, accept, choice or Choice())
     for head in reversed(opener.bases()):
         try:
             return opener.build_on(head)
@@ -320,9 +323,10 @@ class _Opener:
         heads: Sequence[ManifestHead],
         at_ns: int,
         accept: Accept,
+        choice: Choice,
     ) -> None:
         self._place, self._log, self._connect, self._accept = place, log, connect, accept
-        self._heads, self._at_ns = heads, at_ns
+        self._heads, self._at_ns, self._choice = heads, at_ns, choice
 
     def bases(self) -> list[ManifestHead]:
         """Return the snapshots that can be built on, oldest first."""
@@ -362,7 +366,7 @@ class _Opener:
             )
             for each in body.stores
         ]  # fmt: skip
-        timeline = Timeline(databases, stores, head.created_ns, self._at_ns)
+        timeline = Timeline(databases, stores, head.created_ns, self._at_ns, self._choice.wants)
         for segment in reader.segments(head.log):
             found.add(segment.data_keys)
             timeline.take(segment)

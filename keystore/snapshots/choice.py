@@ -23,6 +23,10 @@ class Choice:
     def everything(self) -> bool:
         return not self.databases and not self.files
 
+    def wants(self, database: str, name: str) -> bool:
+        """Tell whether a file is wanted."""
+        return self.everything or database in self.databases or (database, name) in self.files
+
     def of(self, snapshot: OpenedSnapshot) -> "Chosen":
         """Return what of `snapshot` that is.
 
@@ -39,9 +43,7 @@ class Choice:
             if (database, name) not in there:
                 held = sorted(f"{other}/{each}" for other, each in there)
                 raise NameUnknownError(f"snapshot {snapshot.name} has no file {database}/{name}. {_has(held)}")
-        stores = tuple(
-            store for key, store in there.items() if self.everything or key[0] in self.databases or key in self.files
-        )
+        stores = tuple(store for key, store in there.items() if self.wants(*key))
         whole = names if self.everything else [name for name in names if name in self.databases]
         return Chosen(stores, tuple(sorted({*whole, *(names[store.database] for store in stores)})))
 

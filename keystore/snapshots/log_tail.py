@@ -16,8 +16,11 @@ from keystore.format.log_segment import (
     split_front,
 )
 from keystore.format.log_state import LogState
-from keystore.objects.place import Place
+from keystore.objects.place import ObjectReader, Place
 from keystore.snapshots.log_segment import damaged, object_name, open_state, prefix_of, require_signed, state_key
+
+FIRST_BYTES = 64 << 10
+"""Bytes of a segment read first: a head always fits, and most fronts do."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,36 @@ def read_head(place: Place, node_id: bytes, number: int) -> SegmentHead:
     Raises:
         LogDamagedError, LogError: it is no segment, is another one, or has an unknown version.
     """
+    with place.open(object_name(node_id, number)) as reader:
+        return _decode_head(_read(reader, 0, HEAD_BYTES_MAX), node_id, number, _where(place, number))
+
+
+def read_front(place: Place, node_id: bytes, number: int) -> Front:
+    """Read the front of a segment, of which only the checksum was compared; errors as `read_head`."""
     where = _where(place, number)
     with place.open(object_name(node_id, number)) as reader:
-        data = bytearray(min(HEAD_BYTES_MAX, reader.byte_length))
-        reader.read_at(0, memoryview(data))
+        data = _read(reader, 0, FIRST_BYTES)
+        head = _decode_head(data, node_id, number, where)
+        length = head.front_bytes
+        if length > FRONT_BYTES_MAX or reader.byte_length != length + head.ciphertext_bytes:
+            raise damaged(where, f"it has {reader.byte_length} bytes, not {length + head.ciphertext_bytes}")
+        data += _read(reader, len(data), length - len(data))
     try:
-        head = SegmentHead.decode(bytes(data))
+        return split_front(data)
+    except NotDecodableError as error:
+        raise damaged(where, str(error)) from None
+
+
+def _read(reader: ObjectReader, offset: int, bytes_max: int) -> bytes:
+    data = bytearray(max(0, min(bytes_max, reader.byte_length - offset)))
+    if data:
+        reader.read_at(offset, memoryview(data))
+    return bytes(data)
+
+
+def _decode_head(data: bytes, node_id: bytes, number: int, where: str) -> SegmentHead:
+    try:
+        head = SegmentHead.decode(data)
     except UnknownVersionError as error:
         raise LogError(f"{where} cannot be read: {error}. Nothing was changed; use a later keystore.") from None
     except NotDecodableError as error:
@@ -78,21 +105,6 @@ def read_head(place: Place, node_id: bytes, number: int) -> SegmentHead:
     if (head.node_id, head.number) != (node_id, number):
         raise damaged(where, f"it is segment {head.number} of node {head.node_id.hex()}")
     return head
-
-
-def read_front(place: Place, node_id: bytes, number: int) -> Front:
-    """Read the front of a segment, of which only the checksum was compared; errors as `read_head`."""
-    where, head = _where(place, number), read_head(place, node_id, number)
-    with place.open(object_name(node_id, number)) as reader:
-        length = head.front_bytes
-        if length > FRONT_BYTES_MAX or reader.byte_length != length + head.ciphertext_bytes:
-            raise damaged(where, f"it has {reader.byte_length} bytes, not {length + head.ciphertext_bytes}")
-        data = bytearray(length)
-        reader.read_at(0, memoryview(data))
-    try:
-        return split_front(bytes(data))
-    except NotDecodableError as error:
-        raise damaged(where, str(error)) from None
 
 
 def find_end(place: Place, node_id: bytes, signer: bytes, snapshot_secret: SecretKey, *, new_run: bool) -> LogEnd:

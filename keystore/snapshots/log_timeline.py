@@ -8,7 +8,7 @@ Invariants:
 2. A store is proven at that time only by a segment that was settled later and is certain of it (L-12).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -178,15 +178,26 @@ class _Track:
 
 
 class Timeline:
-    """What was at `at_ns`, built on a snapshot of `base_ns`."""
+    """What was at `at_ns`, built on a snapshot of `base_ns`.
 
-    def __init__(self, databases: Iterable[DatabaseAt], stores: Iterable[StoreAt], base_ns: int, at_ns: int) -> None:
+    Args:
+        wanted: tells by database and name which stores are; others are left out, and no gap of theirs matters.
+    """
+
+    def __init__(
+        self,
+        databases: Iterable[DatabaseAt],
+        stores: Iterable[StoreAt],
+        base_ns: int,
+        at_ns: int,
+        wanted: Callable[[str, str], bool] = lambda _, __: True,
+    ) -> None:
         self._databases = {each.database_id: each for each in databases}
         self._tracks = {each.store_id: _Track.of(each, base_ns, at_ns) for each in stores}
         self._there = set(self._tracks)
         self._catalogue_break: Break | None = None
         self._gaps: dict[tuple[bytes, int], Gap] = {}
-        self._base_ns, self._at_ns = base_ns, at_ns
+        self._base_ns, self._at_ns, self._wanted = base_ns, at_ns, wanted
         self.settled_ns = 0
         """Until when the segments taken tell."""
 
@@ -248,7 +259,12 @@ class Timeline:
             self._databases.pop(event.database_id, None)
 
     def _relevant(self) -> list[_Track]:
-        return [self._tracks[store_id] for store_id in self._there]
+        tracks = [self._tracks[store_id] for store_id in self._there]
+        return [track for track in tracks if self._wanted(self._database(track.store), track.store.name)]
+
+    def _database(self, store: StoreAt) -> str:
+        found = self._databases.get(store.database_id)
+        return found.name if found else ""
 
     def breaks(self) -> list[Break]:
         """Return why the time asked for cannot be told; nothing where it can."""

@@ -67,6 +67,11 @@ class ArchiveQueue:
             time_ns = self._in_flight[store_id] = self.tick_held(floor_ns)
             return time_ns
 
+    def refused(self, store_id: bytes) -> None:
+        """Note that nothing of a store is under way."""
+        with self.condition:
+            self._in_flight.pop(store_id, None)
+
     def takes(self, byte_count: int) -> bool:
         """Tell whether there is room for so many bytes of pages."""
         return not self.is_dead and self.byte_count + byte_count + RECORD_BYTES <= self._bytes_max
@@ -169,6 +174,9 @@ class StoreWitness:
 
     def next_time(self, floor_ns: int) -> int:
         return self._queue.next_time(self._store.store_id, floor_ns)
+
+    def refused(self) -> None:
+        self._queue.refused(self._store.store_id)
 
     def takes(self, byte_count: int) -> bool:
         return self._queue.takes(byte_count)

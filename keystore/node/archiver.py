@@ -293,7 +293,7 @@ class Archiver:
         elif store is not None and item.commit is not None:
             refused = None
             if item.commit.ciphertext is None:
-                refused = GapReason.LAG
+                refused = GapReason.LAG if item.commit.readable else GapReason.UNREADABLE
             elif not has_keys(keys, store.database_id, item.commit):
                 refused = GapReason.KEY_GONE
             if ledger.committed(store.store_id, item.commit, refused):
@@ -328,10 +328,17 @@ class Archiver:
                 self._problem = None
                 return True
             with self.queue.condition:
-                stop_s = self._stop_at_s
-                left_s = wait_s if stop_s is None else min(wait_s, stop_s - time.monotonic())
-                self.queue.condition.notify_all()
-                if left_s <= 0:
+                self.queue.condition.notify_all()  # who waits for a first answer has one
+                if not self._pause(wait_s):
                     return False
-                self.queue.condition.wait(left_s)
             wait_s = min(2 * wait_s, self._limits.retry_s)
+
+    def _pause(self, wait_s: float) -> bool:
+        """Wait before the next try, less where somebody waits for it; return False where there is to be none."""
+        stop_s, wanted = self._stop_at_s, self._wanted
+        end_s = time.monotonic() + wait_s
+        if stop_s is not None:
+            end_s = min(end_s, stop_s)
+        while self._stop_at_s == stop_s and self._wanted == wanted and time.monotonic() < end_s:
+            self.queue.condition.wait(end_s - time.monotonic())  # commits wake it too, and are to wait
+        return self._stop_at_s is None or time.monotonic() < self._stop_at_s

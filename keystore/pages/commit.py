@@ -152,6 +152,8 @@ def _commit(
     def undo() -> None:
         slots.rollback()
         state.log_slots = log_slots
+        if state.witness is not None:
+            state.witness.refused()
 
     with state.file.changing("a commit record", undo) as under_way:
         slots.begin()

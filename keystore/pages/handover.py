@@ -8,6 +8,7 @@ Invariants:
 """
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,23 +58,24 @@ def hand_over_tail(state: StoreState, scan: Scan) -> None:
     known = witness.known(scan.header.sequence, scan.sequence, scan.tag_at)
     for link in scan.links:
         if link.prelude.sequence > known:
-            changes, ciphertext = link.body.changes, _read(state, witness, link)
-            witness.committed(_committed(state, link.prelude.sequence, link.body, link.tag, changes, ciphertext))
+            ciphertext, readable = _read(state, witness, link)
+            commit = _committed(state, link.prelude.sequence, link.body, link.tag, link.body.changes, ciphertext)
+            witness.committed(replace(commit, readable=readable))
 
 
-def _read(state: StoreState, witness: Witness, link: Link) -> bytes | None:
-    """Return the pages of a record, each opened to see that it is what was sealed; None where one is not."""
+def _read(state: StoreState, witness: Witness, link: Link) -> tuple[bytes | None, bool]:
+    """Return the pages of a record, each opened to see that it is what was sealed, and whether all are."""
     there = link.body.changes[link.body.changes["entry"]["slot"] != 0]
     if not witness.takes(len(there) * state.page_size):
-        return None
+        return None, True
     entries = np.ascontiguousarray(there["entry"])
     try:
         batch = read_batch(state.file, state.page_size, there["page"].astype(np.uint64), entries)
         plain = open_batch(state.sessions, state.page_size, batch)
     except (UnreadableError, WrongKeyError, StoreError):
-        return None  # reading that page says so; the log has a gap
+        return None, False  # reading that page says so; the log has a gap
     plain[:] = bytes(len(plain))
-    return bytes(batch.ciphertext)
+    return bytes(batch.ciphertext), True
 
 
 def _committed(

@@ -34,6 +34,7 @@ class Committed:
         changes: an array of `record.CHANGE`; slots mean nothing, an entry of zeros is a page that became a hole.
         sessions: those that `changes` names.
         ciphertext: the pages of `changes` that are no holes, in their order; None where nobody had room for them.
+        readable: without ciphertext: whether that was all; else a page of it does not open any more.
     """
 
     sequence: int
@@ -45,6 +46,7 @@ class Committed:
     changes: npt.NDArray[np.void]
     sessions: tuple[SessionRecord, ...]
     ciphertext: bytes | None
+    readable: bool = True
 
 
 class Witness(Protocol):
@@ -52,6 +54,9 @@ class Witness(Protocol):
 
     def next_time(self, floor_ns: int) -> int:
         """Return the time of the next record, at least `floor_ns` and later than every one given before."""
+
+    def refused(self) -> None:
+        """Note that there will be no record of the time that was given last; nothing of it is on the disk."""
 
     def takes(self, byte_count: int) -> bool:
         """Tell whether there is room for a commit of so many bytes of pages; what has no room is not kept for it."""

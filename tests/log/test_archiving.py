@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from keystore.errors import InputError, LogBehindError, LogConflictError, PlaceUnreachableError
+from keystore.errors import InputError, LogBehindError, LogConflictError, PlaceUnreachableError, StoreFullError
 from keystore.format.log_body import EventKind
 from keystore.format.log_state import GapReason
 from keystore.kms.protocol import KmsConnector
@@ -183,6 +183,41 @@ def test_a_place_that_is_away_stops_no_commit_and_what_waits_is_bounded(
         opener = LogOpener(place, node, connect)
         records = [record.sequence for segment in opener.segments() for record in segment.body.records]
         assert records == [*range(1, gap.from_sequence + 1), 62]
+
+
+def test_commits_do_not_hurry_the_tries(
+    tmp_path: Path, cmk: str, connect: KmsConnector, place: Path, away: type[AwayPlace],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    limits = archiver.ArchiveLimits(queue_bytes=20 * SIZE, segment_bytes=SIZE, segment_s=0.0, close_s=0.0)
+    monkeypatch.setattr(archiver, "LIMITS", limits)
+    with Node.init(tmp_path / "node", cmk, connect) as node:
+        node.log.enable(place)
+        store = node.create_store("db", "a", SIZE)
+        node.log.flush()
+        away.away, away.puts = True, 0
+        for number in range(60):
+            store.commit({number: b"x" * SIZE})
+        assert away.puts < 20, "half a second apart, then more"
+        away.away = False
+        node.log.flush()
+
+
+def test_a_refused_commit_does_not_hold_the_log_back(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    with node.create_store("db", "a", SIZE) as store:
+        store.commit({0: b"x" * SIZE})
+
+        def full(*_: object) -> None:
+            raise StoreFullError("full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("keystore.pages.log.seal_record", full)
+            with pytest.raises(StoreFullError):
+                store.commit({0: b"y" * SIZE})
+        refused_ns = node.log.record_time_ns()
+        node.log.flush()
+        assert node.log.info is not None
+        assert node.log.info.status.settled_ns > refused_ns
 
 
 def test_closing_tells_what_did_not_get_to_the_log(

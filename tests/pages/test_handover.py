@@ -152,7 +152,7 @@ def test_a_refused_commit_is_not_handed_over(tmp_path: Path) -> None:
     before = store.sequence
     with pytest.raises(StoreFullError):
         store.commit({number: bytes([1]) * store.page_size for number in range(4096)})
-    assert (recorder.commits, store.sequence) == ([], before)
+    assert (recorder.commits, recorder.refusals, store.sequence) == ([], 1, before)
     store.close()
 
 
@@ -214,6 +214,7 @@ def test_a_damaged_page_of_the_tail_is_told_without_pages(tmp_path: Path) -> Non
     with PageStore.open(tmp_path / "killed", name="s", keys=keys, witness=after) as opened:
         assert opened.read(0) == b"c" * SIZE
     assert [commit.ciphertext is None for commit in after.commits] == [False, True, False]
+    assert [commit.readable for commit in after.commits] == [True, False, True]
 
 
 def test_watching_ends_with_another_witness_and_with_none(tmp_path: Path) -> None:

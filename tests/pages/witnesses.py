@@ -18,11 +18,14 @@ class Recorder:
         self.commits: list[Committed] = []
         self.moments: list[Moment] = []
         self.ends: list[tuple[Moment, bool]] = []
-        self.knows = 0
+        self.knows = self.refusals = 0
         self._bytes_max = bytes_max
 
     def next_time(self, floor_ns: int) -> int:
         return floor_ns
+
+    def refused(self) -> None:
+        self.refusals += 1
 
     def takes(self, byte_count: int) -> bool:
         return byte_count <= self._bytes_max

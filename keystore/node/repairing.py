@@ -163,6 +163,7 @@ class _Finder:
             if not left or snapshot_id in self._failed:
                 continue
             try:
+                # SAFETY: whoever signed it, a copy goes back only if it opens under this node's own data keys.
                 with open_snapshot(self._target, snapshot_id, self._connect) as snapshot:
                     for found in self._in_snapshot(snapshot, store, check, left, versions):
                         left -= {copy.page_no for copy in found.copies}

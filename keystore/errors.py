@@ -28,7 +28,7 @@ No message carries key material or plaintext.
           OutsideAnchorConflictError
       KnownNodesError               the list of known nodes cannot be read or written; it is unchanged
       SnapshotError
-        SnapshotMissingError, SnapshotDamagedError, SnapshotProviderError
+        SnapshotMissingError, SnapshotBusyError, SnapshotDamagedError, SnapshotProviderError
         SignerError                 nothing was opened: who signed it is not who should have
           SignerUnknownError, SignerChangedError
       LogError                      the point-in-time log of a node; every commit is safe in its store
@@ -339,6 +339,10 @@ class SnapshotError(KeystoreError):
 
 class SnapshotMissingError(SnapshotError):
     """No snapshot of that id at that place."""
+
+
+class SnapshotBusyError(SnapshotError):
+    """The snapshot is being restored, so it was not deleted."""
 
 
 class SnapshotDamagedError(SnapshotError):

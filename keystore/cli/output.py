@@ -186,3 +186,8 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 def format_time(ns: int) -> str:
     """Return a time as ISO 8601 in UTC, to the second; one that no calendar has, as the last that there is."""
     return datetime.fromtimestamp(min(ns / 1e9, TIME_MAX_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_minute(ns: int) -> str:
+    """Return a time in UTC to the minute, for columns of tables."""
+    return datetime.fromtimestamp(min(ns / 1e9, TIME_MAX_S), UTC).strftime("%Y-%m-%d %H:%M")

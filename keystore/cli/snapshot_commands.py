@@ -1,48 +1,59 @@
 """Commands on snapshots."""
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from keystore.cli import exits
 from keystore.cli.arguments import NODE, TARGET
 from keystore.cli.connecting import with_kms
 from keystore.cli.opening import open_node
-from keystore.cli.output import Output, format_time, print_pairs, print_problem, print_table, with_output
+from keystore.cli.output import Output, format_time, print_pairs, with_output
 from keystore.cli.policy_commands import policy
 from keystore.cli.restore_commands import export_, restore
-from keystore.format.manifest import NO_PARENT
+from keystore.cli.snapshot_list import list_
+from keystore.cli.snapshot_upkeep import delete, gc, run_policy, verify
+from keystore.format.kind import SnapshotKind
+from keystore.format.manifest import NEVER
 from keystore.units import format_bytes, plural
 
 if TYPE_CHECKING:
     from keystore.objects.place import Place
-    from keystore.snapshots.listing import SnapshotListing
 
-SHORT_ID = 12
-"""Characters of an id in lists: its time in milliseconds; more where that is not enough to tell them apart."""
+KINDS = tuple(kind.label for kind in SnapshotKind)
 
 
 @click.group()
 def snapshot() -> None:
-    """Take, list and restore snapshots."""
+    """Take, keep, prove and restore snapshots."""
 
 
-snapshot.add_command(policy)
-
-
-snapshot.add_command(restore)
-snapshot.add_command(export_)
+for command in (list_, restore, export_, verify, policy, run_policy, delete, gc):
+    snapshot.add_command(command)
 
 
 @snapshot.command()
 @NODE
 @TARGET
 @click.option("--full", is_flag=True, help="Share nothing with former snapshots.")
+@click.option("--keep", metavar="TIME", help="Until the policy deletes it, such as '30 days'.  [default: for ever]")
+@click.option(
+    "--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="The schedule that it serves."
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print the snapshot's id and nothing else.")
 @with_kms
 @with_output
-def create(out: Output, node: Path, target: "Place", full: bool, quiet: bool, kms_endpoint: str | None) -> None:
+def create(
+    out: Output,
+    node: Path,
+    target: "Place",
+    full: bool,
+    keep: str | None,
+    kind: str,
+    quiet: bool,
+    kms_endpoint: str | None,
+) -> None:
     """Take a snapshot of a node into TARGET, a directory or the URL of a bucket.
 
     Sealed pages are checked, and copied as they are; what the node's last snapshot in TARGET has already is shared with
@@ -50,15 +61,22 @@ def create(out: Output, node: Path, target: "Place", full: bool, quiet: bool, km
     the node.
     """
     from keystore.node.snapshotting import snapshot as take
+    from keystore.snapshots.policy_file import parse_retention
 
+    retention = None if keep is None else parse_retention(keep)
     with open_node(node, kms_endpoint) as opened, out.progress("Copying pages") as progress:
-        made = take(opened, target, progress, full=full)
+        expires_ns = NEVER if retention is None else retention.end_ns(time.time_ns())
+        made = take(
+            opened, target, progress,
+            kind=SnapshotKind(KINDS.index(kind)), expires_ns=expires_ns, full=full,
+        )  # fmt: skip
     name = made.snapshot_id.hex()
     values = {
         "snapshot_id": name,
         "target": str(target),
         "parent": made.parent.hex() if made.parent else None,
         "created": format_time(made.created_ns),
+        "expires": None if keep is None else format_time(expires_ns),
         "encryption_key_id": made.key_id,
         "master_key_generation": made.era,
         "files": made.stores,
@@ -76,63 +94,3 @@ def create(out: Output, node: Path, target: "Place", full: bool, quiet: bool, km
         print_pairs([("snapshot", name), ("content", size), ("needs the CMK", made.key_id)])
 
     out.emit(values, text)
-
-
-@snapshot.command("list")
-@TARGET
-@with_output
-@click.pass_context
-def list_(context: click.Context, out: Output, target: "Place") -> None:
-    """List the snapshots in TARGET, a directory or the URL of a bucket. Needs no key.
-
-    Ids are shortened to what a restore needs; --json has them whole.
-    """
-    from keystore.node.usage import snapshots_at
-
-    found = snapshots_at(target)
-    errors = [item.error for item in found if item.error is not None]
-    values = {"ok": not errors, "target": str(target), "snapshots": [_listing_values(item) for item in found]}
-    out.emit(values, lambda: _print_list(found))
-    context.exit(exits.code_of_all(errors))
-
-
-def _print_list(found: "list[SnapshotListing]") -> None:
-    ids = [item.snapshot_id.hex() for item in found]
-    length = next(length for length in range(SHORT_ID, 33) if len({name[:length] for name in ids}) == len(ids))
-    rows = [
-        (
-            name[:length],
-            format_time(item.created_ns),
-            item.state,
-            format_bytes(item.stored_bytes) if item.head else "-",
-            item.head.wrapped.key_id if item.head else "-",
-        )
-        for name, item in zip(ids, found, strict=True)
-    ]
-    print_table(("SNAPSHOT", "CREATED", "STATE", "STORED", "KEY"), rows, right=(3,), flexible=4)
-    for name, item in zip(ids, found, strict=True):
-        if item.problem:
-            print_problem(f"{name[:length]}:", "red" if item.error else "yellow", item.problem, err=False)
-
-
-def _listing_values(item: "SnapshotListing") -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "snapshot_id": item.snapshot_id.hex(),
-        "state": item.state,
-        "created": format_time(item.created_ns),
-        "problem": item.problem or None,
-    }
-    if item.head is not None:
-        values |= {
-            "node_id": item.head.node_id.hex(),
-            "provider": item.head.wrapped.provider,
-            "encryption_key_id": item.head.wrapped.key_id,
-            "key_version": item.head.wrapped.key_version,
-            "master_key_generation": item.head.era,
-            "parent": item.head.parent.hex() if item.head.parent != NO_PARENT else None,
-            "logical_bytes": item.head.logical_bytes,
-            "stored_bytes": item.stored_bytes,
-            "unique_bytes": item.unique_bytes,
-            "volume_encryption_key_id": item.head.volume.wrapped.key_id if item.head.volume else None,
-        }
-    return values

@@ -9,10 +9,10 @@ Leaves to others: sealing and opening the parts, signing and verifying (`keystor
 import hashlib
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final, Self
 
 from keystore.format.cursor import Cursor, NotDecodableError, encode_field
+from keystore.format.kind import SnapshotKind
 from keystore.format.volume import VolumeRecord
 from keystore.format.wrapped import WrappedKey
 
@@ -38,17 +38,6 @@ _PACK = struct.Struct("<16sQ32s")
 
 class UnknownVersionError(NotDecodableError):
     """A manifest of another version or suite: nothing is wrong with it, this program cannot read it."""
-
-
-class SnapshotKind(IntEnum):
-    """Why a snapshot was taken."""
-
-    ON_DEMAND = 0
-    HOURLY = 1
-    DAILY = 2
-    WEEKLY = 3
-    MONTHLY = 4
-    YEARLY = 5
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,12 @@ class NodeLog:
             store.watch(None)
         former.close()
 
-    def prune(self, snapshots: Sequence[Place] = ()) -> Pruned:
+    def prune(self, snapshots: Sequence[Place] = (), window_days: int | None = None) -> Pruned:
         """Remove segments that no restore to a time within the window needs.
 
         Args:
             snapshots: where snapshots of this node are, besides the place of the log.
+            window_days: in place of the log's own window.
 
         Raises:
             InputError: the node has no log.
@@ -172,7 +173,7 @@ class NodeLog:
         place = open_place(setting.place)
         heads = [item.head for each in (place, *snapshots) for item in list_snapshots(each)]
         bases = [Base(head.created_ns, head.log.number) for head in heads if head and head.node_id == node_id]
-        return prune_log(place, node_id, bases, setting.window_days, self._now_ns())
+        return prune_log(place, node_id, bases, window_days or setting.window_days, self._now_ns())
 
     def close(self) -> None:
         """Bring what is left to the log; errors as `Archiver.close`."""

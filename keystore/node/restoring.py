@@ -53,6 +53,7 @@ from keystore.progress import Progress, untold
 from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice, Chosen
 from keystore.snapshots.opened import OpenedSnapshot
+from keystore.snapshots.restore_marks import BeingRestored
 from keystore.snapshots.unlocking import UsedCredentials
 
 FIRST_GENERATION = 1
@@ -128,7 +129,10 @@ def restore(
     if outside is not None:
         newest(outside, bytes(16))  # it answers, or nothing is made
     trust = trust or Trust()
-    with open_at(target, snapshot_id, connect, at, trust.of(target), choice) as snapshot:
+    with (
+        open_at(target, snapshot_id, connect, at, trust.of(target), choice) as snapshot,
+        BeingRestored(target, snapshot.head.snapshot_id, now_ns) as mark,
+    ):
         trust.note(snapshot.head, snapshot.body.node_name)
         chosen = (choice or Choice()).of(snapshot)
         plan = _Plan(
@@ -146,7 +150,7 @@ def restore(
             building(destination, plan.purpose, found, keep=resume) as work,
         ):
             builder = _Builder(work, plan, keys, now_ns())
-            pages = builder.build(progress or untold)
+            pages = builder.build(mark.renewing(progress or untold))
             return RestoredNode(
                 snapshot.head.snapshot_id,
                 snapshot.head.wrapped.key_id,

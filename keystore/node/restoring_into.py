@@ -28,6 +28,7 @@ from keystore.progress import Progress, untold
 from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice, Chosen
 from keystore.snapshots.opened import OpenedSnapshot
+from keystore.snapshots.restore_marks import BeingRestored
 from keystore.snapshots.unlocking import UsedCredentials
 
 PLATFORM = "local"
@@ -64,8 +65,8 @@ class RestoreInto:
         kept: files of the node that are not restored and stay.
     """
 
-    def __init__(self, node: Node, snapshot: OpenedSnapshot, chosen: Chosen) -> None:
-        self._node, self._snapshot, self._chosen = node, snapshot, chosen
+    def __init__(self, node: Node, snapshot: OpenedSnapshot, chosen: Chosen, mark: BeingRestored) -> None:
+        self._node, self._snapshot, self._chosen, self._mark = node, snapshot, chosen, mark
         names = [f"{self._database(entry.database)}/{entry.name}" for entry in chosen.stores]
         there = [f"{database.name}/{name}" for database in node.databases.values() for name in database.stores]
         self.replaced = tuple(sorted(set(names) & set(there)))
@@ -80,7 +81,8 @@ class RestoreInto:
             StoreLockedError: a file that is to be replaced is in use; nothing was changed.
             KmsError, KeyFileWriteError: the node's master key cannot be changed; nothing was changed.
         """
-        filler, pages = Filler(self._snapshot, self._chosen.stores, progress or untold), 0
+        telling = self._mark.renewing(progress or untold)
+        filler, pages = Filler(self._snapshot, self._chosen.stores, telling), 0
         with self._node.replacement() as replacement:
             replacement.prepare_master()
             for entry in self._chosen.stores:
@@ -133,9 +135,12 @@ def restore_into(
         signed(head)
         require_same_provider(head, node)
 
-    with open_at(target, snapshot_id, connect, at, accept, choice) as snapshot:
+    with (
+        open_at(target, snapshot_id, connect, at, accept, choice) as snapshot,
+        BeingRestored(target, snapshot.head.snapshot_id) as mark,
+    ):
         trust.note(snapshot.head, snapshot.body.node_name)
-        yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot))
+        yield RestoreInto(node, snapshot, (choice or Choice()).of(snapshot), mark)
 
 
 def require_same_provider(head: ManifestHead, node: Node) -> None:

@@ -19,6 +19,7 @@ from keystore.snapshots.at_time import PointInTime, open_at
 from keystore.snapshots.choice import Choice
 from keystore.snapshots.opened import OpenedSnapshot
 from keystore.snapshots.plain import plain_batches
+from keystore.snapshots.restore_marks import BeingRestored
 
 ZEROS = memoryview(bytes(1 << 20))
 """What is in holes, as much as is written at once."""
@@ -54,11 +55,12 @@ def export_from_snapshot(
         trust, choice = trust or Trust(), Choice(files=((database, name),))
         snapshot = stack.enter_context(open_at(place, snapshot_id, connect, at, trust.of(place), choice))
         trust.note(snapshot.head, snapshot.body.node_name)
+        mark = stack.enter_context(BeingRestored(place, snapshot.head.snapshot_id))
         (entry,) = choice.of(snapshot).stores
         if isinstance(target, str | os.PathLike):
             target = stack.enter_context(writing(Path(target), overwrite=overwrite))
         digest = hashlib.sha256()
-        for part in _parts(snapshot, entry, progress or untold):
+        for part in _parts(snapshot, entry, mark.renewing(progress or untold)):
             digest.update(part)
             write_all(target, part)
     return Transfer(database, name, entry.byte_length, digest.hexdigest())

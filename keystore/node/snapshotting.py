@@ -6,7 +6,8 @@ Leaves to others: the form of a snapshot (`keystore.snapshots`), nodes out of sn
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keystore.format.manifest import NEVER, SnapshotKind
+from keystore.format.kind import SnapshotKind
+from keystore.format.manifest import NEVER
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.node.descriptors import require_descriptors
 from keystore.node.directory import Node

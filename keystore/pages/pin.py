@@ -64,11 +64,12 @@ class Pin:
             StoreDamagedError: a page or a node of the map is damaged; the batch that it belongs to is not yielded.
             StoreClosedError: the store was closed meanwhile.
         """
-        for page_nos, entries in self._leaves():
+        for page_nos, entries in self.leaves():
             for at in range(0, len(page_nos), pages_per_batch):
                 yield self.read(page_nos[at : at + pages_per_batch], entries[at : at + pages_per_batch])
 
-    def _leaves(self) -> Iterator[tuple[U64Array, EntryArray]]:
+    def leaves(self) -> Iterator[tuple[U64Array, EntryArray]]:
+        """Yield numbers and entries of all pages that are not holes, ascending; no page is read. Errors as `sealed`."""
         leaves = self._pages.batches(self.page_count)
         while True:
             self._life.check()

@@ -20,7 +20,8 @@ from typing import Self
 
 from keystore.crypto.signing import SigningKey
 from keystore.errors import SnapshotDamagedError
-from keystore.format.manifest import NEVER, NO_PARENT, ManifestHead, PackObject, SnapshotKind
+from keystore.format.kind import SnapshotKind
+from keystore.format.manifest import NEVER, NO_PARENT, ManifestHead, PackObject
 from keystore.format.snapshot_map import (
     DatabaseEntry,
     DataKeyEntry,

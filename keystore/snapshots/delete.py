@@ -16,7 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from keystore.errors import ObjectDamagedError, ObjectMissingError, SnapshotError, SnapshotMissingError, cause_of
+from keystore.errors import (
+    ObjectDamagedError,
+    ObjectMissingError,
+    SnapshotBusyError,
+    SnapshotError,
+    SnapshotMissingError,
+    cause_of,
+)
 from keystore.format.begun import BEGUN_BYTES, Begun
 from keystore.format.cursor import NotDecodableError
 from keystore.format.manifest import NO_PARENT
@@ -24,6 +31,7 @@ from keystore.objects.place import Place
 from keystore.snapshots.ids import NS_PER_ID_TICK, created_ns
 from keystore.snapshots.manifest import read_manifest
 from keystore.snapshots.names import BEGUN, PACKS, PARTIAL, begun_name, ids_in, manifest_name, pack_name, snapshot_ids
+from keystore.snapshots.restore_marks import being_restored, remove_lapsed_marks
 
 GRACE_S: Final = 24 * 3600.0
 """LIMIT: seconds that a snapshot may take, and by far more than clocks differ. What is older may be left over."""
@@ -66,6 +74,7 @@ def delete_snapshot(place: Place, snapshot_id: bytes, now_ns: Callable[[], int] 
 
     Raises:
         SnapshotMissingError: there is none.
+        SnapshotBusyError: it is being restored; nothing was changed.
         PlaceError: the place cannot be read or written; what was not done, `collect_garbage` does.
     """
     head = None
@@ -75,8 +84,9 @@ def delete_snapshot(place: Place, snapshot_id: bytes, now_ns: Callable[[], int] 
         raise
     except SnapshotError:
         pass  # nobody knows what it named; that is left over
+    _require_idle(place, snapshot_id, now_ns())
     place.remove(manifest_name(snapshot_id))
-    needed, kept = _needed(place, now_ns() - round(GRACE_S * 1e9))
+    needed, kept = _needed(place, now_ns(), GRACE_S)
     packs = [] if head is None or kept else [pack for pack in head.packs if pack.pack_id not in needed]
     for pack in packs:
         place.remove(pack_name(pack.pack_id))
@@ -104,7 +114,8 @@ def collect_garbage(place: Place, *, grace_s: float = GRACE_S, now_ns: Callable[
     ]
     for name in names:
         place.remove(name)
-    needed, kept = _needed(place, dead_before_ns)
+    remove_lapsed_marks(place, now_ns())
+    needed, kept = _needed(place, now_ns(), grace_s)
     left_over = {
         pack_id: length
         for pack_id, length in ids_in(place, PACKS).items()
@@ -119,8 +130,17 @@ def _is_dead(name_id: bytes, dead_before_ns: int) -> bool:
     return created_ns(name_id) + NS_PER_ID_TICK <= dead_before_ns
 
 
-def _needed(place: Place, dead_before_ns: int) -> tuple[set[bytes], str | None]:
+def _require_idle(place: Place, snapshot_id: bytes, now_ns: int) -> None:
+    if snapshot_id in being_restored(place, now_ns):
+        raise SnapshotBusyError(
+            f"snapshot {snapshot_id.hex()} in {place} is being restored. Nothing was changed; delete it when that is "
+            "done, or in an hour, should whoever restores it have died."
+        )
+
+
+def _needed(place: Place, now_ns: int, grace_s: float) -> tuple[set[bytes], str | None]:
     """Return the packs that manifests name, and why every other one may be needed too, or None."""
+    dead_before_ns = now_ns - round(grace_s * 1e9)
     begun, manifests = _list(place)
     for _ in range(LISTINGS_MAX):
         # What is begun after two lists that are the same finds its parent among the manifests of these.
@@ -141,6 +161,9 @@ def _needed(place: Place, dead_before_ns: int) -> tuple[set[bytes], str | None]:
         for snapshot_id, parent in parents.items():
             if parent not in (NO_PARENT, *manifests):
                 return set(), f"snapshot {snapshot_id.hex()} is being taken, and its parent is gone"
+        # A restore marks its snapshot and then sees that the manifest is there, which may be gone since.
+        for snapshot_id in being_restored(place, now_ns).difference(manifests):
+            return set(), f"snapshot {snapshot_id.hex()} is being restored, and its manifest is gone"
         return {pack.pack_id for head in heads for pack in head.packs}, None
     return set(), "snapshots came and went all the time"
 

@@ -130,7 +130,6 @@ DEFAULT_POLICY = Policy(
         PolicyItem(SnapshotKind.MONTHLY, Retention(12, "months"), day=LAST),
         PolicyItem(SnapshotKind.YEARLY, Retention(1, "years"), month=12),
     ),
-    7,
 )
 """What Atlas gives a cluster: every 6 hours, daily, on Saturday, on the last of the month, on 1 December."""
 

@@ -1,7 +1,7 @@
 """How a backup policy is written: TOML, a table for each schedule.
 
     reference_time = "18:00"        # UTC
-    restore_window_days = 7
+    restore_window_days = 7         # of the point-in-time log; without it the node's own
 
     [hourly]
     every_hours = 6

@@ -96,6 +96,13 @@ def expired(snapshots: Sequence[Kept], now_ns: int) -> Iterator[int]:
             yield place
 
 
+def beginning(policy: Policy, now_ns: int) -> int:
+    """Return when a policy begins that is first applied at `now_ns`: so that the most frequent snapshot is due at once,
+    and no other."""
+    often = min(policy.items, key=lambda item: item.kind)
+    return _latest(often, policy, now_ns)
+
+
 def next_occurrence(policy: Policy, now_ns: int) -> Occurrence:
     """Return the first occurrence after `now_ns`, of all schedules; of several at once the rarest."""
     times = {item: _first_after(item, policy, now_ns) for item in policy.items}

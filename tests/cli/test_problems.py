@@ -54,8 +54,8 @@ def test_a_snapshot_that_lost_a_pack_is_incomplete_and_keeps_its_key(made: Made,
     assert (run.code, run.json["ok"], found["state"]) == (exits.DAMAGED, False, "incomplete")
     assert pack.name in found["problem"]
     shown = keystore("snapshot", "list", tmp_path / "snaps").out.splitlines()
-    assert shown[1].split()[2] == "incomplete"
-    assert pack.name in shown[2]
+    assert shown[3].split()[3] == "incomplete"
+    assert pack.name in shown[4]
     usage = keystore("keys", "usage", tmp_path / "snaps", "--json").json
     assert [(key["key_version"], len(key["snapshots"])) for key in usage["keys"]] == [(made.key, 1)]
     run = keystore("snapshot", "restore", tmp_path / "snaps", taken, tmp_path / "two", "--json")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from keystore.errors import KeystoreError, SnapshotDamagedError, SnapshotError
 from keystore.format import manifest
 from keystore.format.cursor import NotDecodableError
-from keystore.format.manifest import LogPosition, ManifestHead, ManifestParts, PackObject, SnapshotKind
+from keystore.format.kind import SnapshotKind
+from keystore.format.manifest import LogPosition, ManifestHead, ManifestParts, PackObject
 from keystore.format.pack import NO_NODE
 from keystore.format.record import SessionRecord
 from keystore.format.snapshot_map import (

@@ -1,5 +1,7 @@
 """How a policy is written: what is read back, and what is refused with everything that is wrong."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 
@@ -100,3 +102,8 @@ def test_several_weekly_schedules() -> None:
     text = AT + "".join(f'[[weekly]]\nweekday = "{day}"\nkeep = "2 weeks"\n' for day in ("monday", "Thursday"))
     policy = decode_policy(text, "text")
     assert [(item.kind, item.weekday) for item in policy.items] == [(SnapshotKind.WEEKLY, 0), (SnapshotKind.WEEKLY, 3)]
+
+
+def test_the_guide_shows_the_default_policy() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "SNAPSHOTS.md").read_text(encoding="utf-8")
+    assert decode_policy(guide.partition("```toml\n")[2].partition("```")[0], "the guide") == DEFAULT_POLICY

@@ -41,6 +41,12 @@ SCOPE = "https://www.googleapis.com/auth/cloudkms"
 TEXT_CHARACTERS_MAX = 500
 """LIMIT: characters of an answer that are shown."""
 
+NO_CREDENTIALS = (
+    "google-auth found no credentials for Google; set GOOGLE_APPLICATION_CREDENTIALS, or name an emulator with "
+    f"{ENDPOINT_ENVIRONMENT}"
+)
+"""What to say where google-auth names its own page."""
+
 _in_call: ContextVar[bool] = ContextVar("keystore_gcp_call", default=False)
 
 
@@ -156,6 +162,9 @@ def classify(error: Exception) -> RefusedError:
     """Return what an exception of a call means."""
     status = getattr(error, "grpc_status_code", None)
     text = " ".join(str(getattr(error, "message", None) or error).split())
+    if type(error).__name__ == "DefaultCredentialsError":
+        # A machine's metadata service that does not answer looks just like that.
+        return RefusedError(KmsUnreachableError, type(error).__name__, NO_CREDENTIALS)
     if not isinstance(status, grpc.StatusCode):
         return RefusedError(KmsUnreachableError, type(error).__name__, text[:TEXT_CHARACTERS_MAX])
     kind = kind_of(Refusal(status, "", "", text))

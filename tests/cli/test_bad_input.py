@@ -68,8 +68,9 @@ def test_an_unreachable_kms(made: Made, tmp_path: Path) -> None:
     run = keystore("change-cmk", made.node, uri, "--json", env={"KEYSTORE_KMS_ENDPOINT": "127.0.0.1:1"})
     refused(run, exits.UNREACHABLE, "KmsUnreachableError")
     elsewhere = "gcp://projects/p/locations/l/keyRings/r/cryptoKeys/k"
-    run = process("change-cmk", made.node, elsewhere, "--json")
-    refused(run, exits.USAGE, "KmsEndpointError", "kms-emulator serve")
+    nobody = {"NO_GCE_CHECK": "true", "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)}
+    run = process("change-cmk", made.node, elsewhere, "--json", env=nobody)
+    refused(run, exits.UNREACHABLE, "KmsUnreachableError", "name an emulator with KEYSTORE_KMS_ENDPOINT")
     run = keystore("change-cmk", made.node, uri, "--json", "--kms-endpoint", "example.org:80")
     refused(run, exits.USAGE, "KmsEndpointError", "not on this machine")
     untouched(made, tmp_path)

@@ -7,6 +7,7 @@ import rich_click as click
 
 from keystore.cli import exits
 from keystore.cli.arguments import NODE, PATH, TARGET
+from keystore.cli.confirming import YES, confirm
 from keystore.cli.connecting import connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.command()
 @TARGET
 @click.argument("snapshot_ids", metavar="SNAPSHOT...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Really do it. What is deleted cannot be brought back.")
+@YES
 @with_output
 def delete(out: Output, target: "Place", snapshot_ids: tuple[str, ...], yes: bool) -> None:
     """Delete snapshots from TARGET, and what no other one there needs. Needs no key.
@@ -49,10 +50,7 @@ def delete(out: Output, target: "Place", snapshot_ids: tuple[str, ...], yes: boo
 
     complete = ids_of(target)
     chosen = list(dict.fromkeys(find_id(text, complete, str(target)) for text in snapshot_ids))
-    if not yes:
-        raise click.UsageError(
-            f"this deletes {plural(len(chosen), 'snapshot')} for good. Nothing was changed; add --yes to do it"
-        )
+    confirm(f"this deletes {plural(len(chosen), 'snapshot')} for good", yes=yes)
     done = [delete_snapshot(target, snapshot_id) for snapshot_id in chosen]
     values = {
         "target": str(target),

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from keystore.errors import KmsUnreachableError, NodeLockedError, PassphraseError, SnapshotDamagedError
+from keystore.errors import (
+    KeyDisabledError,
+    KmsUnreachableError,
+    NodeLockedError,
+    PassphraseError,
+    SnapshotDamagedError,
+)
 from keystore.format.kind import SnapshotKind
 from keystore.format.manifest import ManifestHead
 from keystore.kms.connect import connector
@@ -19,14 +25,17 @@ from keystore.node.drill import drill
 from keystore.node.policy_run import PolicyRun, run_policy
 from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
+from keystore.objects.opening import open_place
 from keystore.objects.place import Place
 from keystore.snapshots.delete import collect_garbage
 from keystore.snapshots.log_tail import segment_numbers
 from keystore.snapshots.manifest import read_manifest
-from keystore.snapshots.names import BEGUN, PACKS, ids_in, manifest_name, snapshot_ids
+from keystore.snapshots.names import BEGUN, PACKS, ids_in, manifest_name, pack_name, snapshot_ids
 from keystore.snapshots.policy import DAY_NS, DEFAULT_POLICY
 from keystore.snapshots.policy_records import read_records
 from keystore.snapshots.restore_marks import BeingRestored
+from tests.buckets import s3_bucket as s3_bucket
+from tests.buckets import s3_endpoint as s3_endpoint
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
 from tests.snapshots.dying import DyingPlace, KilledError
@@ -306,3 +315,24 @@ def test_the_log_is_cut_to_its_window(world: World, tmp_path: Path) -> None:
     assert head.log.number >= 3
     assert (done.pruned.removed, done.problems) == (head.log.number, [])
     assert segment_numbers(log, done.node_id)[0] == head.log.number + 1 <= before[-1] + 1
+
+
+def test_a_bucket(world: World, s3_bucket: str) -> None:
+    """Taken, expired and passed over at a real store, as in a directory."""
+    place = open_place(f"{s3_bucket}/backups")
+    assert world.run(place).taken is not None
+    world.now_ns = ns("2026-03-12T18:00")
+    done = world.run(place)
+    assert (done.problems, len(done.deleted)) == ([], 1)
+    [kept] = snapshot_ids(place)
+    names = {pack_name(pack.pack_id) for pack in read_manifest(place, kept).head.packs}
+    assert {named.name for named in place.names(PACKS)} == names
+    world.now_ns = ns("2026-03-13T00:00")
+    refused = run_policy(place, world.directory, _refused, DEFAULT_POLICY, now_ns=lambda: world.now_ns)
+    assert refused.refusal is not None
+    assert [one.kind for one in read_records(place, refused.node_id).passed_over] == [SnapshotKind.HOURLY]
+    assert [one.error for one in drill(place, connector())] == [None]
+
+
+def _refused() -> AbstractContextManager[Node]:
+    raise KeyDisabledError("the key is disabled")

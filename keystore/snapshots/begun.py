@@ -24,6 +24,7 @@ from keystore.format.manifest import NO_PARENT
 from keystore.objects.place import Place
 from keystore.snapshots.ids import new_id
 from keystore.snapshots.names import begun_name, manifest_name, pack_name, partial_name
+from keystore.snapshots.needed import needed_packs
 from keystore.snapshots.parent import Parent, find_parent
 from keystore.snapshots.source import NodeSource
 
@@ -41,7 +42,8 @@ class BegunSnapshot:
         pack_ids: of the packs that it wrote.
     """
 
-    def __init__(self, place: Place, snapshot_id: bytes, parent: Parent | None) -> None:
+    def __init__(self, place: Place, snapshot_id: bytes, parent: Parent | None, begun_ns: int) -> None:
+        self._begun_ns = begun_ns
         self._place, self._process, self._publishing = place, os.getpid(), False
         self.snapshot_id, self.parent = snapshot_id, parent
         self.pack_ids: list[bytes] = []
@@ -56,8 +58,8 @@ class BegunSnapshot:
         """
         for last in (False,) * PARENT_TRIES + (True,):
             parent = None if full or last else find_parent(place, node)
-            begun = cls(place, new_id(created_ns), parent)
-            if begun._put(node, created_ns):
+            begun = cls(place, new_id(created_ns), parent, created_ns)
+            if begun._put(node):
                 return begun
         raise AssertionError("without a parent there is nothing that could be missing")
 
@@ -96,12 +98,12 @@ class BegunSnapshot:
         if self.parent is not None:
             self.parent.map_key.wipe()
 
-    def _put(self, node: NodeSource, created_ns: int) -> bool:
+    def _put(self, node: NodeSource) -> bool:
         """Make it known; tell whether the parent is still there, and undo it where it is not."""
         with node.held() as keys:
             node_id = keys.master.node_id
-        parent_id = self.parent.head.snapshot_id if self.parent else NO_PARENT
-        begun = Begun(self.snapshot_id, node_id, parent_id, created_ns)
+        parent_id = self.parent.found_id if self.parent else NO_PARENT
+        begun = Begun(self.snapshot_id, node_id, parent_id, self._begun_ns)
         present = False
         try:
             self._place.put(begun_name(self.snapshot_id), begun.encode())
@@ -133,10 +135,17 @@ class BegunSnapshot:
         with suppress(PlaceError):
             if self._publishing:
                 self._place.remove(manifest_name(self.snapshot_id))
-            self._forget_note()
-            for pack_id in self.pack_ids:
+            for pack_id in self._not_shared():
                 self._place.remove(pack_name(pack_id))
             self._place.remove(begun_name(self.snapshot_id))
+
+    def _not_shared(self) -> list[bytes]:
+        """Return the packs that nobody shares; once something was noted, another snapshot may have taken it up."""
+        if self._noted is None:
+            return self.pack_ids
+        self._forget_note()
+        needed, unknown = needed_packs(self._place, self._begun_ns)
+        return [] if unknown else [pack_id for pack_id in self.pack_ids if pack_id not in needed]
 
     def __enter__(self) -> Self:
         return self

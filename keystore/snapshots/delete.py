@@ -4,8 +4,7 @@ Nothing counts references: which packs are needed is read from the clear heads e
 
 Invariants:
 1. A pack that a manifest names is never removed; the manifest goes first, so none names what is missing.
-2. While a manifest cannot be read, or a snapshot is begun whose parent is gone, no pack is removed: any may be needed.
-   What a deletion had to leave for that, `collect_garbage` removes later.
+2. What a deletion had to leave because nobody knew whether it is needed (`needed`), `collect_garbage` removes later.
 3. A new pack of a snapshot that is being taken is younger than the grace, or that snapshot fails (`begun`).
 
 CRASH: a deletion that is cut off leaves packs that nothing names; `collect_garbage` removes them.
@@ -16,27 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from keystore.errors import (
-    ObjectDamagedError,
-    ObjectMissingError,
-    SnapshotBusyError,
-    SnapshotError,
-    SnapshotMissingError,
-    cause_of,
-)
-from keystore.format.begun import BEGUN_BYTES, Begun
-from keystore.format.cursor import NotDecodableError
-from keystore.format.manifest import NO_PARENT
+from keystore.errors import SnapshotBusyError, SnapshotError, SnapshotMissingError
 from keystore.objects.place import Place
 from keystore.snapshots.ids import NS_PER_ID_TICK, created_ns
 from keystore.snapshots.manifest import read_manifest
-from keystore.snapshots.names import BEGUN, PACKS, PARTIAL, begun_name, ids_in, manifest_name, pack_name, snapshot_ids
+from keystore.snapshots.names import BEGUN, PACKS, PARTIAL, ids_in, manifest_name, pack_name
+from keystore.snapshots.needed import needed_packs
 from keystore.snapshots.restore_marks import being_restored, remove_lapsed_marks
 
 GRACE_S: Final = 24 * 3600.0
 """LIMIT: seconds that a snapshot may take, and by far more than clocks differ. What is older may be left over."""
-LISTINGS_MAX: Final = 16
-"""LIMIT: how often a place is listed until two lists are the same; then it is too busy to clear up."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,7 @@ def delete_snapshot(place: Place, snapshot_id: bytes, now_ns: Callable[[], int] 
         pass  # nobody knows what it named; that is left over
     _require_idle(place, snapshot_id, now_ns())
     place.remove(manifest_name(snapshot_id))
-    needed, kept = _needed(place, now_ns(), GRACE_S)
+    needed, kept = needed_packs(place, now_ns())
     packs = [] if head is None or kept else [pack for pack in head.packs if pack.pack_id not in needed]
     for pack in packs:
         place.remove(pack_name(pack.pack_id))
@@ -115,7 +103,7 @@ def collect_garbage(place: Place, *, grace_s: float = GRACE_S, now_ns: Callable[
     for name in names:
         place.remove(name)
     remove_lapsed_marks(place, now_ns())
-    needed, kept = _needed(place, now_ns(), grace_s)
+    needed, kept = needed_packs(place, now_ns())
     left_over = {
         pack_id: length
         for pack_id, length in ids_in(place, PACKS).items()
@@ -136,50 +124,3 @@ def _require_idle(place: Place, snapshot_id: bytes, now_ns: int) -> None:
             f"snapshot {snapshot_id.hex()} in {place} is being restored. Nothing was changed; delete it when that is "
             "done, or in an hour, should whoever restores it have died."
         )
-
-
-def _needed(place: Place, now_ns: int, grace_s: float) -> tuple[set[bytes], str | None]:
-    """Return the packs that manifests name, and why every other one may be needed too, or None."""
-    dead_before_ns = now_ns - round(grace_s * 1e9)
-    begun, manifests = _list(place)
-    for _ in range(LISTINGS_MAX):
-        # What is begun after two lists that are the same finds its parent among the manifests of these.
-        before, (begun, manifests) = (begun, manifests), _list(place)
-        if before != (begun, manifests):
-            continue
-        try:
-            heads = [read_manifest(place, snapshot_id).head for snapshot_id in manifests]
-            parents = {
-                snapshot_id: _parent_of(place, snapshot_id)
-                for snapshot_id in begun
-                if snapshot_id not in manifests and not _is_dead(snapshot_id, dead_before_ns)
-            }
-        except (SnapshotMissingError, ObjectMissingError):
-            continue  # it went meanwhile, and may be the parent of one that is begun
-        except SnapshotError as error:
-            return set(), cause_of(error)
-        for snapshot_id, parent in parents.items():
-            if parent not in (NO_PARENT, *manifests):
-                return set(), f"snapshot {snapshot_id.hex()} is being taken, and its parent is gone"
-        # A restore marks its snapshot and then sees that the manifest is there, which may be gone since.
-        for snapshot_id in being_restored(place, now_ns).difference(manifests):
-            return set(), f"snapshot {snapshot_id.hex()} is being restored, and its manifest is gone"
-        return {pack.pack_id for head in heads for pack in head.packs}, None
-    return set(), "snapshots came and went all the time"
-
-
-def _list(place: Place) -> tuple[list[bytes], list[bytes]]:
-    """Return the ids of what is begun, and then of what is complete."""
-    return list(ids_in(place, BEGUN)), snapshot_ids(place)
-
-
-def _parent_of(place: Place, snapshot_id: bytes) -> bytes | None:
-    """Return the parent of a snapshot that is begun; None where nobody knows.
-
-    Raises:
-        ObjectMissingError: it is not begun any more.
-    """
-    try:
-        return Begun.decode(place.get(begun_name(snapshot_id), BEGUN_BYTES)).parent
-    except (NotDecodableError, ObjectDamagedError):
-        return None

@@ -30,9 +30,10 @@ class Parent:
     """A snapshot whose map is open; owns the map key.
 
     Attributes:
-        name: of the object that was read.
+        found_id: in the name of the object that was read: the id of the snapshot, or of a note.
     """
 
+    found_id: bytes
     name: str
     head: ManifestHead
     body: ManifestBody
@@ -62,7 +63,7 @@ def find_parent(place: Place, node: NodeSource) -> Parent | None:
     for found_id, name in sorted(named)[: -PARENTS_MAX - 1 : -1]:
         try:
             read = read_partial if name.startswith(PARTIAL) else read_manifest
-            found = _open(name, read(place, found_id), node, present)
+            found = _open(found_id, name, read(place, found_id), node, present)
         except SnapshotError:
             continue  # damaged, of another version, or removed meanwhile: no parent
         if found is not None:
@@ -82,14 +83,16 @@ def missing_packs(head: ManifestHead, present: Mapping[bytes, int]) -> list[str]
     return found
 
 
-def _open(name: str, manifest: Manifest, node: NodeSource, present: Mapping[bytes, int]) -> Parent | None:
+def _open(
+    found_id: bytes, name: str, manifest: Manifest, node: NodeSource, present: Mapping[bytes, int]
+) -> Parent | None:
     head = manifest.head
     with node.held() as keys:
         if not _is_own(head, keys) or missing_packs(head, present):
             return None
         map_key = derive_map_key(keys.snapshot_secret, head.snapshot_id)
     try:
-        return Parent(name, head, manifest.open_map(map_key), map_key)
+        return Parent(found_id, name, head, manifest.open_map(map_key), map_key)
     except BaseException:
         map_key.wipe()
         raise

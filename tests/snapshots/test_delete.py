@@ -190,13 +190,14 @@ def test_clearing_up_leaves_what_is_young_and_what_is_somebody_elses(
     assert [item.state for item in list_snapshots(target)] == ["complete"]
 
 
-def test_what_says_that_a_snapshot_is_begun_and_says_nonsense_keeps_all_while_it_is_young(
+def test_what_says_that_a_snapshot_is_begun_and_says_nonsense_keeps_all_until_it_is_cleared_up(
     node: Node, target: DirectoryPlace
 ) -> None:
-    first, second = chain(node, target, 2)
-    odd = new_id(int.from_bytes(first[:6], "big") * 10**6)
+    _, second = chain(node, target, 2)
+    odd = new_id(10**9)  # however old: a deletion does not know whether its writer lives
     target.put(begun_name(odd), b"nonsense")
     assert "its parent is gone" in (delete_snapshot(target, second).kept or "")
+    assert set(ids_in(target, PACKS)) > needed(target)
     assert collect_garbage(target, now_ns=lambda: LATE_NS).kept is None
     assert set(ids_in(target, PACKS)) == needed(target)
     with pytest.raises(ObjectMissingError):

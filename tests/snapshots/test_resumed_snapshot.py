@@ -128,3 +128,33 @@ def test_a_snapshot_that_fails_otherwise_leaves_nothing(node: Node, target: Dire
     with pytest.raises(KeyboardInterrupt):
         snapshot(node, target, fail)
     assert objects(target.path) == {}
+
+
+def test_a_note_that_another_snapshot_took_up_keeps_its_packs_when_its_own_fails(
+    node: Node, target: DirectoryPlace, connect: CountingConnector
+) -> None:
+    """Two copies of a node may do that, or two threads; also where the common parent is deleted meanwhile."""
+    node.create_store("d", "f", PAGE).close()
+    write(node, 1, 1)
+    first = snapshot(node, target)
+    write(node, 2, 3)
+    other: list[bytes] = []
+
+    def meddle(done: int, total: int) -> None:
+        if not other and ids_in(target, PARTIAL):
+            made = snapshot(node, target)
+            assert made.parent in ids_in(target, PARTIAL)
+            other.append(made.snapshot_id)
+            delete_snapshot(target, first.snapshot_id)
+        if done > 700 * PAGE:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshot(node, target, meddle)
+    assert snapshot_ids(target) == other
+    with node.using_store("d", "f") as store:
+        assert pages_in(target, other[0], connect) == pages_of(store)
+    collect_garbage(target, now_ns=lambda: LATE_NS)
+    assert set(ids_in(target, PACKS)) == needed(target)
+    with node.using_store("d", "f") as store:
+        assert pages_in(target, other[0], connect) == pages_of(store)

@@ -35,8 +35,11 @@ from keystore.format.manifest import ManifestHead
 from keystore.keys import keyfile
 from keystore.keys.files import Files
 from keystore.node.directory import Node
+from keystore.node.known_nodes import KnownNodes
 from keystore.node.layout import Layout
+from keystore.node.places import require_place_of_snapshots
 from keystore.node.snapshotting import snapshot
+from keystore.objects.directory import DirectoryPlace
 from keystore.objects.place import Place
 from keystore.progress import Progress
 from keystore.snapshots.create import CreatedSnapshot
@@ -98,8 +101,12 @@ def run_policy(
 
     Raises:
         KeyFileError: nobody knows which node this is; nothing was changed.
+        InputError: the place is inside a node; nothing was changed.
+        KnownNodesError: the list of known nodes cannot be read; nothing was changed.
         PlaceError: the place cannot be listed; nothing was changed.
     """
+    if isinstance(place, DirectoryPlace):
+        require_place_of_snapshots(place.path)
     node_id = keyfile.load(Files(), Layout(Path(directory)).keystore).head.node_id
     running = _Running(place, policy, node_id, now_ns)
     running.begin()
@@ -114,6 +121,8 @@ class _Running:
 
     def __init__(self, place: Place, policy: Policy, node_id: bytes, now_ns: Callable[[], int]) -> None:
         self._place, self._policy, self._node_id, self._now_ns = place, policy, node_id, now_ns
+        known = KnownNodes.default().find(node_id)
+        self._signer = known.public if known is not None else None
         self._read: dict[bytes, ManifestHead | None] = {}
         self.done = PolicyRun(node_id, next_occurrence(policy, now_ns()))
 
@@ -171,8 +180,12 @@ class _Running:
 
     def _due(self, now_ns: int) -> Due | None:
         records = read_records(self._place, self._node_id)
-        own = [head for head in self._heads() if head.node_id == self._node_id]
+        own = [head for head in self._heads() if self._is_own(head)]
         return due(self._policy, own, now_ns, since_ns=records.began_ns or 0, skipped=records.passed_over)
+
+    def _is_own(self, head: ManifestHead) -> bool:
+        """Tell whether a snapshot is the node's: a forged one would keep a true one from being taken."""
+        return head.node_id == self._node_id and (self._signer is None or head.signer == self._signer)
 
     def _heads(self) -> list[ManifestHead]:
         """Return the clear parts of all manifests that can be read. None changes, so each is read once."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from keystore.errors import (
+    InputError,
     KeyDisabledError,
     KmsUnreachableError,
     NodeLockedError,
@@ -22,6 +23,7 @@ from keystore.format.manifest import ManifestHead
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.drill import drill
+from keystore.node.known_nodes import KnownNode, KnownNodes
 from keystore.node.policy_run import PolicyRun, run_policy
 from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
@@ -336,3 +338,22 @@ def test_a_bucket(world: World, s3_bucket: str) -> None:
 
 def _refused() -> AbstractContextManager[Node]:
     raise KeyDisabledError("the key is disabled")
+
+
+def test_a_snapshot_that_another_signed_keeps_none_from_being_taken(world: World) -> None:
+    known, done = KnownNodes.default(), world.run()
+    node = known.find(done.node_id)
+    assert done.taken is not None
+    assert node is not None
+    known.forget(node.node_id)
+    known.record(KnownNode(node.node_id, bytes(32), node.name))
+    assert world.run().taken is not None
+    known.forget(node.node_id)
+    assert world.run().taken is None  # nobody says who it should be
+
+
+def test_a_place_inside_the_node_is_refused(world: World) -> None:
+    before = sorted(world.directory.rglob("*"))
+    with pytest.raises(InputError, match="inside the node"):
+        world.run(DirectoryPlace(world.directory / "databases"))
+    assert sorted(world.directory.rglob("*")) == before

@@ -1,7 +1,8 @@
 """What was handed over and is not in the log yet: bounded, in the order in which it came; and the clock of the log.
 
 Invariants:
-1. A commit never waits: what there is no room for is left out, and its place in the queue says so.
+1. A commit never waits: what there is no room for is left out, and its place in the queue says so. A row of commits of
+   a store that are left out takes no more than two, however long the place is away.
 2. Every time that is given is later than all before, over all stores of the node, whatever the system's clock does.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from keystore.format.log_body import Event
+from keystore.format.record import no_changes
 from keystore.pages.witness import Committed, Moment
 from keystore.snapshots.log_segment import LoggedStore
 
@@ -21,15 +23,20 @@ RECORD_BYTES = 256
 """What a commit takes in the queue beside its pages and rows."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Handed:
-    """One thing that was handed over, at `time_ns`: an event, or a commit, an opening or a closing of `store`."""
+    """One thing that was handed over, at `time_ns`: an event, or a commit, an opening or a closing of `store`.
+
+    Attributes:
+        last: of the row of commits that are left out from `commit` on; None where that is not left out.
+    """
 
     time_ns: int
     byte_count: int = 0
     event: Event | None = None
     store: LoggedStore | None = None
     commit: Committed | None = None
+    last: Committed | None = None
     opened: Moment | None = None
     closed: Moment | None = None
     settled: bool = True
@@ -52,6 +59,7 @@ class ArchiveQueue:
         self._now_ns, self._bytes_max, self._wake_bytes = now_ns, bytes_max, wake_bytes
         self._items: deque[Handed] = deque()
         self._in_flight: dict[bytes, int] = {}
+        self._left_out: dict[bytes, Handed] = {}  # by store, where that is the last that it told
         self._clock_ns = 0
         self.byte_count, self.taken, self.since_s = 0, 0, 0.0
         self.is_dead = False
@@ -77,24 +85,28 @@ class ArchiveQueue:
         return not self.is_dead and self.byte_count + byte_count + RECORD_BYTES <= self._bytes_max
 
     def committed(self, store: LoggedStore, commit: Committed) -> None:
-        """Take a commit; without its pages, where others took the room for them meanwhile."""
+        """Take a commit, or leave it out: it has no pages, or others took the room for them meanwhile."""
         size = RECORD_BYTES + commit.changes.nbytes + len(commit.ciphertext or b"")
         with self.condition:
-            if self.byte_count + size > self._bytes_max:
-                size, commit = 0, replace(commit, changes=commit.changes[:0], sessions=(), ciphertext=None)
             self._in_flight.pop(store.store_id, None)
             self._clock_ns = max(self._clock_ns, commit.time_ns)
-            self._append(Handed(commit.time_ns, size, store=store, commit=commit))
+            if commit.ciphertext is None or self.byte_count + size > self._bytes_max:
+                self._leave_out(store, replace(commit, changes=no_changes(), sessions=(), ciphertext=None))
+            else:
+                self._left_out.pop(store.store_id, None)
+                self._append(Handed(commit.time_ns, size, store=store, commit=commit))
 
     def opened(self, store: LoggedStore, at: Moment) -> None:
         """Note that a store was opened."""
         with self.condition:
+            self._left_out.pop(store.store_id, None)
             self._append(Handed(self.tick_held(), store=store, opened=at))
 
     def closed(self, store: LoggedStore, at: Moment, *, settled: bool) -> None:
         """Note that a store was closed."""
         with self.condition:
             self._in_flight.pop(store.store_id, None)
+            self._left_out.pop(store.store_id, None)
             self._append(Handed(self.tick_held(), store=store, closed=at, settled=settled))
 
     def changed(self, make_events: Callable[[int], Sequence[Event]]) -> bool:
@@ -135,6 +147,7 @@ class ArchiveQueue:
         """Take the oldest things, until they have `bytes_max` bytes; they count until `release`."""
         items: list[Handed] = []
         size = 0
+        self._left_out.clear()  # what was taken grows no more
         while self._items and size < bytes_max:
             items.append(self._items.popleft())
             size += items[-1].byte_count
@@ -150,6 +163,16 @@ class ArchiveQueue:
         """Let what was taken count no more."""
         self.byte_count -= sum(item.byte_count for item in items)
         self.taken = 0
+
+    def _leave_out(self, store: LoggedStore, commit: Committed) -> None:
+        row = self._left_out.get(store.store_id)
+        if row is not None and row.last is not None:
+            follows = (row.last.sequence + 1, row.last.tag) == (commit.sequence, commit.previous_tag)
+            if follows and row.last.readable == commit.readable:
+                row.last = commit
+                return
+        row = self._left_out[store.store_id] = Handed(commit.time_ns, store=store, commit=commit, last=commit)
+        self._append(row)
 
     def _append(self, item: Handed) -> None:
         if self.is_dead:

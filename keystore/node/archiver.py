@@ -291,11 +291,11 @@ class Archiver:
         elif store is not None and item.closed is not None:
             ledger.closed(store.store_id, item.closed, item.time_ns, settled=item.settled)
         elif store is not None and item.commit is not None:
-            refused = None
-            if item.commit.ciphertext is None:
-                refused = GapReason.LAG if item.commit.readable else GapReason.UNREADABLE
-            elif not has_keys(keys, store.database_id, item.commit):
-                refused = GapReason.KEY_GONE
+            if item.last is not None:
+                reason = GapReason.LAG if item.last.readable else GapReason.UNREADABLE
+                ledger.left_out(store.store_id, item.commit, item.last, reason)
+                return None
+            refused = None if has_keys(keys, store.database_id, item.commit) else GapReason.KEY_GONE
             if ledger.committed(store.store_id, item.commit, refused):
                 return store, item.commit
         return None

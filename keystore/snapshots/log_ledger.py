@@ -41,7 +41,7 @@ class Ledger:
 
     def state(self, clock_ns: int) -> LogState:
         """Return how far the log is now."""
-        return LogState(clock_ns, frozenset(self._databases), dict(self._stores), tuple(self._gaps[-GAPS_MAX:]))
+        return LogState(clock_ns, frozenset(self._databases), dict(self._stores), tuple(self._gaps))
 
     def position(self, store_id: bytes) -> StorePosition | None:
         """Return how far the log is with a store; None where it was never heard of."""
@@ -128,6 +128,16 @@ class Ledger:
         )
         return refused is None
 
+    def left_out(self, store_id: bytes, first: Committed, last: Committed, reason: GapReason) -> None:
+        """Note a row of commits that cannot get into the log."""
+        self.committed(store_id, first, reason)
+        position = self._stores[store_id]
+        if last.sequence > position.sequence:
+            self._gap(position, reason, last.sequence, position.time_ns, last.time_ns)
+            self._stores[store_id] = replace(
+                position, sequence=last.sequence, tag=last.tag, time_ns=last.time_ns, closed=False
+            )
+
     def closed(self, store_id: bytes, at: Moment, now_ns: int, *, settled: bool) -> None:
         """Note that a store was closed."""
         position = self._stores.get(store_id)
@@ -147,6 +157,7 @@ class Ledger:
             self._gaps.append(replace(former, to_sequence=to_sequence, to_ns=to_ns))
             return
         self._gaps.append(Gap(position.store_id, reason, position.sequence, to_sequence, from_ns, max(from_ns, to_ns)))
+        del self._gaps[:-GAPS_MAX]
 
 
 def changes(before: Mapping[str, Database], after: Mapping[str, Database], now_ns: int) -> list[Event]:

@@ -1,4 +1,4 @@
-"""What is done to a whole node, beside a plain copy: import and export; and rotation, by size."""
+"""What is done to a whole node, beside a plain copy: import, export, snapshot, restore; and rotation, by size."""
 
 import os
 import secrets
@@ -13,6 +13,10 @@ from keystore.crypto.kernel import KERNEL
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNodes
+from keystore.node.signers import Trust
+from keystore.node.snapshotting import restore, snapshot
+from keystore.objects.directory import DirectoryPlace
+from keystore.snapshots.create import CreatedSnapshot
 
 FILE_BYTES, FILE_QUICK_BYTES = 256 << 20, 16 << 20
 SMALL_BYTES = 1 << 20
@@ -45,6 +49,7 @@ class _Bench:
         with self._node("node") as node:
             yield self._result("import", lambda: node.import_file("db", "file", self._source), plain_s)
             yield self._result("export", lambda: node.export_file("db", "file", self._root / "out"), plain_s)
+            yield from self._snapshots(node, plain_s)
             rotated_s = _seconds(node.rotate_master)
         with self._node("small") as small:
             (self._root / "little").write_bytes(secrets.token_bytes(SMALL_BYTES))
@@ -52,6 +57,19 @@ class _Bench:
             small_s = _seconds(small.rotate_master)
         # Beside the same rotation of a node of 1 MiB: 1.0 means that size does not matter.
         yield Result("rotate master key", KERNEL.name, PAGE_BYTES, 1, rotated_s, of_plain=small_s / rotated_s)
+
+    def _snapshots(self, node: Node, plain_s: float) -> Iterator[Result]:
+        """A full snapshot, one after a hundredth of the pages changed, and a restore of that."""
+        target, trust = DirectoryPlace(self._root / "snapshots"), Trust(self._known)
+        yield self._result("snapshot", lambda: snapshot(node, target), plain_s)
+        with node.using_store("db", "file") as store:
+            store.commit({page_no: secrets.token_bytes(PAGE_BYTES) for page_no in range(0, store.page_count, 100)})
+        made: list[CreatedSnapshot] = []
+        yield self._result("increment, 1 % changed", lambda: made.append(snapshot(node, target)), plain_s)
+        latest, restored = made[0].snapshot_id, self._root / "restored"
+        yield self._result(
+            "restore, verified", lambda: restore(target, latest, restored, self._connect, trust=trust), plain_s
+        )
 
     def _node(self, name: str) -> Node:
         return Node.init(self._root / name, self._key, self._connect, known_nodes=self._known)

@@ -20,16 +20,19 @@ from typing import Self
 
 from keystore.errors import PlaceError, PlaceUnreachableError, SnapshotError
 from keystore.format.begun import Begun
-from keystore.format.manifest import NO_PARENT
+from keystore.format.manifest import NO_PARENT, ManifestHead
 from keystore.objects.place import Place
 from keystore.snapshots.ids import new_id
-from keystore.snapshots.names import begun_name, manifest_name, pack_name, partial_name
+from keystore.snapshots.names import PACKS, begun_name, ids_in, manifest_name, pack_name, partial_name
 from keystore.snapshots.needed import needed_packs
-from keystore.snapshots.parent import Parent, find_parent
+from keystore.snapshots.parent import Parent, find_parent, missing_packs
 from keystore.snapshots.source import NodeSource
 
 PARENT_TRIES = 4
 """LIMIT: parents that may be deleted while a snapshot begins; then it is a full one."""
+
+MISSING_SHOWN = 3
+"""LIMIT: missing packs that an error names."""
 
 
 class BegunSnapshot:
@@ -63,18 +66,21 @@ class BegunSnapshot:
                 return begun
         raise AssertionError("without a parent there is nothing that could be missing")
 
-    def publish(self, manifest: bytes) -> None:
-        """Put the manifest; the snapshot is complete and durable on return.
+    def publish(self, head: ManifestHead, manifest: bytes) -> None:
+        """Put the manifest, whose clear part is `head`; the snapshot is complete and durable on return.
 
         Raises:
             PlaceError: it cannot be written.
-            SnapshotError: it was cleared away as left over.
+            SnapshotError: it was cleared away as left over, or somebody else removed a pack that it shares.
         """
         self._require_begun()
         self._publishing = True
         if not self._place.put(manifest_name(self.snapshot_id), manifest):
             raise self._gone("another manifest has its name")
         self._require_begun()
+        missing = missing_packs(head, ids_in(self._place, PACKS)) if self.parent else []
+        if missing:
+            raise self._gone("; ".join(missing[:MISSING_SHOWN]))
         with suppress(PlaceError):  # they say nothing any more, and whoever clears up removes them
             self._forget_note()
             self._place.remove(begun_name(self.snapshot_id))
@@ -87,11 +93,11 @@ class BegunSnapshot:
         self._noted = name
 
     def forget(self, pack_ids: list[bytes]) -> None:
-        """Remove packs that will not be named after all; those that cannot be removed are left over."""
-        if os.getpid() != self._process:
+        """Remove packs that it will not name after all; those that cannot be removed are left over."""
+        if os.getpid() != self._process or not pack_ids:
             return
         with suppress(PlaceError):
-            for pack_id in pack_ids:
+            for pack_id in self._not_shared(pack_ids):
                 self._place.remove(pack_name(pack_id))
 
     def close(self) -> None:
@@ -135,17 +141,17 @@ class BegunSnapshot:
         with suppress(PlaceError):
             if self._publishing:
                 self._place.remove(manifest_name(self.snapshot_id))
-            for pack_id in self._not_shared():
+            for pack_id in self._not_shared(self.pack_ids):
                 self._place.remove(pack_name(pack_id))
             self._place.remove(begun_name(self.snapshot_id))
 
-    def _not_shared(self) -> list[bytes]:
-        """Return the packs that nobody shares; once something was noted, another snapshot may have taken it up."""
+    def _not_shared(self, pack_ids: list[bytes]) -> list[bytes]:
+        """Return those that nobody shares; once something was noted, another snapshot may have taken it up."""
         if self._noted is None:
-            return self.pack_ids
+            return pack_ids
         self._forget_note()
         needed, unknown = needed_packs(self._place, self._begun_ns)
-        return [] if unknown else [pack_id for pack_id in self.pack_ids if pack_id not in needed]
+        return [] if unknown else [pack_id for pack_id in pack_ids if pack_id not in needed]
 
     def __enter__(self) -> Self:
         return self

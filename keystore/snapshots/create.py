@@ -88,7 +88,7 @@ def create_snapshot(
 
     Raises:
         PlaceError: the place cannot be read or written; nothing is left there, or what `collect_garbage` removes.
-        SnapshotError: it was cleared away as left over before it was done.
+        SnapshotError: it was cleared away as left over before it was done, or a pack that it shares was removed.
         StoreDamagedError: a page does not open; it is named, and nothing is left in the place.
         StoreError: a store cannot be read.
     """
@@ -161,7 +161,7 @@ class _Taking:
             )
             now = [keys.databases[database.name] for database in self._databases]
             manifest = self._seal(head, self._stores, self._keys(now), keys.signing)
-        self._begun.publish(manifest)
+        self._begun.publish(head, manifest)
         named = {pack.pack_id for pack in self._objects}
         self._begun.forget([pack_id for pack_id in self._begun.pack_ids if pack_id not in named])  # notes were in them
         return CreatedSnapshot(

@@ -3,7 +3,7 @@
 Nothing counts references: which packs are needed is read from the clear heads each time, so no crash can make it wrong.
 
 Invariants:
-1. A pack that a manifest names is never removed; the manifest goes first, so none names what is missing.
+1. A pack that a manifest or a note names is never removed; the manifest goes first, so none names what is missing.
 2. What a deletion had to leave because nobody knew whether it is needed (`needed`), `collect_garbage` removes later.
 3. A new pack of a snapshot that is being taken is younger than the grace, or that snapshot fails (`begun`).
 

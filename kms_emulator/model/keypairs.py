@@ -17,6 +17,9 @@ from kms_emulator.model.keys import KeyKind
 
 PUBLIC_EXPONENT = 65537
 RSA_BITS: Mapping[KeyKind, int] = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072, KeyKind.RSA_4096: 4096}
+SMALL_DER_BYTES_MAX = 512
+"""LIMIT: bytes of a private key that is not RSA."""
+
 CURVES: Mapping[KeyKind, type[ec.EllipticCurve]] = {
     KeyKind.EC_P256: ec.SECP256R1,
     KeyKind.EC_P384: ec.SECP384R1,
@@ -49,6 +52,9 @@ def read_private(kind: KeyKind, der: bytes) -> PrivateKeyTypes:
         MaterialError: not PKCS #8, not a valid key, or one of another kind.
     """
     try:
+        if len(der) > _der_bytes_max(kind):
+            # SAFETY: whether the primes of a huge modulus are primes takes minutes, with the event loop held.
+            raise ValueError("longer than any key of the kind")
         private = serialization.load_der_private_key(der, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise MaterialError(f"the key material is not a {kind.value} private key in PKCS #8") from None
@@ -80,6 +86,11 @@ def _generator(kind: KeyKind) -> Callable[[], PrivateKeyTypes]:
         return lambda: ec.generate_private_key(CURVES[kind]())
     generator: Callable[[], PrivateKeyTypes] = _PLAIN[kind].generate
     return generator
+
+
+def _der_bytes_max(kind: KeyKind) -> int:
+    """Return a bound of a private key's bytes: RSA's numbers have four and a half times those of the modulus."""
+    return RSA_BITS[kind] * 5 // 8 if kind in RSA_BITS else SMALL_DER_BYTES_MAX
 
 
 def _is_of(kind: KeyKind, private: PrivateKeyTypes) -> bool:

@@ -145,7 +145,7 @@ def _settings(fields: dict[str, Place]) -> resources_pb2.CryptoKey:
     labels = list(fields["labels"].entries()) if "labels" in fields else []
     if len(labels) > LABELS_MAX:
         raise fields["labels"].refuse(f"must be at most {LABELS_MAX} labels")
-    settings.labels.update({_unicode(value, name): _unicode(value, value.text()) for name, value in labels})
+    settings.labels.update({name: value.text() for name, value in labels})
     if "destroy_days" in fields:
         days = fields["destroy_days"].number(1, DESTROY_DAYS_MAX)
         settings.destroy_scheduled_duration.FromSeconds(days * _DAY_S)
@@ -193,22 +193,13 @@ def _policy(fields: dict[str, Place]) -> iam_pb2.Policy | None:
     policy = iam_pb2.Policy(version=1)
     for item in fields["bindings"].items():
         inner = item.fields(_BINDING)
-        members = [_unicode(member, member.text()) for member in inner["members"].items()]
+        members = [member.text() for member in inner["members"].items()]
         policy.bindings.append(iam_pb2.Binding(role=_role(inner["role"]), members=members))
     try:
         check_policy(policy)
     except CloudError as error:
         raise fields["bindings"].refuse(error.message) from None
     return policy
-
-
-def _unicode(place: Place, text: str) -> str:
-    """Return a text that a message can hold: YAML can write halves of characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise place.refuse("must be whole characters") from None
-    return text
 
 
 def _role(place: Place) -> str:

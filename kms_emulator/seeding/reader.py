@@ -59,6 +59,8 @@ class Place:
         seen: set[str] = set()
         for name_node, node in self.node.value:
             name = name_node.value if isinstance(name_node, yaml.ScalarNode) else ""
+            if not _is_whole(name):
+                raise self.refuse("a name must be whole characters")
             path = f"{self.path}.{name}" if self.path else name
             place = Place(node, path)
             if not isinstance(name_node, yaml.ScalarNode) or name in seen:
@@ -76,7 +78,10 @@ class Place:
         """Return a text, also of what only looks like a number, such as an account."""
         if not isinstance(self.node, yaml.ScalarNode) or self.node.tag.endswith((":null", ":bool", ":binary")):
             raise self.refuse("must be text; put it in quotes")
-        return str(self.node.value)
+        text = str(self.node.value)
+        if not _is_whole(text):
+            raise self.refuse("must be whole characters")
+        return text
 
     def flag(self) -> bool:
         """Return true or false."""
@@ -106,13 +111,22 @@ class Unique:
     """Names that may stand once in a file."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], int] = {}
+        self._places: dict[tuple[str, str], Place] = {}
 
     def check(self, kind: str, name: str, place: Place) -> str:
-        first = self._lines.setdefault((kind, name), place.line)
-        if first != place.line:
-            raise place.refuse(f"{kind} {name} stands in line {first} already")
+        first = self._places.setdefault((kind, name), place)
+        if first is not place:
+            raise place.refuse(f"{kind} {name} stands in line {first.line} already")
         return name
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether no message refuses a text: YAML can write halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def matching(place: Place, pattern: re.Pattern[str]) -> str:

@@ -37,9 +37,19 @@ def _private(kind: KeyKind, given: pb.PrivateWebKey) -> PrivateKeyTypes:
         point = ec.EllipticCurvePublicNumbers(_number(given.x), _number(given.y), CURVES[kind]())
         return ec.EllipticCurvePrivateNumbers(_number(given.d), point).private_key()
     n, e, d = _number(given.n), _number(given.e), _number(given.d)
-    p, q = (_number(given.p), _number(given.q)) if given.p and given.q else rsa.rsa_recover_prime_factors(n, e, d)
+    if max(e, d, *(int.from_bytes(prime, "big") for prime in (given.p, given.q))) >= n:
+        raise ValueError("a number is not below the modulus")
+    p, q = (_number(given.p), _number(given.q)) if given.p and given.q else _factors(n, e, d)
     parts = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
     return rsa.RSAPrivateNumbers(p, q, d, *parts, rsa.RSAPublicNumbers(e, n)).private_key()
+
+
+def _factors(n: int, e: int, d: int) -> tuple[int, int]:
+    """Return the primes of a modulus; ValueError if there are none to be found."""
+    # SAFETY: the search for them goes on for a minute where the exponents do not belong together, or n is a prime.
+    if pow(2, e * d, n) != 2 or pow(2, n - 1, n) == 1:
+        raise ValueError("the exponents do not belong to the modulus")
+    return rsa.rsa_recover_prime_factors(n, e, d)
 
 
 def _number(value: bytes) -> int:

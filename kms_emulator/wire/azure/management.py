@@ -56,7 +56,8 @@ def answer(core: Core, request: HttpRequest) -> HttpResponse:
 
 def _check_roles(vault: Vault, application: Application) -> None:
     """Refuse an application that has no role to read the vault."""
-    if MANAGEMENT & set(vault.roles.get(application.client_id, ())):
+    held = vault.roles.get(application.client_id, ()) if application.account == vault.tenant else ()
+    if MANAGEMENT & set(held):
         return
     text = (
         f"The client '{application.client_id}' with object id '{application.object_id}' does not have authorization "

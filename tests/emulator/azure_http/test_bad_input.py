@@ -1,5 +1,6 @@
 """What a vault refuses, in Azure's own words."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -238,3 +239,18 @@ def test_no_request_ends_in_a_fault_of_the_emulator(
     status, found, _ = ask(emulator, method, f"{prefix}{'/'.join(path)}?api-version=7.4&{query}", body)
     assert status < 500, found
     assert "Traceback" not in str(found)
+
+
+def test_numbers_that_are_no_rsa_key_end_no_search(emulator: Running) -> None:
+    prime, e = (1 << 2048) - 1942289, 65537
+    assert pow(2, prime - 1, prime) == 1
+    for n, d in ((prime, pow(e, -1, prime - 1)), (prime - 2, 12345), (prime, 1 << 100_000)):
+        numbers = {name: web_number(number) for name, number in (("n", n), ("e", e), ("d", d))}
+        status, body, _ = ask(emulator, "PUT", f"/keys/k{VERSION}", {"key": {"kty": "RSA", **numbers}})
+        assert (status, body["error"]["code"]) == (400, "BadParameter")
+
+
+def web_number(number: int) -> str:
+    """Return a number as web keys have it."""
+    text = base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+    return text.rstrip(b"=").decode()

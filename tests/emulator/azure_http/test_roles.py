@@ -128,6 +128,19 @@ def test_management_goes_by_roles_always(emulator: Running, admin: AdminStub, ro
         assert f"'Microsoft.KeyVault/vaults/read' over scope '{path}'" in body["error"]["message"]
 
 
+def test_a_role_is_not_that_of_another_tenants_application(emulator: Running, admin: AdminStub) -> None:
+    vault = admin.PutVault(admin_pb2.PutVaultRequest(name="local-vault"))
+    application = put(admin, roles=["Owner"])
+    other = put(admin, client_id=application.client_id, tenant="11111111-2222-4333-8444-555555555555")
+    group = f"/subscriptions/{vault.subscription}/resourceGroups/{vault.resource_group}"
+    path = f"{group}/providers/Microsoft.KeyVault/vaults/local-vault"
+    found = []
+    for each in (application, other):
+        headers = {"authorization": f"Bearer {token_of(emulator, each, MANAGEMENT_SCOPE)}"}
+        found.append(ask(emulator, "GET", path, headers=headers)[0])
+    assert found == [200, 403]
+
+
 def test_a_role_is_of_one_vault_and_goes_with_its_application(emulator: Running, admin: AdminStub) -> None:
     application = put(admin, roles=["Key Vault Reader"], vault="other-vault")
     assert [vault.roles for vault in admin.ListVaults(admin_pb2.ListVaultsRequest()).vaults] == [

@@ -55,6 +55,9 @@ def test_other_vaults_and_kinds(tmp_path: Path) -> None:
         ("{name: k, kty: EC, versions: [{material: AAAA}]}", "line 3"),
         ("{name: k, colour: red}", "there is no such field"),
         ("{name: k}\n    - {name: K}", "stands in line 3 already"),
+        (f"{{name: k, versions: [{{id: {FIRST}}}, {{id: {FIRST}}}]}}", "stands in line 3 already"),
+        ('{name: k, tags: {a: "\\uD800"}}', "must be whole characters"),
+        ('{name: k, tags: {"\\uD800": a}}', "a name must be whole characters"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_line(tmp_path: Path, entry: str, complaint: str) -> None:

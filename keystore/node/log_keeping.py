@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keystore.errors import InputError, LogError
 from keystore.format.log_body import Event
-from keystore.format.manifest import NO_LOG, LogPosition
+from keystore.format.manifest import NEVER, NO_LOG, LogPosition
 from keystore.keys.hierarchy import Keystore, LogSetting, StoreRecord
 from keystore.node import archiver
 from keystore.node.archive_queue import StoreWitness
@@ -157,6 +157,9 @@ class NodeLog:
     def prune(self, snapshots: Sequence[Place] = (), window_days: int | None = None) -> Pruned:
         """Remove segments that no restore to a time within the window needs.
 
+        Only what this node signed, what is whole, and what has not expired counts as a snapshot to build on: whoever
+        can write where the snapshots are may not be one who can remove the log.
+
         Args:
             snapshots: where snapshots of this node are, besides the place of the log.
             window_days: in place of the log's own window.
@@ -167,13 +170,17 @@ class NodeLog:
             PlaceError: a place cannot be read, or a segment not be removed; those removed were needed by nobody.
         """
         with self._custody.held() as custody:
-            setting, node_id = custody.keystore.log, custody.master.node_id
+            setting, own = custody.keystore.log, (custody.master.node_id, custody.keystore.signing.public)
         if setting is None:
             raise _no_log()
-        place = open_place(setting.place)
-        heads = [item.head for each in (place, *snapshots) for item in list_snapshots(each)]
-        bases = [Base(head.created_ns, head.log.number) for head in heads if head and head.node_id == node_id]
-        return prune_log(place, node_id, bases, window_days or setting.window_days, self._now_ns())
+        place, now_ns = open_place(setting.place), self._now_ns()
+        listed = [item for each in (place, *snapshots) for item in list_snapshots(each) if item.state == "complete"]
+        bases = [
+            Base(head.created_ns, head.log.number)
+            for head in (item.head for item in listed)
+            if head and (head.node_id, head.signer) == own and not NEVER < head.expires_ns <= now_ns
+        ]
+        return prune_log(place, own[0], bases, window_days or setting.window_days, now_ns)
 
     def close(self) -> None:
         """Bring what is left to the log; errors as `Archiver.close`."""

@@ -46,7 +46,7 @@ def usage(
 
     PLACES are node directories and places of snapshots. A key that something needs must not be deleted; it is safe to
     delete when nothing in all the places where anything could be needs it. Keys are named as the KMS names them; below
-    each stands how it is configured.
+    each stands how it is configured. ERA is the generation of the node's master key that it wraps.
     """
     from keystore.kms.naming import KeyName
     from keystore.node.usage import keys_usage
@@ -74,16 +74,17 @@ def usage(
 def _still_readable(
     places: "Sequence[Place]", name: "KeyName", kms_endpoint: str | None
 ) -> "list[tuple[Path, Remains]]":
-    """Ask each node among `places` about each place of snapshots among them."""
+    """Ask each node among `places` about the places of snapshots among them."""
     from keystore.node.places import is_node
     from keystore.node.still_readable import still_readable
     from keystore.objects.directory import DirectoryPlace
 
     nodes = [place for place in places if isinstance(place, DirectoryPlace) and is_node(place.path)]
+    others = [place for place in places if place not in nodes]
     found = []
     for node in nodes:
         with open_node(node.path, kms_endpoint) as opened:
-            found += [(node.path, still_readable(opened, place, name.names)) for place in places if place not in nodes]
+            found.append((node.path, still_readable(opened, others, name.names)))
     return found
 
 

@@ -8,7 +8,7 @@ it, lets such a page be gone.
 The sessions are told by the map parts of the manifests, which the node opens without a KMS: only its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,18 +59,19 @@ class Remains:
     problems: tuple[SnapshotError, ...]
 
 
-def still_readable(node: Node, place: Place, is_asked: Callable[[WrappedKey], bool]) -> Remains:
+def still_readable(node: Node, places: Sequence[Place], is_asked: Callable[[WrappedKey], bool]) -> Remains:
     """Tell which pages of the node's snapshots under a key are readable without that key; asks no KMS.
 
     Args:
         node: open; its stores are pinned one after the other.
+        places: where its snapshots are. What is in one of them may be readable by a snapshot in another.
         is_asked: tells of a wrapped key whether it is under the key in question.
 
     Raises:
-        PlaceError: the place cannot be read.
+        PlaceError: a place cannot be read.
         StoreError: a store of the node cannot be read.
     """
-    opened, problems = _own_manifests(node, place)
+    opened, problems = _own_manifests(node, places)
     under = [body for head, body in opened if is_asked(head.wrapped)]
     sessions: Sessions = {_identity(use.record) for body in under for store in body.stores for use in store.uses}
     readable = [
@@ -81,10 +82,12 @@ def still_readable(node: Node, place: Place, is_asked: Callable[[WrappedKey], bo
     return Remains(len(under), tuple(readable), tuple(problems))
 
 
-def _own_manifests(node: Node, place: Place) -> tuple[list[tuple[ManifestHead, ManifestBody]], list[SnapshotError]]:
+def _own_manifests(
+    node: Node, places: Sequence[Place]
+) -> tuple[list[tuple[ManifestHead, ManifestBody]], list[SnapshotError]]:
     opened: list[tuple[ManifestHead, ManifestBody]] = []
     problems: list[SnapshotError] = []
-    for snapshot_id in snapshot_ids(place):
+    for place, snapshot_id in [(place, snapshot_id) for place in places for snapshot_id in snapshot_ids(place)]:
         try:
             manifest = read_manifest(place, snapshot_id)
             body = _open_map(node, manifest)

@@ -43,7 +43,7 @@ def test_from_a_purge_to_the_last_page(tmp_path: Path, place: DirectoryPlace, cm
         node.import_file("db", "file", tmp_path / "source", page_size=4096)
     with Node.open(tmp_path / "node", connector()) as node:
         old = snapshot(node, place).snapshot_id
-        assert rows(still_readable(node, place, purged.names)) == []
+        assert rows(still_readable(node, [place], purged.names)) == []
         node.change_cmk(other_cmk)
     with Node.open(tmp_path / "node", connector()) as node:
         write(node, 0, 1, 2)
@@ -53,7 +53,7 @@ def test_from_a_purge_to_the_last_page(tmp_path: Path, place: DirectoryPlace, cm
         # Every manifest of its era fails for good; and yet most of its pages are there.
         with pytest.raises(KeyNotFoundError, match="final"):
             open_snapshot(place, old, connector())
-        found = still_readable(node, place, purged.names)
+        found = still_readable(node, [place], purged.names)
         assert found.snapshots == 1
         assert rows(found) == [(new, "db/file", PAGES - 3), (None, "db/file", PAGES - 3)]
         assert {row.key_id for row in found.readable} == {other_cmk}
@@ -61,10 +61,10 @@ def test_from_a_purge_to_the_last_page(tmp_path: Path, place: DirectoryPlace, cm
         # Sealed anew, they stand in the newer snapshot alone; and when that has gone, nowhere.
         node.new_data_key("db")
         assert [store.left for store in node.key_life.reseal()] == [0]
-        assert rows(still_readable(node, place, purged.names)) == [(new, "db/file", PAGES - 3)]
+        assert rows(still_readable(node, [place], purged.names)) == [(new, "db/file", PAGES - 3)]
         after = snapshot(node, place).snapshot_id
         delete_snapshot(place, new)
-        found = still_readable(node, place, purged.names)
+        found = still_readable(node, [place], purged.names)
         assert (found.snapshots, found.readable, found.problems) == (1, (), ())
 
         # And what still needs the key is that one snapshot, which nobody can open.
@@ -80,7 +80,22 @@ def test_from_a_purge_to_the_last_page(tmp_path: Path, place: DirectoryPlace, cm
 def test_without_a_snapshot_nobody_can_tell(tmp_path: Path, place: DirectoryPlace, cmk: str, other_cmk: str) -> None:
     with Node.init(tmp_path / "node", other_cmk, connector()) as node:
         snapshot(node, place)
-        assert still_readable(node, place, KeyName(cmk).names).snapshots == 0
+        assert still_readable(node, [place], KeyName(cmk).names).snapshots == 0
+
+
+def test_a_page_is_readable_by_a_snapshot_in_another_place(
+    tmp_path: Path, place: DirectoryPlace, cmk: str, other_cmk: str
+) -> None:
+    (tmp_path / "source").write_bytes(os.urandom(PAGES * 4096))
+    second = DirectoryPlace(tmp_path / "second")
+    with Node.init(tmp_path / "node", cmk, connector()) as node:
+        node.import_file("db", "file", tmp_path / "source", page_size=4096)
+        snapshot(node, place)
+        node.change_cmk(other_cmk)
+        new = snapshot(node, second).snapshot_id
+        found = still_readable(node, [place, second], KeyName(cmk).names)
+    assert found.snapshots == 1
+    assert rows(found) == [(new, "db/file", PAGES), (None, "db/file", PAGES)]
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, place: DirectoryPlace, cmk: str) -> None:
@@ -88,7 +103,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, place: DirectoryPlace, cmk:
         taken = snapshot(node, place).snapshot_id
         path = place.path / manifest_name(taken)
         path.write_bytes(path.read_bytes()[:-1])
-        found = still_readable(node, place, KeyName(cmk).names)
+        found = still_readable(node, [place], KeyName(cmk).names)
     assert [type(problem) for problem in found.problems] == [SnapshotDamagedError]
 
 
@@ -96,4 +111,4 @@ def test_snapshots_of_other_nodes_are_left_out(tmp_path: Path, place: DirectoryP
     with Node.init(tmp_path / "other", cmk, connector()) as other:
         snapshot(other, place)
     with Node.init(tmp_path / "node", other_cmk, connector()) as node:
-        assert still_readable(node, place, KeyName(cmk).names).snapshots == 0
+        assert still_readable(node, [place], KeyName(cmk).names).snapshots == 0

@@ -305,11 +305,15 @@ def _last_ns(log: Place, node_id: bytes) -> int:
     """Return the latest time that the log can tell of, as its last segment says."""
     numbers = segment_numbers(log, node_id)
     if not numbers:
-        raise LogMissingError(
-            f"{log} has no log of node {node_id.hex()}. Nothing was restored; name the place of its log, or restore a "
-            "snapshot itself."
-        )
+        raise _no_log(log, node_id)
     return read_head(log, node_id, numbers[-1]).settled_ns - 1
+
+
+def _no_log(log: Place, node_id: bytes) -> LogMissingError:
+    return LogMissingError(
+        f"{log} has no log of node {node_id.hex()}. Nothing was restored; name the place of its log (--log), or "
+        "restore a snapshot itself."
+    )
 
 
 class _Opener:
@@ -374,12 +378,14 @@ class _Opener:
                 break
         breaks = timeline.breaks()
         if timeline.settled_ns <= self._at_ns:
-            raise self._ended(max(timeline.settled_ns - 1, head.created_ns), reader.next_run_ns)
+            raise self._ended(head.node_id, max(timeline.settled_ns - 1, head.created_ns), reader.next_run_ns)
         if breaks:
             raise self._gap(_told(breaks), min(each.from_ns for each in breaks))
         return timeline
 
-    def _ended(self, last_ns: int, next_run_ns: int | None) -> LogGapError:
+    def _ended(self, node_id: bytes, last_ns: int, next_run_ns: int | None) -> LogMissingError | LogGapError:
+        if not segment_numbers(self._log, node_id):
+            return _no_log(self._log, node_id)
         if next_run_ns is not None:
             told = f"the log was off from {format_moment(last_ns)} to {format_moment(next_run_ns)}"
         else:
@@ -388,9 +394,9 @@ class _Opener:
 
     def _gap(self, told: str, before_ns: int | None) -> LogGapError:
         after_ns = min((head.created_ns for head in self._heads if head.created_ns > self._at_ns), default=None)
-        nearest = [] if before_ns is None else [f"{format_moment(before_ns)} before"]
-        nearest += [] if after_ns is None else [f"{format_moment(after_ns)} after, the time of a snapshot"]
-        where = f"the nearest times that can be: {', and '.join(nearest)}" if nearest else "no time near it can be"
+        nearest = [] if before_ns is None else [f"{format_moment(before_ns)}, before it"]
+        nearest += [] if after_ns is None else [f"{format_moment(after_ns)}, the time of a snapshot after it"]
+        where = f"the nearest that can be: {', and '.join(nearest)}" if nearest else "no time near it can be"
         return LogGapError(
             f"{format_moment(self._at_ns)} cannot be restored: {told}. Nothing was restored; {where}.",
             before_ns,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from keystore.cli import exits
+from keystore.node import archiver
 from tests.cli.conftest import Made
 from tests.cli.running import keystore
 
@@ -71,6 +72,9 @@ def test_times_that_cannot_be_restored_are_refused(made: Made, tmp_path: Path) -
     run = keystore(*restore, "--at", "999999h", "--json")
     assert (run.code, run.json["error"]["type"]) == (exits.ERROR, "LogGapError")
     assert keystore(*restore, "--at", "yesterday").code == exits.USAGE
+    (tmp_path / "other").mkdir()
+    run = keystore(*restore, "--at", "2999-01-01T00:00:00Z", "--log", tmp_path / "other", "--json")
+    assert (run.code, run.json["error"]["type"]) == (exits.NOT_THERE, "LogMissingError")
     run = keystore(*restore, "--log", place, "--json")
     assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "InputError")
     (tmp_path / "empty").mkdir()
@@ -105,3 +109,19 @@ def test_a_file_is_put_back_into_its_node_as_it_was(made: Made, tmp_path: Path) 
     assert (tmp_path / "out").read_bytes() == made.source.read_bytes()
     status = keystore("log", "status", made.node, "--json").json["log"]
     assert (status["gaps"], status["problem"]) == ([], None)
+
+
+def test_a_command_whose_commits_are_not_in_the_log_tells_what_it_did(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    assert keystore("log", "enable", made.node, place).code == exits.OK
+    place.rename(tmp_path / "away")
+    place.write_bytes(b"no directory")
+    monkeypatch.setattr(archiver, "LIMITS", archiver.ArchiveLimits(close_s=0.05, retry_s=0.01))
+    run = keystore("import", made.node, "db/second", made.source)
+    assert (run.code, run.out.startswith("imported db/second")) == (exits.OK, True)
+    assert "the point-in-time log is behind" in run.err
+    place.unlink()
+    (tmp_path / "away").rename(place)
+    assert [file["name"] for file in keystore("ls", made.node, "--json").json["files"]] == ["file", "second"]

@@ -125,7 +125,7 @@ def rm(out: Output, node: Path, file_name: tuple[str, str], yes: bool, kms_endpo
     The data key of its database stays: to make every copy unreadable, see `shred`.
     """
     name = "/".join(file_name)
-    confirm(f"{name} is removed from {node} for good; only snapshots keep it", yes=yes)
+    confirm(f"this removes {name} from {node} for good; only snapshots keep it", yes=yes)
     with open_node(node, kms_endpoint) as opened:
         opened.drop_file(*file_name)
     out.emit({"node": str(node), "removed": name}, lambda: click.echo(f"removed {name}"))

@@ -10,7 +10,7 @@ import rich_click as click
 from keystore.cli.arguments import NODE, HexType
 from keystore.cli.connecting import with_kms
 from keystore.cli.opening import open_node
-from keystore.cli.output import Output, print_pairs, print_table, with_output
+from keystore.cli.output import Output, print_pairs, with_output
 
 if TYPE_CHECKING:
     from keystore.node.known_nodes import KnownNode
@@ -54,9 +54,17 @@ def list_(out: Output) -> None:
 
     known_nodes = KnownNodes.default()
     found = known_nodes.all()
-    rows = [(node.node_id.hex(), node.public.hex(), node.name) for node in found]
     values = {"list": str(known_nodes.path), "nodes": [_values(node) for node in found]}
-    out.emit(values, lambda: print_table(("NODE", "PUBLIC KEY", "NAME"), rows))
+
+    def text() -> None:
+        if not found:
+            click.echo(f"no node is known in {known_nodes.path}")
+        for number, node in enumerate(found):
+            if number:
+                click.echo()
+            print_pairs(_pairs(node))
+
+    out.emit(values, text)
 
 
 @node_key.command()

@@ -136,12 +136,12 @@ def _restore_into(
 
 
 def _what_changes(node: Path, restoring: "RestoreInto") -> str:
-    replaced = f"{plural(len(restoring.replaced), 'file')} of {node} replaced"
+    replaced = f"this replaces {plural(len(restoring.replaced), 'file')} of {node}"
     if restoring.replaced:
         replaced += (
             f" ({', '.join(restoring.replaced[:NAMES_SHOWN])}{', …' if restoring.replaced[NAMES_SHOWN:] else ''})"
         )
-    return f"{replaced}, {len(restoring.added)} added, {len(restoring.kept)} left as they are"
+    return f"{replaced}, adds {len(restoring.added)} and leaves {len(restoring.kept)} as they are"
 
 
 NAMES_SHOWN = 5
@@ -179,6 +179,7 @@ def _print_node(node: Path, made: "RestoredNode") -> None:
     print_pairs(
         [
             ("node", f"{node} ({made.node_id.hex()})"),
+            ("snapshot", made.snapshot_id.hex()),
             ("content", content),
             *resumed,
             ("opened with", _opened_with(made.snapshot_key_id, made.credentials)),
@@ -208,6 +209,7 @@ def _print_files(node: Path, done: "RestoredFiles") -> None:
     print_pairs(
         [
             ("node", str(node)),
+            ("snapshot", done.snapshot_id.hex()),
             ("files", f"{count}, {format_bytes(done.logical_bytes)}, every page verified"),
             ("opened with", _opened_with(done.snapshot_key_id, done.credentials)),
             ("master key", f"{old.generation} ({old.name}) -> {new.generation} ({new.name})"),

@@ -39,7 +39,12 @@ for command in (list_, restore, export_, verify, policy, run_policy, delete, gc)
 @click.option("--full", is_flag=True, help="Share nothing with former snapshots.")
 @click.option("--keep", metavar="TIME", help="Until the policy deletes it, such as '30 days'.  [default: for ever]")
 @click.option(
-    "--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="The schedule that it serves."
+    "--kind",
+    metavar="KIND",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help=f"The schedule that it serves: {', '.join(KINDS)}.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the snapshot's id and nothing else.")
 @with_kms

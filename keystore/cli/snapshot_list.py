@@ -94,8 +94,8 @@ def _key(wrapped: "WrappedKey") -> tuple[str, str]:
 
 def _print(found: "Sequence[SnapshotListing]", states: "KeyStates", records: "dict[bytes, PolicyRecords]") -> None:
     names = short_ids(item.snapshot_id for item in found)
-    for label, group in groupby(found, lambda item: _heading(item, states)):
-        click.echo(label)
+    for number, (label, group) in enumerate(groupby(found, lambda item: _heading(item, states))):
+        click.echo(f"\n{label}" if number else label)
         rows = [_row(item, names[item.snapshot_id]) for item in group]
         print_table(("SNAPSHOT", "CREATED (UTC)", "KIND", "LOGICAL", "UNIQUE", "EXPIRES (UTC)"), rows, right=(3, 4))
     for item in found:

@@ -258,10 +258,19 @@ def _print_drill(done: "Sequence[Drilled]") -> None:
         for one in done
     ]
     print_table(("SNAPSHOT", "", "PAGES", "KEY"), rows, right=(2,), flexible=3)
-    for one in done:
-        if one.error is not None:
-            print_problem(f"{names[one.snapshot_id]}:", "red", str(one.error), err=False)
+    for same in _by_reason(done):
+        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+        print_problem(f"{names[same[0].snapshot_id]}{more}:", "red", str(same[0].error), err=False)
     good = sum(one.error is None for one in done)
     click.echo(f"{good} of {plural(len(done), 'snapshot')} can be restored. Keys needed:")
     for version, _, count in _keys_needed(done):
         click.echo(f"  {version} ({plural(count, 'snapshot')})")
+
+
+def _by_reason(done: "Sequence[Drilled]") -> "list[list[Drilled]]":
+    """Return those that cannot be restored, together where nothing but the id differs in what is said."""
+    found: dict[str, list[Drilled]] = {}
+    for one in done:
+        if one.error is not None:
+            found.setdefault(str(one.error).replace(one.snapshot_id.hex(), ""), []).append(one)
+    return list(found.values())

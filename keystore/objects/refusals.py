@@ -14,9 +14,11 @@ _STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3})\b")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _SYSTEM = re.compile(r'kind: [A-Za-z]+,\s+message: "([^"\n]{1,80})"')
 _KIND = re.compile(r"\bkind: (Connect|Timeout|Interrupted|Decode)\b")
+_IS_HTTP = re.compile(r"\bsource: BadScheme\b")
 _RETRIES = re.compile(r"\bretries: [1-9]")
 _RETRIED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _NO_PLACE = {"NoSuchBucket", "ContainerNotFound"}
+_ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
 _KINDS = {
     "Connect": "no connection",
     "Timeout": "no answer in time",
@@ -37,6 +39,11 @@ def explain(error: Exception, place: object, action: str, what: str) -> PlaceErr
         return PlaceMissingError(f"{place} is not there ({code}). Nothing was changed; make it first, or name another.")
     if isinstance(error, FileNotFoundError) and action != "write":
         return ObjectMissingError(f"{place} has no object {what}. Nothing was changed.")
+    if _IS_HTTP.search(str(error)):
+        return PlaceError(
+            f"cannot {action} {what} in {place}: its endpoint is no https:// URL. No object was changed; for http:// set "
+            f"{_ALLOW_HTTP[str(place).partition(':')[0]]}=true."
+        )
     said = f"cannot {action} {what} in {place}: {_cause(error, status, code)}"
     if not _is_answer(error, status):
         return PlaceUnreachableError(f"{said}. No object was changed that was there; try again.")

@@ -19,10 +19,13 @@ def test_a_key_is_carried_to_another_machine(made: Made, here: dict[str, str]) -
     shown = keystore("node-key", "show", made.node, "--json").json
     assert (shown["state"], shown["name"]) == ("known", "node")
     assert keystore("node-key", "show", made.node, "--json", env=here).json["state"] == "not known"
+    assert "no node is known" in keystore("node-key", "list", env=here).out
     assert keystore("node-key", "trust", shown["node_id"], shown["public_key"], "--name", "n", env=here).code == 0
     (known,) = keystore("node-key", "list", "--json", env=here).json["nodes"]
     assert known == {"node_id": shown["node_id"], "public_key": shown["public_key"], "name": "n"}
-    assert shown["public_key"] in keystore("node-key", "list", env=here).out
+    listed = keystore("node-key", "list", env=here).out
+    assert shown["public_key"] in listed
+    assert max(len(line) for line in listed.splitlines()) <= 80
     assert keystore("node-key", "show", made.node, "--json", env=here).json["state"] == "known"
 
 

@@ -75,7 +75,9 @@ def test_into_a_node_after_a_yes(made: Made, snapshots: Path, tmp_path: Path) ->
     run = keystore(*command, "--json")
     assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "UsageError")
     said = run.json["error"]["message"]
-    assert f"1 file of {made.node} replaced (db/file), 1 added, 1 left as they are. Nothing was changed" in said
+    assert (
+        f"this replaces 1 file of {made.node} (db/file), adds 1 and leaves 1 as they are. Nothing was changed" in said
+    )
     assert len(keystore("ls", made.node, "--json").json["files"]) == 2
     run = keystore(*command, "--yes", "--json")
     assert (run.code, run.json["replaced"], run.json["added"]) == (0, ["db/file"], ["other/file"])

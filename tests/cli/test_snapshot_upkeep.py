@@ -123,6 +123,9 @@ def test_the_drill(made: Made, target: Path, tmp_path: Path) -> None:
     run = keystore("snapshot", "verify", target, "--restore", "--json")
     assert (run.code, run.json["ok"]) == (exits.KEY_INVALID, False)
     assert "this is final" in run.json["snapshots"][0]["problem"]
+    text = keystore("snapshot", "verify", target, "--restore").out
+    assert text.count("this is final") == 1, "a reason that several have is told once"
+    assert " and 1 more: " in text
     (tmp_path / "away").rename(tmp_path / "cmk")
     for pack in (target / "packs").iterdir():
         pack.write_bytes(pack.read_bytes()[:-1] + b"x")

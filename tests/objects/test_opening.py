@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from keystore.errors import InputError
+from keystore.errors import InputError, PlaceError, PlaceUnreachableError
 from keystore.objects.opening import open_place
 
 SECRET = "sv=2024&sig=abcdef0123456789"
@@ -53,3 +53,13 @@ def test_an_environment_that_cannot_be_used_is_told_without_its_values(
     with pytest.raises(InputError, match="look at the environment") as caught:
         open_place(url)
     assert not any(value in str(caught.value) for value in environment.values())
+
+
+def test_an_endpoint_without_tls_is_refused_with_what_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("AWS_ALLOW_HTTP", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with pytest.raises(PlaceError, match="AWS_ALLOW_HTTP=true") as caught:
+        list(open_place("s3://bucket/prefix").names(""))
+    assert not isinstance(caught.value, PlaceUnreachableError)

@@ -87,7 +87,7 @@ def _own_manifests(
 ) -> tuple[list[tuple[ManifestHead, ManifestBody]], list[SnapshotError]]:
     opened: list[tuple[ManifestHead, ManifestBody]] = []
     problems: list[SnapshotError] = []
-    for place, snapshot_id in [(place, snapshot_id) for place in places for snapshot_id in snapshot_ids(place)]:
+    for place, snapshot_id in [(each, found) for each in places for found in snapshot_ids(each)]:
         try:
             manifest = read_manifest(place, snapshot_id)
             body = _open_map(node, manifest)

@@ -41,8 +41,8 @@ def explain(error: Exception, place: object, action: str, what: str) -> PlaceErr
         return ObjectMissingError(f"{place} has no object {what}. Nothing was changed.")
     if _IS_HTTP.search(str(error)):
         return PlaceError(
-            f"cannot {action} {what} in {place}: its endpoint is no https:// URL. No object was changed; for http:// set "
-            f"{_ALLOW_HTTP[str(place).partition(':')[0]]}=true."
+            f"cannot {action} {what} in {place}: its endpoint is no https:// URL. No object was changed; for http:// "
+            f"set {_ALLOW_HTTP[str(place).partition(':')[0]]}=true."
         )
     said = f"cannot {action} {what} in {place}: {_cause(error, status, code)}"
     if not _is_answer(error, status):

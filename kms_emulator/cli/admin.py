@@ -13,6 +13,7 @@ from kms_emulator.cli.clouds.row import time_text
 from kms_emulator.cli.endpoint import TIMEOUT_S, connected, endpoint_option
 from kms_emulator.cli.exits import USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, print_table, reports_errors
+from kms_emulator.cli.uris import cloud_name
 from kms_emulator.wire.times import SECOND_NS, duration
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -61,7 +62,7 @@ def set_clock(time: str | None, frozen: bool, endpoint: str, as_json: bool) -> N
 @click.command(context_settings=_HELP)
 @click.option("--provider", default="", help="Only calls of aws, azure or gcp.")
 @click.option("--operation", default="", help="Only calls of that name, such as Decrypt.")
-@click.option("--key", default="", help="Only calls about keys with that in their name.")
+@click.option("--key", default="", help="Only calls about the key of that URI, or keys with that in their name.")
 @click.option("--outcome", default="", help="Only calls that ended so: OK or an error code.")
 @click.option("--caller", default="", help="Only calls of that access key, or with that in the caller's ARN.")
 @click.option("--after", "after_number", type=int, default=0, help="Only calls with a higher number.")
@@ -71,6 +72,7 @@ def set_clock(time: str | None, frozen: bool, endpoint: str, as_json: bool) -> N
 @reports_errors
 def calls(endpoint: str, as_json: bool, **wanted: Any) -> None:
     """Print who asked for what: names, outcomes and lengths, never contents."""
+    wanted["key"] = cloud_name(wanted["key"], with_version=False)
     with connected(endpoint) as channel:
         reply = AdminStub(channel).ListCalls(pb.ListCallsRequest(**wanted), timeout=TIMEOUT_S)
     if as_json:

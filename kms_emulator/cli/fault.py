@@ -11,6 +11,7 @@ from kms_emulator.admin.forms import form_of, to_form
 from kms_emulator.cli.endpoint import TIMEOUT_S, connected, endpoint_option
 from kms_emulator.cli.exits import USAGE, CommandError
 from kms_emulator.cli.output import json_option, print_json, print_table, reports_errors
+from kms_emulator.cli.uris import cloud_name
 from kms_emulator.model.faults import PROVIDERS, FaultKind
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -30,7 +31,7 @@ def fault() -> None:
 @click.argument("kind", type=click.Choice([kind.value for kind in FaultKind]))
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Only calls to that cloud.")
 @click.option("--operation", help="Only calls of that name, such as Decrypt.")
-@click.option("--key", help="Only calls about that key: id, ARN, alias or resource name.")
+@click.option("--key", help="Only calls about that key: URI, id, ARN, alias or resource name.")
 @click.option("--caller", help="Only calls of that user: ARN, name or access key id.")
 @click.option("--from", "from_time", metavar="TIME", help="Not before, on the emulator's clock: 2030-01-01T00:00:00Z.")
 @click.option("--until", "until_time", metavar="TIME", help="Not from then on, on the emulator's clock.")
@@ -51,6 +52,8 @@ def add_fault(endpoint: str, as_json: bool, **fields: Any) -> None:
     given: dict[str, Any] = {name: value for name, value in fields.items() if value}
     if fields["retry_after_s"] == 0:
         given["retry_after_s"] = 0
+    if "key" in given:
+        given["key"] = cloud_name(given["key"], with_version=False)
     if "delay" in given:
         given["delay"] = _length(given["delay"])
     try:

@@ -7,6 +7,7 @@ from keystore_api.admin.v1.admin_pb2_grpc import AdminStub
 from kms_emulator.admin.forms import to_form
 from kms_emulator.cli.endpoint import TIMEOUT_S, connected, endpoint_option
 from kms_emulator.cli.output import json_option, print_json, print_table, reports_errors
+from kms_emulator.cli.uris import cloud_name
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -41,12 +42,12 @@ def turn_off(endpoint: str, as_json: bool) -> None:
 @json_option
 @reports_errors
 def add(key: str, user: str, endpoint: str, as_json: bool) -> None:
-    """Note that USER depends on KEY: an ARN, an alias, https://…/keys/NAME or projects/…/cryptoKeys/KEY.
+    """Note that USER depends on KEY: a URI, an ARN, an alias, https://…/keys/NAME or projects/…/cryptoKeys/KEY.
 
     With a version, where the cloud names one, what is used is that version. USER is any text, such as a node's name.
     """
     with connected(endpoint) as channel:
-        made = AdminStub(channel).AddKeyUse(pb.KeyUse(key=key, user=user), timeout=TIMEOUT_S)
+        made = AdminStub(channel).AddKeyUse(pb.KeyUse(key=cloud_name(key), user=user), timeout=TIMEOUT_S)
     print_json(to_form(made)) if as_json else click.echo(f"{user} uses {key} (number {made.number}).")
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from kms_emulator.cli.exits import USAGE, CommandError
+from kms_emulator.wire.aws.names import ACCOUNT_ID
 from kms_emulator.wire.azure.hosts import Host
 
 _AWS = re.compile(r"aws://(?P<region>[^/]+)/(?P<key_id>.+)")
@@ -88,3 +89,22 @@ def parse(text: str, region: str = "us-east-1") -> KeyUri:
         "an ARN, alias/NAME, a key identifier, a resource name; kms-emulator key list prints those that exist.",
         USAGE,
     )
+
+
+def cloud_name(text: str, *, with_version: bool = True) -> str:
+    """Return what the cloud calls the key that a URI names; any other text stays as it is.
+
+    `with_version` False leaves out the version of a Google key: its Decrypt names none.
+    """
+    if not text.startswith(("aws://", "azure://", "gcp://")):
+        return text
+    uri = parse(text)
+    if isinstance(uri, AwsUri):
+        if uri.key_id.startswith("arn:"):
+            return uri.key_id
+        resource = uri.key_id if uri.key_id.startswith("alias/") else f"key/{uri.key_id}"
+        return f"arn:aws:kms:{uri.region}:{ACCOUNT_ID}:{resource}"
+    if isinstance(uri, AzureUri):
+        base = f"https://{uri.vault}.vault.azure.net/keys/{uri.name}"
+        return f"{base}/{uri.version}" if uri.version else base
+    return uri.version_name if with_version and uri.version else uri.key

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from kms_emulator.cli.exits import NOT_FOUND, USAGE
+import pytest
+
+from kms_emulator.cli.exits import NOT_FOUND, UNREACHABLE, USAGE
 from kms_emulator.embedded import KmsEmulator
 from tests.emulator.running import run_cli
 
@@ -46,3 +48,27 @@ def test_users(kms_emulator: KmsEmulator, tmp_path: Path) -> None:
 def test_a_misspelt_operation_is_refused(kms_emulator: KmsEmulator) -> None:
     assert "did you mean Decrypt" in run(kms_emulator, "fault", "add", "throttle", "--operation", "Decrpyt", code=USAGE)
     assert kms_emulator.faults.list() == []
+
+
+@pytest.mark.parametrize("provider", ["aws", "azure", "gcp"])
+def test_the_uri_of_a_new_key_names_it_everywhere(kms_emulator: KmsEmulator, provider: str) -> None:
+    uri = run(kms_emulator, "key", "create", "--provider", provider).strip()
+    other = run(kms_emulator, "key", "create", "--provider", provider).strip()
+    run(kms_emulator, "key", "disable", uri)
+    calls = json.loads(run(kms_emulator, "calls", "--key", uri, "--json"))["calls"]
+    (name,) = {call["key"].partition("/cryptoKeyVersions/")[0] for call in calls}
+    assert not other.endswith(name.rpartition("/")[2])
+
+    assert run(kms_emulator, "guard", "add", uri, "node").startswith(f"node uses {uri}")
+
+    run(kms_emulator, "fault", "add", "unavailable", "--key", uri, "--count", "1")
+    run(kms_emulator, "key", "enable", other)
+    run(kms_emulator, "key", "enable", uri, code=UNREACHABLE)
+    assert [fault["met"] for fault in kms_emulator.faults.list()] == [1]
+
+
+def test_an_alias_in_a_uri_is_one_of_its_region(kms_emulator: KmsEmulator) -> None:
+    uri = "aws://eu-west-1/alias/app"
+    run(kms_emulator, "key", "create", "--provider", "aws", "--region", "eu-west-1", "--alias", "app")
+    run(kms_emulator, "guard", "add", uri, "node")
+    run(kms_emulator, "guard", "add", "aws://us-east-1/alias/app", "node", code=NOT_FOUND)

@@ -28,13 +28,16 @@ VALID_DAYS = 397
 CA_VALID_DAYS = 3650
 HOST_NAMES = (
     "localhost",
-    "vault.localhost",
-    "*.vault.localhost",
-    "managedhsm.localhost",
-    "*.managedhsm.localhost",
     "cloudkms.localhost",
+    "vault.localhost",
+    "managedhsm.localhost",
+    "*.vault.localhost",
+    "*.managedhsm.localhost",
 )
-"""Names that the certificate is good for, besides the addresses that are served."""
+"""Names that the certificate is good for, besides the addresses that are served.
+
+In the order in which clients compare them: gRPC prints an error for a wildcard that it meets before its own name.
+"""
 
 
 class TlsError(Exception):

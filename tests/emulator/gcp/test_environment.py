@@ -45,7 +45,7 @@ def test_program_is_led_here_by_its_environment(tmp_path: Path, transport: str) 
         variables = json.loads(printed.stdout)
         assert stat.S_IMODE(Path(variables["GOOGLE_APPLICATION_CREDENTIALS"]).stat().st_mode) == 0o600
         done = run_program(variables, transport)
-        assert (done.stdout, done.returncode) == ("b'x'\n", 0), done.stderr
+        assert (done.stdout, done.stderr, done.returncode) == ("b'x'\n", "", 0)
         found = run_cli("calls", "--json", endpoint=emulator.endpoint)
         calls = [call for call in json.loads(found.stdout)["calls"] if call["provider"] == "gcp"]
         assert [(call["caller"], call["outcome"]) for call in calls] == [(EMAIL, "OK")] * 4

@@ -86,7 +86,7 @@ class _Server(uvicorn.Server):
         self.accepting.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, and leave uvicorn no request to cancel: it would log each, and answer 500."""
+        """Stop listening, and leave uvicorn nothing to wait for, which it would log, nor a request to answer 500."""
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -97,6 +97,9 @@ class _Server(uvicorn.Server):
             _, late = await asyncio.wait(running, timeout=STOP_GRACE_S)
             for task in late:
                 task.cancel()
+        for connection in list(self.server_state.connections):
+            if not connection.transport.get_write_buffer_size():
+                connection.transport.abort()  # a client over TLS that keeps its end open would be waited for
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

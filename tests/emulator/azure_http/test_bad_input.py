@@ -1,12 +1,16 @@
 """What a vault refuses, in Azure's own words."""
 
 import base64
+import http.client
+import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kms_emulator.embedded import KmsEmulator
 from kms_emulator.wire.http.app import BODY_BYTES_MAX
 from tests.emulator.azure_http.raw import ask
 from tests.emulator.running import Running
@@ -254,3 +258,14 @@ def web_number(number: int) -> str:
     """Return a number as web keys have it."""
     text = base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))
     return text.rstrip(b"=").decode()
+
+
+def test_a_client_that_keeps_its_end_open_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    with KmsEmulator() as kms:
+        context = ssl.create_default_context(cafile=kms.azure.ca_file)
+        host, port = "127.0.0.1", urlsplit(kms.azure.vault_url()).port
+        connection = http.client.HTTPSConnection(host, port, context=context, timeout=30)
+        connection.request("GET", "/_emulator/health")
+        assert connection.getresponse().read()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
+    connection.close()

@@ -45,8 +45,11 @@ def generate(kind: KeyKind) -> bytes:
     return to_pkcs8(_generator(kind)())
 
 
-def read_private(kind: KeyKind, der: bytes) -> PrivateKeyTypes:
+def read_private(kind: KeyKind, der: bytes, *, known: bool = False) -> PrivateKeyTypes:
     """Return the private key of PKCS #8 DER.
+
+    Whether an RSA key's numbers belong together takes a quarter of a second to see; it is not looked at in a key that
+    is `known`, as it was made or read here before.
 
     Raises:
         MaterialError: not PKCS #8, not a valid key, or one of another kind.
@@ -55,7 +58,7 @@ def read_private(kind: KeyKind, der: bytes) -> PrivateKeyTypes:
         if len(der) > _der_bytes_max(kind):
             # SAFETY: whether the primes of a huge modulus are primes takes minutes, with the event loop held.
             raise ValueError("longer than any key of the kind")
-        private = serialization.load_der_private_key(der, password=None)
+        private = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=known)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise MaterialError(f"the key material is not a {kind.value} private key in PKCS #8") from None
     if not _is_of(kind, private):

@@ -211,7 +211,7 @@ class Material:
 
     @cached_property
     def _private(self) -> Any:
-        return keypairs.read_private(self.kind, self._secret)
+        return keypairs.read_private(self.kind, self._secret, known=True)
 
     @property
     def _rsa(self) -> rsa.RSAPrivateKey:

@@ -14,11 +14,10 @@ from kms_emulator.seeding.materials import MATERIALS_MAX, read_material
 from kms_emulator.seeding.reader import Place, Unique, matching
 from kms_emulator.wire.call import CloudError
 from kms_emulator.wire.gcp import names, resources
-from kms_emulator.wire.gcp.accounts import EMAIL_PATTERN
+from kms_emulator.wire.gcp.accounts import EMAIL_PATTERN, credential_of
 from kms_emulator.wire.gcp.algorithms import Recipe
 from kms_emulator.wire.gcp.policies import check_policy
 from kms_emulator.wire.gcp.roles import ROLES
-from kms_emulator.wire.gcp.tokens import read_public_key
 
 LABELS_MAX = 64
 """LIMIT: labels of a key (Cloud KMS reference)."""
@@ -97,9 +96,10 @@ def read_account(place: Place, unique: Unique) -> AccountEntry:
     public_key = fields["public_key"].text() if "public_key" in fields else ""
     if public_key:
         try:
-            read_public_key(public_key)
+            key_id = credential_of(email, public_key, 0).id
         except ValueError:
             raise fields["public_key"].refuse("must be an RSA public key in PEM") from None
+        unique.check("public key", key_id, fields["public_key"])
     return AccountEntry(email, roles, public_key)
 
 

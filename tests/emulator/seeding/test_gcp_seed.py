@@ -1,5 +1,6 @@
 """Google's part of a seed: what the example makes, as Google's own client sees it; resets, restarts, and complaints."""
 
+import json
 import secrets
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import kms
 
+from kms_emulator.cli.service_account import key_pair
 from kms_emulator.core import Core
 from kms_emulator.embedded import KmsEmulator
 from kms_emulator.seeding.errors import SeedError
@@ -129,6 +131,15 @@ def test_complaints_name_the_line(tmp_path: Path, text: str, complaint: str) -> 
     with pytest.raises(SeedError) as caught:
         read_seed(path, 0, secrets.token_bytes)
     assert filled(complaint) in str(caught.value)
+
+
+def test_a_public_key_is_of_one_account(tmp_path: Path) -> None:
+    public = json.dumps(key_pair()[1])
+    accounts = [f"{{email: {email}, public_key: {public}}}" for email in ("a@b.c", "d@b.c")]
+    path = tmp_path / "seed.yaml"
+    path.write_text(f"gcp:\n  service_accounts: [{', '.join(accounts)}]")
+    with pytest.raises(SeedError, match=r"service_accounts\[1\].public_key: public key [0-9a-f]{40} stands in line 2"):
+        read_seed(path, 0, secrets.token_bytes)
 
 
 def test_keys_without_versions_are_empty(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """What was handed over and is not in the log yet: bounded, in the order in which it came; and the clock of the log.
 
 Invariants:
-1. A commit never waits: what there is no room for is left out, and its place in the queue says so. A row of commits of
-   a store that are left out takes no more than two, however long the place is away.
+1. A commit never waits: what there is no room for is left out, and its place in the queue says so. What a
+   store tells after that is one thing, however long the place is away and however often the store is opened.
 2. Every time that is given is later than all before, over all stores of the node, whatever the system's clock does.
 """
 
@@ -29,6 +29,7 @@ class Handed:
 
     Attributes:
         last: of the row of commits that are left out from `commit` on; None where that is not left out.
+        opened, closed: how the store was after that; at most one of them.
     """
 
     time_ns: int
@@ -59,7 +60,7 @@ class ArchiveQueue:
         self._now_ns, self._bytes_max, self._wake_bytes = now_ns, bytes_max, wake_bytes
         self._items: deque[Handed] = deque()
         self._in_flight: dict[bytes, int] = {}
-        self._left_out: dict[bytes, Handed] = {}  # by store, where that is the last that it told
+        self._growing: dict[bytes, Handed] = {}  # by store: the last that it told, where more may be put into it
         self._clock_ns = 0
         self.byte_count, self.taken, self.since_s = 0, 0, 0.0
         self.is_dead = False
@@ -93,21 +94,28 @@ class ArchiveQueue:
             if commit.ciphertext is None or self.byte_count + size > self._bytes_max:
                 self._leave_out(store, replace(commit, changes=no_changes(), sessions=(), ciphertext=None))
             else:
-                self._left_out.pop(store.store_id, None)
+                self._growing.pop(store.store_id, None)
                 self._append(Handed(commit.time_ns, size, store=store, commit=commit))
 
     def opened(self, store: LoggedStore, at: Moment) -> None:
         """Note that a store was opened."""
         with self.condition:
-            self._left_out.pop(store.store_id, None)
-            self._append(Handed(self.tick_held(), store=store, opened=at))
+            row = self._growing.get(store.store_id)
+            if row is not None and row.closed is not None and row.settled and _is_same(row.closed, at):
+                row.closed, row.opened = None, at
+            else:
+                self._growing.pop(store.store_id, None)  # what the log makes of it depends on what it knows
+                self._append(Handed(self.tick_held(), store=store, opened=at))
 
     def closed(self, store: LoggedStore, at: Moment, *, settled: bool) -> None:
         """Note that a store was closed."""
         with self.condition:
             self._in_flight.pop(store.store_id, None)
-            self._left_out.pop(store.store_id, None)
-            self._append(Handed(self.tick_held(), store=store, closed=at, settled=settled))
+            row = self._growing.get(store.store_id)
+            if row is not None and row.closed is None and _is_same(row.opened or row.last, at):
+                row.closed, row.opened, row.settled = at, None, settled
+            else:
+                self._begin_row(Handed(self.tick_held(), store=store, closed=at, settled=settled), store)
 
     def changed(self, make_events: Callable[[int], Sequence[Event]]) -> bool:
         """Take what changes of the catalogue `make_events` makes for the time it is given; tell if there are any."""
@@ -147,7 +155,7 @@ class ArchiveQueue:
         """Take the oldest things, until they have `bytes_max` bytes; they count until `release`."""
         items: list[Handed] = []
         size = 0
-        self._left_out.clear()  # what was taken grows no more
+        self._growing.clear()  # nothing is put into what was taken
         while self._items and size < bytes_max:
             items.append(self._items.popleft())
             size += items[-1].byte_count
@@ -165,13 +173,16 @@ class ArchiveQueue:
         self.taken = 0
 
     def _leave_out(self, store: LoggedStore, commit: Committed) -> None:
-        row = self._left_out.get(store.store_id)
-        if row is not None and row.last is not None:
+        row = self._growing.get(store.store_id)
+        if row is not None and row.last is not None and row.closed is None:
             follows = (row.last.sequence + 1, row.last.tag) == (commit.sequence, commit.previous_tag)
             if follows and row.last.readable == commit.readable:
-                row.last = commit
+                row.last, row.opened = commit, None  # that it was open is plain now
                 return
-        row = self._left_out[store.store_id] = Handed(commit.time_ns, store=store, commit=commit, last=commit)
+        self._begin_row(Handed(commit.time_ns, store=store, commit=commit, last=commit), store)
+
+    def _begin_row(self, row: Handed, store: LoggedStore) -> None:
+        self._growing[store.store_id] = row
         self._append(row)
 
     def _append(self, item: Handed) -> None:
@@ -183,6 +194,11 @@ class ArchiveQueue:
         self.byte_count += item.byte_count
         if len(self._items) == 1 or self.byte_count >= self._wake_bytes:
             self.condition.notify_all()
+
+
+def _is_same(one: Moment | Committed | None, at: Moment) -> bool:
+    """Tell whether a store has not changed between two moments."""
+    return one is not None and (one.sequence, one.tag) == (at.sequence, at.tag)
 
 
 class StoreWitness:

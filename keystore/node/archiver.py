@@ -286,19 +286,24 @@ class Archiver:
         assert ledger is not None
         if item.event is not None:
             ledger.event(item.event)
-        elif store is not None and item.opened is not None:
+        if store is None:
+            return None
+        taken = item.commit is not None and self._note_commits(ledger, store, item.commit, item.last, keys)
+        if item.opened is not None:
             ledger.opened(store.store_id, item.opened, item.time_ns)
-        elif store is not None and item.closed is not None:
+        if item.closed is not None:
             ledger.closed(store.store_id, item.closed, item.time_ns, settled=item.settled)
-        elif store is not None and item.commit is not None:
-            if item.last is not None:
-                reason = GapReason.LAG if item.last.readable else GapReason.UNREADABLE
-                ledger.left_out(store.store_id, item.commit, item.last, reason)
-                return None
-            refused = None if has_keys(keys, store.database_id, item.commit) else GapReason.KEY_GONE
-            if ledger.committed(store.store_id, item.commit, refused):
-                return store, item.commit
-        return None
+        return (store, item.commit) if taken and item.commit is not None else None
+
+    def _note_commits(
+        self, ledger: Ledger, store: LoggedStore, commit: Committed, last: Committed | None, keys: NodeKeys
+    ) -> bool:
+        if last is not None:
+            reason = GapReason.LAG if last.readable else GapReason.UNREADABLE
+            ledger.left_out(store.store_id, commit, last, reason)
+            return False
+        refused = None if has_keys(keys, store.database_id, commit) else GapReason.KEY_GONE
+        return ledger.committed(store.store_id, commit, refused)
 
     def _put(self, data: bytes, settled_ns: int) -> None:
         assert self._end is not None

@@ -52,19 +52,54 @@ def test_a_row_of_commits_that_are_left_out_takes_one_place(queue: ArchiveQueue,
     assert queue.byte_count == ROOM * RECORD_BYTES
 
 
-def test_a_row_ends_where_something_else_comes_between(queue: ArchiveQueue) -> None:
-    out = [commit(sequence, pages=False) for sequence in range(1, 9)]
-    queue.committed(A, out[0])
-    queue.closed(A, Moment(1, 1, tag(1)), settled=True)
+def test_a_row_ends_where_a_commit_is_kept_or_lost_for_another_reason(queue: ArchiveQueue) -> None:
+    out = {sequence: commit(sequence, pages=False) for sequence in range(1, 9)}
     queue.committed(A, out[1])
-    queue.committed(A, commit(3))
+    queue.committed(A, commit(2))
     queue.committed(A, out[3])
-    queue.committed(A, commit(5, pages=False, readable=False))
-    queue.committed(A, out[6])
-    taken = queue.take(1 << 30)
+    queue.committed(A, commit(4, pages=False, readable=False))
     queue.committed(A, out[7])
-    assert rows(taken) == [(b"a", number, number) for number in (1, 2, 3, 4, 5, 7)]
+    taken = queue.take(1 << 30)
+    queue.committed(A, out[8])
+    assert rows(taken) == [(b"a", number, number) for number in (1, 2, 3, 4, 7)]
     assert rows(queue.take(1 << 30)) == [(b"a", 8, 8)]
+
+
+def test_a_store_that_is_opened_and_closed_over_and_over_takes_a_few_places(queue: ArchiveQueue) -> None:
+    """What they say is what the log would be told one by one."""
+    one, other, sequence = Ledger.of_run([]), Ledger.of_run([]), 0
+    for epoch in range(1, 200):
+        at = Moment(epoch, sequence, tag(sequence))
+        queue.opened(A, at)
+        one.opened(A.store_id, at, 1)
+        if epoch % 2 and epoch > 20:
+            sequence += 1
+            queue.committed(A, commit(sequence, pages=False))
+            one.left_out(A.store_id, commit(sequence), commit(sequence), GapReason.LAG)
+        at = Moment(epoch, sequence, tag(sequence))
+        queue.closed(A, at, settled=True)
+        one.closed(A.store_id, at, 1, settled=True)
+    items = queue.take(1 << 30)
+    assert len(items) <= 4
+    for item in items:
+        if item.commit and item.last:
+            other.left_out(A.store_id, item.commit, item.last, GapReason.LAG)
+        if item.opened:
+            other.opened(A.store_id, item.opened, 1)
+        if item.closed:
+            other.closed(A.store_id, item.closed, 1, settled=item.settled)
+    assert other.state(0) == one.state(0)
+    assert len(one.state(0).gaps) == 1
+
+
+def test_a_store_that_changed_without_the_log_is_told_of_as_it_was(queue: ArchiveQueue) -> None:
+    queue.closed(A, Moment(1, 4, tag(4)), settled=True)
+    queue.opened(A, Moment(2, 5, tag(5)))
+    queue.closed(A, Moment(2, 5, tag(5)), settled=False)
+    queue.opened(A, Moment(3, 5, tag(5)))
+    told = [(item.opened or item.closed, item.settled) for item in queue.take(1 << 30)]
+    assert [moment.sequence for moment, _ in told if moment] == [4, 5, 5, 5]
+    assert [settled for _, settled in told] == [True, True, False, True]
 
 
 def test_nothing_is_settled_that_a_row_may_yet_hide(queue: ArchiveQueue) -> None:

@@ -156,7 +156,8 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
     }
 
     def text() -> None:
-        pairs = [("node", f"{name} ({node_id})"), *_master_pairs(info), *_volume_pairs(volume)]
+        named = [("name", name)] if name != node.absolute().name else []
+        pairs = [("node", f"{node} ({node_id})"), *named, *_master_pairs(info), *_volume_pairs(volume)]
         print_pairs([*pairs, *outside_pairs(outside)])
         click.echo()
         rows = [_file_row(file) for file in files]

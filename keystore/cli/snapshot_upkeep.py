@@ -23,6 +23,9 @@ from keystore.cli.snapshot_list import key_label, short_ids
 from keystore.cli.trusting import with_trust
 from keystore.units import format_bytes, plural
 
+NAMES_SHOWN = 5
+"""LIMIT: ids in a question."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 def delete(out: Output, target: "Place", snapshot_ids: tuple[str, ...], yes: bool) -> None:
     """Delete snapshots from TARGET, and what no other one there needs. Needs no key.
 
-    SNAPSHOT is an id or the unique beginning of one. One that is being restored is not deleted.
+    SNAPSHOT is an id, the unique beginning of one, or `latest`. One that is being restored is not deleted.
     """
     from keystore.snapshots.delete import delete_snapshot
     from keystore.snapshots.ids import find_id
@@ -50,7 +53,8 @@ def delete(out: Output, target: "Place", snapshot_ids: tuple[str, ...], yes: boo
 
     complete = ids_of(target)
     chosen = list(dict.fromkeys(find_id(text, complete, str(target)) for text in snapshot_ids))
-    confirm(f"this deletes {plural(len(chosen), 'snapshot')} for good", yes=yes)
+    named = ", ".join(one.hex() for one in chosen[:NAMES_SHOWN]) + (", …" if chosen[NAMES_SHOWN:] else "")
+    confirm(f"this deletes {plural(len(chosen), 'snapshot')} for good ({named})", yes=yes)
     done = [delete_snapshot(target, snapshot_id) for snapshot_id in chosen]
     values = {
         "target": str(target),

@@ -103,6 +103,7 @@ class Archiver:
         self.queue = ArchiveQueue(now_ns, limits.queue_bytes, limits.segment_bytes)
         self._end: LogEnd | None = None
         self._ledger: Ledger | None = None
+        self._ledger_lock = threading.Lock()  # not the queue's, for which commits would wait
         self._thread: threading.Thread | None = None
         self._wanted = self._done = 0
         self._stop_at_s: float | None = None
@@ -125,7 +126,9 @@ class Archiver:
         self.start()
         with self.queue.condition:
             self.queue.condition.wait_for(lambda: self._ledger is not None or self.queue.is_dead, timeout_s)
-            position = self._ledger.position(store_id) if self._ledger else None
+            ledger = self._ledger
+        with self._ledger_lock:
+            position = ledger.position(store_id) if ledger else None
         return Moment(position.epoch, position.sequence, position.tag) if position else None
 
     # -- what others ask ----------------------------------------------------------------------------------------------
@@ -169,9 +172,11 @@ class Archiver:
     def status(self) -> ArchiveStatus:
         with self.queue.condition:
             end, waiting = self._end, len(self.queue) + self.queue.taken
-            gaps = self._ledger.state(0).gaps if self._ledger else ()
-            numbers = (end.number, end.run, end.settled_ns) if end else (0, 0, 0)
-            return ArchiveStatus(*numbers, waiting, self.queue.byte_count, gaps, self._conflict or self._problem)
+            ledger, byte_count, problem = self._ledger, self.queue.byte_count, self._conflict or self._problem
+        with self._ledger_lock:
+            gaps = ledger.state(0).gaps if ledger else ()
+        numbers = (end.number, end.run, end.settled_ns) if end else (0, 0, 0)
+        return ArchiveStatus(*numbers, waiting, byte_count, gaps, problem)
 
     def close(self, wait_s: float | None = None) -> None:
         """Put what is left, and end the thread.
@@ -197,7 +202,7 @@ class Archiver:
 
     def abandon(self) -> None:
         """Forget everything, in a forked child, where the thread does not run."""
-        self.queue.condition = threading.Condition(threading.Lock())
+        self.queue.condition, self._ledger_lock = threading.Condition(threading.Lock()), threading.Lock()
         self.queue.is_dead, self._thread = True, None
 
     def _behind(self) -> LogBehindError | LogConflictError:
@@ -271,9 +276,10 @@ class Archiver:
         assert self._ledger is not None
         assert self._end is not None
         with self._held() as keys:
-            with self.queue.condition:  # for who asks the ledger meanwhile
+            clock_ns = self.queue.clock_ns
+            with self._ledger_lock:
                 commits = [found for item in items if (found := self._note(item, keys)) is not None]
-                state = self._ledger.state(self.queue.clock_ns)
+                state = self._ledger.state(clock_ns)
             events = tuple(item.event for item in items if item.event is not None)
             number = self._end.number + 1
             run = self._end.run or number

@@ -1,8 +1,10 @@
 """The log of a node that runs: everything committed is in it, in order, under the key of its day, and nothing waits."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from threading import Event
 
 import pytest
 
@@ -13,6 +15,8 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node import archiver
 from keystore.node.directory import Node
 from keystore.objects.directory import DirectoryPlace
+from keystore.pages.witness import Committed
+from keystore.snapshots.log_ledger import Ledger
 from tests.log.history import SIZE, History, LogOpener, change
 
 
@@ -332,3 +336,23 @@ def test_a_node_without_a_log_starts_no_thread(tmp_path: Path, cmk: str, connect
         store.commit({0: bytes(SIZE)})
         assert threading.active_count() == before
         assert store._state.witness is None
+
+
+def test_no_commit_waits_while_a_segment_is_made(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, committed, seen = Event(), Event(), []
+    note = Ledger.committed
+
+    def slow(ledger: Ledger, store_id: bytes, commit: Committed, refused: GapReason | None) -> bool:
+        begun.set()
+        seen.append(committed.wait(20))
+        return note(ledger, store_id, commit, refused)
+
+    monkeypatch.setattr(Ledger, "committed", slow)
+    with node.create_store("db", "a", SIZE) as store, ThreadPoolExecutor(1) as pool:
+        store.commit({0: b"x" * SIZE})
+        flushed = pool.submit(node.log.flush)
+        assert begun.wait(20)
+        store.commit({0: b"y" * SIZE})
+        committed.set()
+        flushed.result(20)
+    assert seen[0]

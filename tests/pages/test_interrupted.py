@@ -1,6 +1,7 @@
 """A signal at any line of commit and checkpoint: the store stops, and the next opening has a whole state."""
 
 import contextlib
+import linecache
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,17 +31,24 @@ MODULES = (
 
 
 class Interrupter:
-    """Raises KeyboardInterrupt at the Nth line that runs in the modules under test."""
+    """Raises KeyboardInterrupt at the Nth line that runs in the modules under test, or at the one after it.
+
+    Not where the end of a `with` block is about to leave it: Python takes signals after calls and jumps, never there.
+    """
 
     def __init__(self, at: int) -> None:
         self.left = at
+        self._last: dict[FrameType, int] = {}
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> "Interrupter | None":
         if Path(frame.f_code.co_filename).name not in MODULES or "keystore/pages" not in frame.f_code.co_filename:
             return None
         if event == "line":
             self.left -= 1
-            if self.left < 0:
+            last, self._last[frame] = self._last.get(frame, 0), frame.f_lineno
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+            is_leaving = last > frame.f_lineno and line.lstrip().startswith("with ")
+            if self.left < 0 and not is_leaving:
                 sys.settrace(None)
                 raise KeyboardInterrupt
         return self

@@ -65,7 +65,7 @@ def seals(
     monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None], request: pytest.FixtureRequest
 ) -> Iterator[Seals]:
     seals = Seals()
-    monkeypatch.setattr(kernel, "AESGCM", seals.recorder())
+    monkeypatch.setattr(kernel._CONTEXTS, "_make", seals.recorder())
     monkeypatch.setattr(wrap, "AESGCM", seals.recorder())
     yield seals
     monkeypatch.undo()

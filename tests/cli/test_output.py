@@ -57,7 +57,11 @@ def test_tables_fit_80_columns(made: Made, tmp_path: Path) -> None:
     (target / "begun" / ("0" * 32)).write_bytes(b"")
     for arguments in (("ls", made.node), ("snapshot", "list", target), ("keys", "usage", made.node, target)):
         run = keystore(*arguments)
-        rows = [line for line in run.out.splitlines() if not line.startswith(("local://", "CMK", "Encryption Key ID"))]
+        rows = [
+            line
+            for line in run.out.splitlines()
+            if not line.startswith(("local://", "CMK", "node  ", "Encryption Key ID"))
+        ]
         assert (run.code, max(map(len, rows)) <= 80) == (0, True), run.out
     listed = keystore("snapshot", "list", target).out.splitlines()
     ids = [line.split()[0] for line in (listed[2], *listed[6:8])]

@@ -64,9 +64,9 @@ def test_tables_fit_80_columns(made: Made, tmp_path: Path) -> None:
         ]
         assert (run.code, max(map(len, rows)) <= 80) == (0, True), run.out
     listed = keystore("snapshot", "list", target).out.splitlines()
-    ids = [line.split()[0] for line in (listed[2], *listed[6:8])]
+    ids = [line.split()[0] for line in (listed[2], *listed[7:9])]
     assert ids[0] == "0" * 12
-    assert listed[8] == "000000000000: it has no manifest: being written, or its writer died."
+    assert listed[9] == "000000000000: it has no manifest: being written, or its writer died."
     restored = keystore("snapshot", "restore", target, ids[2], tmp_path / "two")
     assert restored.code == 0, restored.err
 

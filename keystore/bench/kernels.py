@@ -18,7 +18,7 @@ BATCH_BYTES = 1 << 20
 BATCH_OF_THREADS_BYTES = 4 << 20
 
 
-class _Batch:
+class Batch:
     """Pages, and every buffer that sealing and opening them need."""
 
     def __init__(self, page_bytes: int, total_bytes: int) -> None:
@@ -87,7 +87,7 @@ def has_native() -> bool:
 
 
 def _portable(page_bytes: int, budget_s: float) -> Iterator[Result]:
-    batch, kernel = _Batch(page_bytes, BATCH_BYTES), choose("portable")
+    batch, kernel = Batch(page_bytes, BATCH_BYTES), choose("portable")
     seal, open_ = batch.bare()
     yield _result("kernel seal", kernel.name, 1, batch, batch.seal(kernel), seal, budget_s)
     yield _result("kernel open", kernel.name, 1, batch, batch.open(kernel), open_, budget_s)
@@ -98,13 +98,13 @@ def _native(page_bytes: int, threads: int, total_bytes: int, budget_s: float) ->
 
     from keystore.crypto.native import NativeKernel
 
-    batch, kernel = _Batch(page_bytes, total_bytes), NativeKernel(choose("portable"), threads)
+    batch, kernel = Batch(page_bytes, total_bytes), NativeKernel(choose("portable"), threads)
     bare = BareLoop(page_bytes, batch.count)
     yield _result("kernel seal", kernel.name, threads, batch, batch.seal(kernel), bare.seal, budget_s)
     yield _result("kernel open", kernel.name, threads, batch, batch.open(kernel), bare.open, budget_s)
 
 
-def _result(name: str, kernel: str, threads: int, batch: _Batch, ours: Timed, bare: Timed, budget_s: float) -> Result:
+def _result(name: str, kernel: str, threads: int, batch: Batch, ours: Timed, bare: Timed, budget_s: float) -> Result:
     found = beside(ours, bare, budget_s)
     speed = batch.total_bytes / found.ours_s / 1e9
     return Result(name, kernel, batch.page_bytes, threads, found.ours_s, speed, of_primitive=found.ratio)

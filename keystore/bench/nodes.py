@@ -13,8 +13,9 @@ from keystore.crypto.kernel import KERNEL
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNodes
+from keystore.node.restoring import restore
 from keystore.node.signers import Trust
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.create import CreatedSnapshot
 

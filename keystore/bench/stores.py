@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keystore.bench.result import Result
-from keystore.bench.timing import Beside, Timed, beside, timed
+from keystore.bench.timing import Beside, beside, timed
 from keystore.crypto.kernel import KERNEL
 from keystore.pages.store import PageStore
 from keystore.testing import new_store
@@ -136,10 +136,9 @@ def _commit(store: PageStore, fd: int, count: int, budget_s: float) -> Result:
 
 def _checkpoint(store: PageStore) -> Result:
     """One checkpoint after 256 changed pages; nothing plain is like it."""
-    changed: Timed = timed(store.checkpoint)
     content = secrets.token_bytes(store.page_size)
     store.commit({number: content for number in range(0, 256 * 3, 3) if number < store.page_count})
-    return Result("checkpoint of 256 pages", KERNEL.name, store.page_size, _threads(), changed())
+    return Result("checkpoint of 256 pages", KERNEL.name, store.page_size, _threads(), timed(store.checkpoint)())
 
 
 def _result(name: str, page_bytes: int, seconds: float, total_bytes: int, found: Beside) -> Result:

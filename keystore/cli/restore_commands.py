@@ -98,10 +98,9 @@ def _restore_new(
     kms_endpoint: str | None,
 ) -> "RestoredNode":
     from keystore.node.restoring import restore as make
-    from keystore.snapshots.ids import find_id
-    from keystore.snapshots.names import snapshot_ids
+    from keystore.snapshots.names import find_snapshot
 
-    chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
+    chosen = find_snapshot(target, snapshot_id)
     with out.progress("Restoring") as progress:
         return make(
             target, chosen, node, connector(kms_endpoint), choice=choice, at=at, trust=trust, key=key,
@@ -122,10 +121,9 @@ def _restore_into(
     kms_endpoint: str | None,
 ) -> "RestoredFiles":
     from keystore.node.restoring_into import restore_into
-    from keystore.snapshots.ids import find_id
-    from keystore.snapshots.names import snapshot_ids
+    from keystore.snapshots.names import find_snapshot
 
-    chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
+    chosen = find_snapshot(target, snapshot_id)
     with (
         open_node(node, kms_endpoint) as opened,
         restore_into(opened, target, chosen, connector(kms_endpoint), choice, at, trust=trust) as restoring,
@@ -245,11 +243,10 @@ def export_(
     SNAPSHOT is an id, the unique beginning of one, or `latest`. FILE is whole or not there.
     """
     from keystore.node.snapshot_export import export_from_snapshot
-    from keystore.snapshots.ids import find_id
-    from keystore.snapshots.names import snapshot_ids
+    from keystore.snapshots.names import find_snapshot
 
     to_stdout = refuse_json_on_stdout(out, file)
-    chosen = find_id(snapshot_id, snapshot_ids(target), str(target))
+    chosen = find_snapshot(target, snapshot_id)
     with out.progress("Exporting") as progress:
         done = export_from_snapshot(
             target, chosen, *file_name, sys.stdout.buffer if to_stdout else file, connector(kms_endpoint),

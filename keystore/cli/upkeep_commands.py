@@ -98,10 +98,9 @@ def repair(
     map nodes are not in snapshots: where one is damaged, restore a snapshot.
     """
     from keystore.node.repairing import repair as repair_node
-    from keystore.snapshots.ids import find_id
-    from keystore.snapshots.names import snapshot_ids
+    from keystore.snapshots.names import find_snapshot
 
-    chosen = None if snapshot_id is None else find_id(snapshot_id, snapshot_ids(source), str(source))
+    chosen = None if snapshot_id is None else find_snapshot(source, snapshot_id)
     with open_node(node, kms_endpoint) as opened:
         done = repair_node(opened, source, connector(kms_endpoint), snapshot_id=chosen, accept_older=accept_older)
     values = {

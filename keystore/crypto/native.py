@@ -6,13 +6,12 @@ Leaves to others: everything but the call. Checks and messages are the extension
 import os
 from typing import Final
 
-from cmk_keystore_native import THREADS_MAX, PageKey, __version__
+from cmk_keystore_native import THREADS_MAX, PageKey
 
 from keystore.crypto.contexts import AeadContexts
 from keystore.crypto.protocols import Buffer, PageKernel, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
 
-VERSION: Final[str] = __version__
 THREADS_VARIABLE: Final = "KEYSTORE_THREADS"
 """Environment variable: threads that a large batch is divided over; 1 by default."""
 

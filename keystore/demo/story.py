@@ -22,8 +22,9 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNodes
 from keystore.node.reports import MasterInfo
+from keystore.node.restoring import RestoredNode, restore
 from keystore.node.signers import Trust
-from keystore.node.snapshotting import RestoredNode, restore, snapshot
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.progress import Progress
 from keystore.units import format_bytes

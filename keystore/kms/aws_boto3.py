@@ -12,10 +12,7 @@ Invariants:
 4. A secret is in no log record: botocore logs bodies at DEBUG, and is silenced during our calls.
 """
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystore.errors import KmsCredentialsError, KmsError, KmsSetupError, KmsUnreachableError
@@ -23,6 +20,7 @@ from keystore.kms.aws import AwsKey
 from keystore.kms.aws_codes import CODES
 from keystore.kms.credentials import AwsCredentials
 from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, require_private
+from keystore.kms.quiet import quiet, silence
 from keystore.kms.refusals import RefusedError
 
 if TYPE_CHECKING:
@@ -69,8 +67,6 @@ HINTS: Mapping[str, str] = {
     f"emulator with {ENDPOINT_ENVIRONMENT}",
 }
 """What to say where botocore's own words do not help."""
-
-_in_call: ContextVar[bool] = ContextVar("keystore_aws_call", default=False)
 
 
 class Boto3Wire:
@@ -145,7 +141,7 @@ def open_wire(
             "~/.aws/config and the endpoint."
         ) from None
     require_private(found)
-    _silence()
+    silence("botocore.endpoint", "botocore.parsers")
     return Boto3Wire(client)
 
 
@@ -165,7 +161,7 @@ def classify(error: Exception) -> RefusedError:
 
 
 def _call(method: Callable[..., Any], **parameters: Any) -> Mapping[str, Any]:
-    with _quiet():
+    with quiet():
         try:
             reply: Mapping[str, Any] = method(**parameters)
         # botocore reads answers without checking them first, so an unreadable one raises anything.
@@ -180,22 +176,3 @@ def _field(reply: Mapping[str, Any], name: str, kind: type[Value]) -> Value:
     if not isinstance(value, kind) or not value:
         raise RefusedError(KmsUnreachableError, "unreadable answer", f"there is no {name} in it")
     return value
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    token = _in_call.set(True)
-    try:
-        yield
-    finally:
-        _in_call.reset(token)
-
-
-def _not_in_call(record: logging.LogRecord) -> bool:
-    return not _in_call.get()
-
-
-def _silence() -> None:
-    """Keep the bodies of our calls out of botocore's log; calls of others log as before."""
-    for name in ("botocore.endpoint", "botocore.parsers"):
-        logging.getLogger(name).addFilter(_not_in_call)  # the same filter is added once only

@@ -14,11 +14,8 @@ Invariants:
 5. A secret is in no log record: the SDK can log requests and answers at DEBUG, and is silenced during our calls.
 """
 
-import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +28,7 @@ from keystore.kms.credentials import GcpCredentials
 from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, is_local_url, require_private
 from keystore.kms.gcp import GcpVersion
 from keystore.kms.gcp_codes import kind_of
+from keystore.kms.quiet import quiet, silence
 from keystore.kms.refusals import RefusedError
 
 AUDIENCE = "https://cloudkms.googleapis.com/"
@@ -46,8 +44,6 @@ NO_CREDENTIALS = (
     f"{ENDPOINT_ENVIRONMENT}"
 )
 """What to say where google-auth names its own page."""
-
-_in_call: ContextVar[bool] = ContextVar("keystore_gcp_call", default=False)
 
 
 class SdkWire:
@@ -76,7 +72,7 @@ class SdkWire:
             self._client.transport.close()
 
     def _call(self, method: str, **request: object) -> Any:
-        with _quiet():
+        with quiet():
             try:
                 if self._client is None:
                     self._client = self._make()
@@ -108,7 +104,7 @@ def open_wire(url: str | None, credentials: GcpCredentials | None = None, ca: st
         ) from None
     if url is not None:
         require_private(url)
-    _silence()
+    silence("google.cloud.kms_v1.services.key_management_service.transports.grpc")
     given, accounts = None, _untyped(service_account.Credentials)
     if credentials is not None:
         try:
@@ -178,22 +174,3 @@ def _untyped(value: Any) -> Any:
 
 def _version(found: Any) -> GcpVersion:
     return GcpVersion(found.name, found.state.name)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    token = _in_call.set(True)
-    try:
-        yield
-    finally:
-        _in_call.reset(token)
-
-
-def _not_in_call(record: logging.LogRecord) -> bool:
-    return not _in_call.get()
-
-
-def _silence() -> None:
-    """Keep requests and answers of our calls out of the SDK's log; calls of others log as before."""
-    name = "google.cloud.kms_v1.services.key_management_service.transports.grpc"
-    logging.getLogger(name).addFilter(_not_in_call)  # the same filter is added once only

@@ -13,15 +13,12 @@ from keystore.node.descriptors import require_descriptors
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNode, KnownNodes
 from keystore.node.places import require_place_of_snapshots
-from keystore.node.restoring import RestoredNode, restore
 from keystore.objects.directory import DirectoryPlace
 from keystore.objects.place import Place
 from keystore.pages.pin import Pin
 from keystore.progress import Progress
 from keystore.snapshots.create import CreatedSnapshot, create_snapshot
 from keystore.snapshots.source import NodeKeys, NodeSource
-
-__all__ = ["RestoredNode", "restore", "snapshot"]
 
 
 def snapshot(

@@ -11,6 +11,7 @@ Every id is 32 hexadecimal digits. Objects of other names are somebody else's, a
 import re
 
 from keystore.objects.place import Place
+from keystore.snapshots.ids import find_id
 
 MANIFESTS = "manifests/"
 PACKS = "packs/"
@@ -49,3 +50,8 @@ def ids_in(place: Place, prefix: str) -> dict[bytes, int]:
 def snapshot_ids(place: Place) -> list[bytes]:
     """Return the ids of all completed snapshots, ascending, that is oldest first; errors as `ids_in`."""
     return list(ids_in(place, MANIFESTS))
+
+
+def find_snapshot(place: Place, text: str) -> bytes:
+    """Return the id of the one complete snapshot that `text` names, as `find_id`."""
+    return find_id(text, snapshot_ids(place), str(place))

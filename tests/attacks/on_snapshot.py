@@ -21,8 +21,9 @@ from keystore.kms.local import create_key_file
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.known_nodes import KnownNodes
+from keystore.node.restoring import restore
 from keystore.node.signers import Trust
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.manifest import read_manifest
 from keystore.snapshots.opened import open_snapshot

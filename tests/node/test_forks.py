@@ -9,7 +9,8 @@ import pytest
 
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.names import snapshot_ids
 

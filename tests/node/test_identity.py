@@ -13,7 +13,8 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node.anchors import Anchors
 from keystore.node.custody import Custody
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from tests.keys.former_versions import VERSION_2
 

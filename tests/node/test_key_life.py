@@ -18,7 +18,8 @@ from keystore.errors import (
 from keystore.keys.files import Files
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.pace import Pace
 from tests.snapshots.conftest import contents

@@ -13,8 +13,9 @@ from keystore.kms.protocol import KmsConnector
 from keystore.node import known_nodes as module
 from keystore.node.directory import Node
 from keystore.node.known_nodes import ENVIRONMENT, KnownNode, KnownNodes
+from keystore.node.restoring import restore
 from keystore.node.signers import Trust
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 
 ONE, TWO = KnownNode(b"1" * 16, b"a" * 32, "node one"), KnownNode(b"2" * 16, b"b" * 32, "")

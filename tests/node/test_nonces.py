@@ -14,7 +14,8 @@ from keystore.crypto import kernel, wrap
 from keystore.crypto.secret import SecretKey
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 
 PAGE_BYTES = 4096

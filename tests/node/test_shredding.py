@@ -26,7 +26,8 @@ from keystore.keys.hierarchy import Database
 from keystore.kms.protocol import Kms, KmsConnector
 from keystore.node.directory import Node
 from keystore.node.leftovers import remove_shredded
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from tests.node.test_kill import KillingFiles, killed
 from tests.snapshots.conftest import contents, manifest_path

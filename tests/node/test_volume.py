@@ -23,7 +23,8 @@ from keystore.errors import (
 from keystore.kms.local import create_key_file
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.node.usage import keys_usage
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.blockfile import OsBlockFile

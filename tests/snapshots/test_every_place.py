@@ -5,7 +5,8 @@ from pathlib import Path
 from random import Random
 
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.opening import open_place
 from keystore.snapshots.delete import collect_garbage, delete_snapshot
 from keystore.snapshots.listing import list_snapshots

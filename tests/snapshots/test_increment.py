@@ -12,7 +12,8 @@ import pytest
 from keystore.format.layout import PAGE_SIZES_BYTES
 from keystore.format.snapshot_map import StoreEntry
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.store import PageStore
 from keystore.snapshots import writing

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from keystore.keys.hierarchy import Database, StoreRecord
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.pin import Pin
 from keystore.snapshots.create import create_snapshot

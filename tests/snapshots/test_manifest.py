@@ -29,7 +29,7 @@ from keystore.format.snapshot_map import (
 )
 from keystore.format.wrapped import WrappedKey
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore
+from keystore.node.restoring import restore
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.manifest import read_manifest
 from keystore.snapshots.opened import open_snapshot

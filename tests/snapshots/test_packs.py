@@ -7,7 +7,7 @@ import pytest
 
 from keystore.errors import SnapshotDamagedError
 from keystore.format.pack import HEADER_BYTES
-from keystore.node.snapshotting import restore
+from keystore.node.restoring import restore
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.opened import open_snapshot
 from tests.snapshots.conftest import CountingConnector, Taken, leftovers

@@ -24,8 +24,9 @@ from keystore.errors import (
 from keystore.kms.connect import connector
 from keystore.kms.uri import parse
 from keystore.node.directory import Node
+from keystore.node.restoring import restore
 from keystore.node.snapshot_export import export_from_snapshot
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.keys import derive_map_key
 from keystore.snapshots.manifest import read_manifest

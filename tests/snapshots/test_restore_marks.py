@@ -11,8 +11,9 @@ from keystore.errors import PlaceError, SnapshotBusyError, SnapshotMissingError
 from keystore.format.manifest import MANIFEST_BYTES_MAX
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
+from keystore.node.restoring import restore
 from keystore.node.snapshot_export import export_from_snapshot
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.delete import collect_garbage, delete_snapshot
 from keystore.snapshots.names import PACKS, ids_in, manifest_name, snapshot_ids

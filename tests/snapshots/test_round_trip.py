@@ -7,7 +7,8 @@ import pytest
 
 from keystore.errors import NameUnknownError, NodeExistsError, PlaceMissingError, SnapshotMissingError
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.file import EncryptedFile
 from keystore.snapshots.ids import find_id

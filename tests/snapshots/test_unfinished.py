@@ -12,7 +12,8 @@ import pytest
 from keystore.errors import NodeIOError, PlaceError, SnapshotMissingError
 from keystore.keys.files import Files
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.listing import list_snapshots
 from keystore.snapshots.names import snapshot_ids
@@ -25,7 +26,8 @@ import os, signal, sys
 from pathlib import Path
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 from keystore.snapshots.names import snapshot_ids
 

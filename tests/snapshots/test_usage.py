@@ -6,7 +6,8 @@ import pytest
 
 from keystore.errors import PathMissingError
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.node.usage import keys_usage
 from keystore.objects.directory import DirectoryPlace
 from tests.snapshots.conftest import CountingConnector, Taken

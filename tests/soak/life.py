@@ -52,7 +52,8 @@ def run(phase: str, place: Path) -> dict[str, Any]:
     """Run one phase in this process; return what it did and what it took."""
     from keystore.kms.connect import connector
     from keystore.node.directory import Node
-    from keystore.node.snapshotting import restore, snapshot
+    from keystore.node.restoring import restore
+    from keystore.node.snapshotting import snapshot
     from keystore.objects.directory import DirectoryPlace
     from keystore.snapshots.names import snapshot_ids
 

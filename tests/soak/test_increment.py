@@ -9,7 +9,8 @@ import pytest
 from keystore.kms.connect import connector
 from keystore.kms.local import create_key_file
 from keystore.node.directory import Node
-from keystore.node.snapshotting import restore, snapshot
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
 
 pytestmark = pytest.mark.soak

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keystore.format import layout
-from keystore.format.entry import HOLE, EntryArray
+from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
+from keystore.format.layout import ENTRY_BYTES
 from keystore.pages.tree import Tree
 
 LEAVES_PER_HOLD_MAX = 64
@@ -26,6 +27,23 @@ class PageMap:
         """Return the entry of a page, `HOLE` if it was never written."""
         recent = self.recent.get(page_no)
         return self.tree.entry(0, page_no) if recent is None else recent
+
+    def range(self, first: int, count: int) -> EntryArray:
+        """Return the entries of consecutive pages, holes too, in an array of its own."""
+        fanout, rows = self.tree.fanout, bytearray()
+        for leaf in range(first // fanout, -(-(first + count) // fanout)):
+            start = max(first - leaf * fanout, 0)
+            stop = min(first + count - leaf * fanout, fanout)
+            at = len(rows)
+            rows += memoryview(self.tree.leaf(leaf))[start * ENTRY_BYTES : stop * ENTRY_BYTES]
+            if leaf not in self.dirty_leaves:
+                continue
+            for page_no in range(leaf * fanout + start, leaf * fanout + stop):
+                recent = self.recent.get(page_no)
+                if recent is not None:
+                    rows[at : at + ENTRY_BYTES] = recent
+                at += ENTRY_BYTES
+        return entries_from_bytes(rows)
 
     def existing(self, start: int) -> Iterator[tuple[int, bytes]]:
         """Yield page number and entry of every page from `start` on that is not a hole; not in order."""

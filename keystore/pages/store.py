@@ -20,7 +20,7 @@ import contextlib
 import os
 import secrets
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from keystore.pages.life import Life
 from keystore.pages.pace import Pace
 from keystore.pages.pin import Pin, unpin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
+from keystore.pages.ranges import RangeReader
 from keystore.pages.reader import Reader
 from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
@@ -66,6 +67,7 @@ class PageStore:
         self._notes = notes
         self._life = Life(state.name)
         self._reader = Reader(state, self._life, cache_bytes)
+        self._ranges = RangeReader(state, self._life)
         self._writer = Writer(state, self._life)
         self._repairer = Repairer(state, self._life, self._writer)
         _OPEN.add(self)
@@ -198,6 +200,25 @@ class PageStore:
         Errors as `read`.
         """
         return self._reader.read_many(page_nos)
+
+    def read_range_into(self, first: int, buffer: bytearray | memoryview) -> None:
+        """Fill `buffer`, of whole pages, with the pages from `first` on, all of one commit; holes are zeros.
+
+        After an error the buffer holds some of them, or zeros, or what it held. Errors as `read`.
+
+        Raises:
+            InputError: `buffer` is not a multiple of `page_size` bytes; nothing was read.
+        """
+        self._ranges.read_into(first, buffer)
+
+    def scan(self, first: int = 0, count: int | None = None) -> Generator[memoryview, None, None]:
+        """Yield the pages from `first` on in order, all or `count` of them, about a mebibyte at a time.
+
+        A piece is valid until the next one is asked for, or the scan or the store is closed: what it showed is
+        overwritten then. Each is of one commit, the latest when it was read; a cut that a scan meets ends it with
+        PageRangeError. Errors as `read`.
+        """
+        return self._ranges.scan(first, count)
 
     def view(self, page_no: int) -> AbstractContextManager[memoryview]:
         """Lend a read-only view of a page, valid inside the `with` block. Errors as `read`.
@@ -430,6 +451,7 @@ class PageStore:
         with contextlib.ExitStack() as ending:
             ending.enter_context(self._state.map_lock)  # whoever looks something up has done so
             ending.callback(self._reader.wipe)
+            ending.callback(self._ranges.wipe)
             ending.callback(self._state.blocks.forget_all)
             ending.callback(self._state.sessions.wipe)
 

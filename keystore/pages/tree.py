@@ -60,6 +60,13 @@ class Tree:
             return bytes(self.blocks.page_size)
         return self.blocks.read(self.tree, level, number, entry)
 
+    def leaf(self, number: int) -> bytes:
+        """Return the rows of `fanout` blocks of level 0, from number ``number * fanout`` on; errors as `entry`."""
+        if self.height == 0:
+            rows = self.root_row if number == 0 else b""
+            return rows.ljust(self.blocks.page_size, b"\0")
+        return self.children(1, number)
+
     def leaves(self, start: int = 0) -> Iterator[tuple[int, EntryArray]]:
         """Yield ``(first number, entries)`` of each leaf that holds blocks of level 0 from `start` on, holes included.
 

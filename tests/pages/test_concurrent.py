@@ -76,6 +76,11 @@ class Shop:
     def pages(self) -> int:
         return value_of(self.store.read_many(PAGES))
 
+    def range(self) -> int:
+        buffer = bytearray(len(PAGES) * PAGE_BYTES)
+        self.store.read_range_into(0, buffer)
+        return value_of([bytes(buffer[at : at + PAGE_BYTES]) for at in range(0, len(buffer), PAGE_BYTES)])
+
     def one_page(self) -> int:
         return value_of([self.store.read(3)])
 
@@ -107,7 +112,7 @@ def test_every_read_is_of_a_commit_that_was_current(tmp_path: Path, writers: int
     store.commit(dict.fromkeys(PAGES, page(0)))
     shop = Shop(store, [Call(0, True, -2, -1)], count(), threading.Event())
     before = store.sequence
-    looks = (shop.pages, shop.pages, shop.one_page, shop.one_view, shop.pinned)
+    looks = (shop.pages, shop.range, shop.range, shop.one_page, shop.one_view, shop.pinned)
     with ThreadPoolExecutor(16) as pool:
         reading = [pool.submit(shop.read, look) for look in looks]
         tidying = pool.submit(shop.tidy, keys)
@@ -139,7 +144,7 @@ def test_close_while_others_read(tmp_path: Path) -> None:
     for _ in range(12):
         store = PageStore.open(path, name="s", keys=keys, cache_bytes=0)
         shop = Shop(store, [], count(), threading.Event())
-        looks = (shop.pages, shop.pages, shop.one_page, shop.one_view, shop.pinned)
+        looks = (shop.pages, shop.range, shop.range, shop.one_page, shop.one_view, shop.pinned)
         with ThreadPoolExecutor(8) as pool:
             futures = [pool.submit(shop.read, look) for look in looks]
             wait_until(lambda: len(shop.calls) > 20)  # noqa: B023

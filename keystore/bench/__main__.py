@@ -1,9 +1,11 @@
-"""One group in a fresh process: `python -m keystore.bench GROUP quick|full`; prints a JSON array of results."""
+"""One group in a fresh process: `python -m keystore.bench GROUP quick|full PLACE`; prints a JSON array of results."""
 
 import json
 import sys
+from pathlib import Path
 
 from keystore.bench.running import run_here
 
 if __name__ == "__main__":
-    print(json.dumps([result.encode() for result in run_here(sys.argv[1], quick=sys.argv[2] == "quick")]))
+    _, group, form, place = sys.argv
+    print(json.dumps([result.encode() for result in run_here(group, Path(place), quick=form == "quick")]))

@@ -1,13 +1,17 @@
-"""The page kernels beside the library that each stands on: its bare loop, which builds the same nonces and data."""
+"""The page kernels beside the library that each stands on: its bare loop, which builds the same nonces and data.
+
+Beside them too: one call for each page through `cryptography`, and a plain copy of the same bytes in memory.
+"""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.bench.result import Result
-from keystore.bench.timing import Timed, beside, timed
+from keystore.bench.timing import Timed, Turns, in_turns, timed
 from keystore.crypto.kernel import TAG_BYTES, PageKernel, choose
 from keystore.crypto.secret import SecretKey
 
@@ -16,6 +20,8 @@ PAGE_SIZES_QUICK_BYTES = (4096, 16384)
 BATCH_BYTES = 1 << 20
 """What is sealed in one call on one thread; it stays in the processor's cache."""
 BATCH_OF_THREADS_BYTES = 4 << 20
+THREADS = 2
+AAD_BYTES = 40
 
 
 class Batch:
@@ -28,7 +34,7 @@ class Batch:
         self.plain = random.bytes(total_bytes)
         self.nonces = np.zeros((self.count, 12), np.uint8)
         self.nonces[:, 8:] = np.arange(self.count, dtype="<u4").reshape(-1, 1).view(np.uint8)
-        self.aads = random.integers(0, 256, (self.count, 40), np.uint8)
+        self.aads = random.integers(0, 256, (self.count, AAD_BYTES), np.uint8)
         self.tags = np.zeros((self.count, TAG_BYTES), np.uint8)
         self.sealed, self.opened = bytearray(total_bytes + TAG_BYTES), bytearray(total_bytes)
 
@@ -46,6 +52,11 @@ class Batch:
                 self.key, ciphertext, self.page_bytes, self.nonces, self.aads, self.tags, self.opened
             )
         )
+
+    def work(self, what: str, kernel: PageKernel) -> Timed:
+        """Return sealing or opening, with sealed pages there to open."""
+        self.seal(kernel)()
+        return self.seal(kernel) if what == "seal" else self.open(kernel)
 
     def bare(self) -> tuple[Timed, Timed]:
         """Return loops that call `cryptography` for each page, ciphertext and tag together, and nothing else."""
@@ -69,16 +80,22 @@ class Batch:
         seal()
         return timed(seal), timed(open_)
 
+    def copy(self) -> Timed:
+        source, target = np.frombuffer(self.plain, np.uint8), np.zeros(self.total_bytes, np.uint8)
+        return timed(lambda: np.copyto(target, source))
+
 
 def measure(*, quick: bool, budget_s: float) -> Iterator[Result]:
     """Yield seal and open of each kernel that is there, by page size; the native one also on two threads."""
     sizes = PAGE_SIZES_QUICK_BYTES if quick else PAGE_SIZES_BYTES
     for page_bytes in sizes:
-        yield from _portable(page_bytes, budget_s)
+        for what in ("seal", "open"):
+            yield from _portable(what, page_bytes, budget_s)
     if has_native():
         for page_bytes in sizes:
-            for threads, total_bytes in ((1, BATCH_BYTES), (2, BATCH_OF_THREADS_BYTES)):
-                yield from _native(page_bytes, threads, total_bytes, budget_s)
+            for what in ("seal", "open"):
+                yield from _native(what, page_bytes, budget_s)
+                yield _threads(what, page_bytes, budget_s)
 
 
 def has_native() -> bool:
@@ -86,25 +103,66 @@ def has_native() -> bool:
     return find_spec("cmk_keystore_native") is not None
 
 
-def _portable(page_bytes: int, budget_s: float) -> Iterator[Result]:
-    batch, kernel = Batch(page_bytes, BATCH_BYTES), choose("portable")
-    seal, open_ = batch.bare()
-    yield _result("kernel seal", kernel.name, 1, batch, batch.seal(kernel), seal, budget_s)
-    yield _result("kernel open", kernel.name, 1, batch, batch.open(kernel), open_, budget_s)
+def _portable(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
+    batch = Batch(page_bytes, BATCH_BYTES)
+    library = batch.bare()[what == "open"]
+    calls = {"ours": batch.work(what, choose("portable")), "primitive": library, "memcpy": batch.copy()}
+    turns = in_turns(calls, budget_s)
+    yield _result(f"kernel {what}", "portable", 1, batch, turns)
+    yield _speed(f"one call a page, {what}", "cryptography", batch, turns, "primitive")
 
 
-def _native(page_bytes: int, threads: int, total_bytes: int, budget_s: float) -> Iterator[Result]:
-    from cmk_keystore_native import BareLoop
-
+def _native(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
     from keystore.crypto.native import NativeKernel
 
-    batch, kernel = Batch(page_bytes, total_bytes), NativeKernel(choose("portable"), threads)
-    bare = BareLoop(page_bytes, batch.count)
-    yield _result("kernel seal", kernel.name, threads, batch, batch.seal(kernel), bare.seal, budget_s)
-    yield _result("kernel open", kernel.name, threads, batch, batch.open(kernel), bare.open, budget_s)
+    batch = Batch(page_bytes, BATCH_BYTES)
+    calls = {
+        "ours": batch.work(what, NativeKernel(choose("portable"), 1)),
+        "primitive": _bare_loop(what, batch),
+        "library": batch.bare()[what == "open"],
+        "memcpy": batch.copy(),
+    }
+    turns = in_turns(calls, budget_s)
+    yield _result(f"kernel {what}", "native", 1, batch, turns)
+    yield _speed(f"bare loop, {what}", "aws-lc-rs", batch, turns, "primitive")
+    if what == "seal":
+        yield _speed("copy in memory", "memcpy", batch, turns, "memcpy")
 
 
-def _result(name: str, kernel: str, threads: int, batch: Batch, ours: Timed, bare: Timed, budget_s: float) -> Result:
-    found = beside(ours, bare, budget_s)
-    speed = batch.total_bytes / found.ours_s / 1e9
-    return Result(name, kernel, batch.page_bytes, threads, found.ours_s, speed, of_primitive=found.ratio)
+def _threads(what: str, page_bytes: int, budget_s: float) -> Result:
+    from keystore.crypto.native import NativeKernel
+
+    batch = Batch(page_bytes, BATCH_OF_THREADS_BYTES)
+    calls = {
+        "ours": batch.work(what, NativeKernel(choose("portable"), THREADS)),
+        "one": batch.work(what, NativeKernel(choose("portable"), 1)),
+        "primitive": _bare_loop(what, batch),
+    }
+    return _result(f"kernel {what}", "native", THREADS, batch, in_turns(calls, budget_s))
+
+
+def _bare_loop(what: str, batch: Batch) -> Timed:
+    from cmk_keystore_native import BareLoop
+
+    loop = BareLoop(batch.page_bytes, batch.count)
+    call: Timed = loop.seal if what == "seal" else loop.open
+    return call
+
+
+def _result(name: str, kernel: str, threads: int, batch: Batch, turns: Turns) -> Result:
+    seconds = turns.median_s("ours")
+    ratios: dict[str, Any] = {
+        f"of_{other}": turns.ratio("ours", other)
+        for other in ("primitive", "library", "memcpy", "one")
+        if other in turns.seconds
+    }
+    return Result(
+        name, kernel, batch.page_bytes, threads, seconds, batch.total_bytes / seconds / 1e9,
+        cpu_s_per_gb=turns.cpu_s_per_gb("ours", batch.total_bytes), **ratios,
+    )  # fmt: skip
+
+
+def _speed(name: str, kernel: str, batch: Batch, turns: Turns, which: str) -> Result:
+    seconds = turns.median_s(which)
+    cpu = turns.cpu_s_per_gb(which, batch.total_bytes)
+    return Result(name, kernel, batch.page_bytes, 1, seconds, batch.total_bytes / seconds / 1e9, cpu_s_per_gb=cpu)

@@ -1,13 +1,15 @@
-"""What was measured: one figure and the ratio to what stands beside it.
+"""What was measured: one figure and the ratios to what stands beside it.
 
-A figure of time says something about this machine at this hour. The ratio, of two things that took turns in one
-process, is what can be compared.
+A figure of time says something about this machine at this hour. A ratio, of two things that took turns in one process,
+is what can be compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+Case: TypeAlias = tuple[str, str, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,21 @@ class Result:
 
     Attributes:
         name: what was done, such as `kernel seal` or `commit 16 pages`.
-        threads: over which the kernel divides a batch.
+        kernel: whose work it was: `native`, `portable`, or what stands beside them.
+        threads: over which one process divides a batch.
+        processes: that did the same at once.
         seconds: median of one call.
-        gb_per_s: bytes of pages per second / 10^9, where there are bytes.
+        gb_per_s: bytes of pages per second / 10^9, where there are bytes; of all threads and processes.
         of_primitive: speed as a fraction of the library's own loop; 1.0 means that nothing is lost.
         of_plain: speed as a fraction of the same input and output without encryption.
+        of_library: speed as a fraction of one call for each page through `cryptography`.
+        of_memcpy: speed as a fraction of a plain copy in memory.
+        of_one: speed as a fraction of one thread's, or one process's, on the same work.
+        cpu_s_per_gb: processor time of all threads for 10^9 bytes.
+        percentiles_s: seconds of single calls, by `p50`, `p99`, `p99.9`; those that the number of calls can tell.
+        plain_percentiles_s: of the same without encryption.
+        range: the smallest and largest main ratio of the processes, of the seconds where there is none.
+        counts: what was counted, the same on every machine.
     """
 
     name: str
@@ -31,11 +43,20 @@ class Result:
     gb_per_s: float | None = None
     of_primitive: float | None = None
     of_plain: float | None = None
+    processes: int = 1
+    of_library: float | None = None
+    of_memcpy: float | None = None
+    of_one: float | None = None
+    cpu_s_per_gb: float | None = None
+    percentiles_s: Mapping[str, float] | None = None
+    plain_percentiles_s: Mapping[str, float] | None = None
+    range: tuple[float, float] | None = None
+    counts: Mapping[str, int] | None = None
 
     @property
-    def case(self) -> tuple[str, str, int, int]:
+    def case(self) -> Case:
         """What tells one measurement from another, whatever came out."""
-        return self.name, self.kernel, self.page_bytes, self.threads
+        return self.name, self.kernel, self.page_bytes, self.threads, self.processes
 
     @property
     def ratio(self) -> float | None:
@@ -48,28 +69,47 @@ class Result:
     @classmethod
     def decode(cls, values: dict[str, Any]) -> Self:
         """Raises TypeError where values are missing or unknown."""
-        return cls(**values)
+        smallest_and_largest = values.get("range")
+        return cls(**values | {"range": tuple(smallest_and_largest)}) if smallest_and_largest else cls(**values)
+
+
+FIGURES = ("gb_per_s", "of_primitive", "of_plain", "of_library", "of_memcpy", "of_one", "cpu_s_per_gb")
 
 
 def median_of(runs: Sequence[Result]) -> Result:
     """Return the median of one case over several processes, each figure on its own."""
-
-    def middle(field: str) -> float | None:
-        values = [getattr(run, field) for run in runs if getattr(run, field) is not None]
-        return float(f"{median(values):.4g}") if values else None
-
+    ratios = [run.seconds if run.ratio is None else run.ratio for run in runs]
+    figures: dict[str, Any] = {name: _middle([getattr(run, name) for run in runs]) for name in FIGURES}
     return replace(
         runs[0],
-        seconds=middle("seconds") or 0.0,
-        gb_per_s=middle("gb_per_s"),
-        of_primitive=middle("of_primitive"),
-        of_plain=middle("of_plain"),
+        seconds=_middle([run.seconds for run in runs]) or 0.0,
+        percentiles_s=_middles([run.percentiles_s for run in runs]),
+        plain_percentiles_s=_middles([run.plain_percentiles_s for run in runs]),
+        range=(_rounded(min(ratios)), _rounded(max(ratios))) if len(runs) > 1 else None,
+        **figures,
     )
+
+
+def _middle(values: Sequence[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return _rounded(median(found)) if found else None
+
+
+def _middles(runs: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
+    found = [run for run in runs if run is not None]
+    if not found:
+        return None
+    shared = [name for name in found[0] if all(name in run for run in found)]
+    return {name: _rounded(median(run[name] for run in found)) for name in shared}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def medians(runs: Sequence[Sequence[Result]]) -> list[Result]:
     """Return the median of each case, in the order of the first run."""
-    by_case: dict[tuple[str, str, int, int], list[Result]] = {}
+    by_case: dict[Case, list[Result]] = {}
     for run in runs:
         for result in run:
             by_case.setdefault(result.case, []).append(result)

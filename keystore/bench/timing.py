@@ -1,9 +1,9 @@
-"""Times two things that take turns, so that what slows the machine slows both."""
+"""Times things that take turns, so that what slows the machine slows all of them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 from typing import TypeAlias
 
 Timed: TypeAlias = Callable[[], float]
@@ -11,6 +11,8 @@ Timed: TypeAlias = Callable[[], float]
 
 WARM_UP = 3
 ROUNDS_MIN = 5
+PERCENTILES = {"p50": (50, 1), "p99": (99, 100), "p99.9": (99.9, 1000)}
+"""Per cent, and how many calls it takes to tell."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,24 @@ class Beside:
         return self.other_s / self.ours_s
 
 
+@dataclass(frozen=True)
+class Turns:
+    """What each took in its turns, in seconds, and the processor time of all of them together."""
+
+    seconds: Mapping[str, Sequence[float]]
+    cpu_s: Mapping[str, float]
+
+    def median_s(self, name: str) -> float:
+        return median(self.seconds[name])
+
+    def ratio(self, name: str, other: str) -> float:
+        """Return the speed of `name` as a fraction of that of `other`."""
+        return self.median_s(other) / self.median_s(name)
+
+    def cpu_s_per_gb(self, name: str, bytes_a_turn: int) -> float:
+        return self.cpu_s[name] / (bytes_a_turn * len(self.seconds[name])) * 1e9
+
+
 def timed(call: Callable[[], object]) -> Timed:
     """Return `call` as something that tells how long it took."""
 
@@ -37,15 +57,32 @@ def timed(call: Callable[[], object]) -> Timed:
     return run
 
 
-def beside(ours: Timed, other: Timed, budget_s: float) -> Beside:
-    """Let both take turns for about `budget_s` seconds, at least `ROUNDS_MIN` times each."""
+def in_turns(calls: Mapping[str, Timed], budget_s: float) -> Turns:
+    """Let all take turns for about `budget_s` seconds, at least `ROUNDS_MIN` times each."""
     for _ in range(WARM_UP):
-        ours()
-        other()
-    mine: list[float] = []
-    theirs: list[float] = []
-    end = time.perf_counter() + budget_s
-    while len(mine) < ROUNDS_MIN or time.perf_counter() < end:
-        mine.append(ours())
-        theirs.append(other())
-    return Beside(median(mine), median(theirs))
+        for call in calls.values():
+            call()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    cpu_s = dict.fromkeys(calls, 0.0)
+    end, rounds = time.perf_counter() + budget_s, 0
+    while rounds < ROUNDS_MIN or time.perf_counter() < end:
+        for name, call in calls.items():
+            before = time.process_time()
+            seconds[name].append(call())
+            cpu_s[name] += time.process_time() - before
+        rounds += 1
+    return Turns(seconds, cpu_s)
+
+
+def beside(ours: Timed, other: Timed, budget_s: float) -> Beside:
+    """Let two take turns."""
+    found = in_turns({"ours": ours, "other": other}, budget_s)
+    return Beside(found.median_s("ours"), found.median_s("other"))
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Return the percentiles that so many calls can tell."""
+    if len(seconds) < 2:
+        return {}
+    cuts = quantiles(seconds, n=1000, method="inclusive")
+    return {name: cuts[round(part * 10) - 1] for name, (part, least) in PERCENTILES.items() if len(seconds) >= least}

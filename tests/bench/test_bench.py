@@ -13,7 +13,8 @@ import pytest
 from keystore.bench.comparing import compare, slower
 from keystore.bench.kernels import has_native
 from keystore.bench.result import Result, medians
-from keystore.bench.timing import ROUNDS_MIN, beside
+from keystore.bench.running import run_here
+from keystore.bench.timing import ROUNDS_MIN, beside, percentiles
 from keystore.crypto.kernel import KERNEL
 
 CASE = Result("scan", "portable", 4096, 1, 0.5, 2.0, of_plain=0.5)
@@ -42,19 +43,45 @@ def test_a_quick_report_of_everything() -> None:
     assert names(results, "portable") >= {"kernel seal", "kernel open"}
     assert (names(results, "native") >= {"kernel seal", "kernel open"}) == has_native()
     assert names(results, KERNEL.name) >= {
-        *("random read", "scan", "commit 1 page", "commit 16 pages", "commit 256 pages", "checkpoint of 256 pages"),
+        *("random read", "random read, our cache", "random read, cold", "scan"),
+        *("commit 1 page", "commit 16 pages", "commit 256 pages", "checkpoint of 256 pages", "recovery, 50 commits"),
         *("import", "export", "snapshot", "increment, 1 % changed", "restore, verified", "rotate master key"),
+        *("commit 16 pages, with a log", "restore to a time"),
+        *("rotate master key, 1 MiB", "rotate master key, 16 MiB", "random read during rotations"),
     }
     for result in results:
         assert result["seconds"] > 0
-        assert result["page_bytes"] in (4096, 16384)
-        ratios = {"of_primitive", "of_plain"} & set(result)
-        assert ratios == (set() if result["name"].startswith("checkpoint") else {_other(result["name"])})
+        assert result["page_bytes"] in (32, 4096, 16384)
+        assert {"of_primitive", "of_plain"} & set(result) == _beside(result)
     assert len({Result.decode(result).case for result in results}) == len(results)
 
 
-def _other(name: str) -> str:
-    return "of_primitive" if name.startswith("kernel") else "of_plain"
+def _beside(result: dict[str, Any]) -> set[str]:
+    """What stands beside a case: nothing, where it is one of those that stand beside others."""
+    name = result["name"]
+    if name.startswith(("checkpoint", "recovery", "one call", "bare loop", "copy")) or result["processes"] > 1:
+        return set()
+    return {"of_primitive"} if name.startswith(("kernel", "unwrap")) else {"of_plain"}
+
+
+def test_rotations_write_no_data_file_and_as_much_whatever_the_size(tmp_path: Path) -> None:
+    found = run_here("rotation", tmp_path, quick=True)
+    counts = {result.name: result.counts for result in found if result.name.startswith("rotate")}
+    small, large = counts["rotate master key, 1 MiB"], counts["rotate master key, 16 MiB"]
+    assert small is not None
+    assert large is not None
+    assert small["data_files_touched"] == large["data_files_touched"] == 0
+    assert abs(large["bytes_written"] - small["bytes_written"]) < 64
+    again = run_here("rotation", tmp_path, quick=True)
+    assert [result.case for result in again] == [result.case for result in found]
+
+
+def test_percentiles_that_so_many_calls_can_tell() -> None:
+    seconds = [number / 1000 for number in range(1, 1001)]
+    assert percentiles([]) == percentiles([1.0]) == {}
+    assert percentiles([1.0, 2.0, 3.0]) == {"p50": 2.0}
+    assert set(percentiles(seconds[:100])) == {"p50", "p99"}
+    assert percentiles(seconds) == pytest.approx({"p50": 0.5005, "p99": 0.99001, "p99.9": 0.999001})
 
 
 def test_only_the_groups_asked_for() -> None:
@@ -64,13 +91,24 @@ def test_only_the_groups_asked_for() -> None:
     assert "commit" not in ended.stdout
     refused = keystore("bench", "--quick", "kernel", "disk")
     assert refused.returncode == 2
-    assert "there is no group disk; known are kernel, store, node" in refused.stderr
+    assert "there is no group disk; known are kernel, store, node, log, rotation" in refused.stderr
 
 
 def test_medians_of_several_processes() -> None:
     runs = [[replace(CASE, seconds=seconds, of_plain=ratio)] for seconds, ratio in ((3.0, 0.1), (1.0, 0.9), (2.0, 0.8))]
-    other = replace(CASE, name="import", of_plain=None)
-    assert medians([[*run, other] for run in runs]) == [replace(CASE, seconds=2.0, of_plain=0.8), other]
+    other = replace(CASE, name="import", of_plain=None, percentiles_s={"p50": 0.5})
+    assert medians([[*run, other] for run in runs]) == [
+        replace(CASE, seconds=2.0, of_plain=0.8, range=(0.1, 0.9)),
+        replace(other, range=(0.5, 0.5)),
+    ]
+    assert medians([[CASE]]) == [CASE]
+    assert Result.decode(json.loads(json.dumps(replace(CASE, range=(0.1, 0.9)).encode()))).range == (0.1, 0.9)
+
+
+def test_processes_as_asked() -> None:
+    ended = keystore("bench", "--quick", "--processes", "2", "--json", "rotation")
+    assert ended.returncode == 0, ended.stderr
+    assert all(len(result["range"]) == 2 for result in json.loads(ended.stdout)["results"])
 
 
 def test_both_take_turns() -> None:

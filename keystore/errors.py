@@ -6,7 +6,7 @@ No message carries key material or plaintext.
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
         KeyUriError, KmsEndpointError, KmsSetupError, CredentialsFileError, PageRangeError, PathMissingError,
-        PathTakenError, PolicyError
+        PathTakenError, PolicyError, ControlSetupError, ControlUrlError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
@@ -39,6 +39,11 @@ No message carries key material or plaintext.
         PlaceUnreachableError       no answer, or one about the way there: a second try can help
         PlaceMissingError           there is no such directory or bucket
         ObjectMissingError, ObjectExistsError, ObjectDamagedError
+      ControlError                  the control plane's state, or what it does; nodes run on
+        ControlUnreachableError     its database does not answer: a second try can help
+        ControlSchemaError          a newer version of the program made its tables
+        ControlConflictError        a row that may be there once is there
+        FencedError                 another control process does this now
 """
 
 from os import PathLike
@@ -96,6 +101,14 @@ class PathTakenError(InputError):
 
 class PolicyError(InputError):
     """A backup policy is not what one can be; nothing was taken and nothing was deleted."""
+
+
+class ControlSetupError(InputError):
+    """The libraries of the control plane are not installed, or its settings cannot be used."""
+
+
+class ControlUrlError(InputError):
+    """The URL of the control database cannot be used."""
 
 
 class KmsError(KeystoreError):
@@ -425,3 +438,23 @@ class ObjectExistsError(PlaceError):
 
 class ObjectDamagedError(PlaceError):
     """An object is shorter or longer than what was written can be."""
+
+
+class ControlError(KeystoreError):
+    """The control plane's state, or something it was to do. Nodes run on."""
+
+
+class ControlUnreachableError(ControlError):
+    """The control database does not answer. A later try can help."""
+
+
+class ControlSchemaError(ControlError):
+    """A newer version of this program made the tables of the control database; they are unchanged."""
+
+
+class ControlConflictError(ControlError):
+    """A row that may be there once is there; nothing was changed."""
+
+
+class FencedError(ControlError):
+    """Another control process has taken this over; what this one still holds counts no more."""

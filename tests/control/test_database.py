@@ -1,0 +1,189 @@
+"""The control database: opened by many at once, refused if newer, gone and back, and telling nothing secret."""
+
+import multiprocessing
+import stat
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from keystore.control.database import Database, open_database
+from keystore.control.tables import SCHEMA_VERSION, control, runs
+from keystore.errors import (
+    ControlConflictError,
+    ControlError,
+    ControlSchemaError,
+    ControlUnreachableError,
+    ControlUrlError,
+    PathMissingError,
+)
+from tests.control.postgres import Postgres
+
+WAIT_S = 60
+PROCESSES = 4
+
+
+def _open_and_count(url: str, barrier: "multiprocessing.synchronize.Barrier") -> None:
+    barrier.wait(WAIT_S)
+    database = open_database(url)
+    with database.write() as connection:
+        connection.execute(control.update().values(last_epoch=control.c.last_epoch + 1))
+
+
+def test_processes_that_start_at_once_on_an_empty_database_all_get_it(
+    database_url: str, opened: Callable[[str], Database]
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(PROCESSES)
+    processes = [spawn.Process(target=_open_and_count, args=(database_url, barrier)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(WAIT_S)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    with opened(database_url).read() as connection:
+        rows = connection.execute(sa.select(control.c.schema_version, control.c.last_epoch)).all()
+    assert [tuple(row) for row in rows] == [(SCHEMA_VERSION, PROCESSES)]
+
+
+def test_no_update_is_lost_between_threads(database: Database) -> None:
+    def add() -> None:
+        for _ in range(10):
+            with database.write() as connection:
+                connection.execute(control.update().values(last_epoch=control.c.last_epoch + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(add) for _ in range(4)]:
+            done.result(WAIT_S)
+    with database.read() as connection:
+        assert connection.scalar(sa.select(control.c.last_epoch)) == 40
+
+
+def test_a_newer_schema_is_refused_and_stays_as_it_is(database: Database, database_url: str) -> None:
+    with database.write() as connection:
+        connection.execute(control.update().values(schema_version=SCHEMA_VERSION + 1))
+        runs.drop(connection)
+    with pytest.raises(ControlSchemaError, match=f"version {SCHEMA_VERSION + 1}.*use the newer program"):
+        open_database(database_url)
+    with database.read() as connection:
+        assert not sa.inspect(connection).has_table("runs")
+
+
+def test_a_block_that_raises_changes_nothing(database: Database) -> None:
+    with pytest.raises(KeyError), database.write() as connection:  # noqa: PT012
+        connection.execute(runs.insert().values(key="a", fence=1, epoch=1))
+        raise KeyError
+    with database.read() as connection:
+        assert connection.execute(sa.select(runs)).all() == []
+
+
+def test_a_row_that_is_there_is_a_conflict(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(runs.insert().values(key="a", fence=1, epoch=1))
+    with pytest.raises(ControlConflictError, match="Nothing was changed"), database.write() as connection:  # noqa: PT012
+        connection.execute(runs.update().values(fence=9))
+        connection.execute(runs.insert().values(key="a", fence=2, epoch=1))
+    with database.read() as connection:
+        assert connection.scalar(sa.select(runs.c.fence)) == 1
+
+
+def test_a_reader_waits_for_no_writer(database: Database) -> None:
+    with database.write() as writing:
+        writing.execute(runs.insert().values(key="a", fence=1, epoch=1))
+        with database.read() as connection:
+            assert connection.execute(sa.select(runs)).all() == []
+
+
+def test_a_second_writer_on_sqlite_waits_before_it_reads(tmp_path: Path, opened: Callable[[str], Database]) -> None:
+    database = opened(f"sqlite:///{tmp_path / 'control.db'}")
+    first_reads, seen = threading.Event(), []
+
+    def second() -> None:
+        first_reads.wait(WAIT_S)
+        with database.write() as connection:
+            seen.append(connection.scalar(sa.select(control.c.last_epoch)))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with database.write() as connection:
+        connection.execute(sa.select(control.c.last_epoch))
+        first_reads.set()
+        connection.execute(control.update().values(last_epoch=7))
+    thread.join(WAIT_S)
+    assert seen == [7]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "control.db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://user:hunter2@host/name",
+        "postgresql://user:hunter2@host",
+        "postgresql://user:hunter2@host:port/name",
+    ],
+)
+def test_a_url_that_is_no_control_database_is_refused(url: str) -> None:
+    with pytest.raises(ControlUrlError) as caught:
+        open_database(url)
+    assert "sqlite:///PATH or postgresql://" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PathMissingError, match="directory is missing"):
+        open_database(f"sqlite:///{tmp_path / 'no' / 'control.db'}")
+
+
+def test_a_file_that_is_no_database_is_told_and_unchanged(tmp_path: Path) -> None:
+    file = tmp_path / "control.db"
+    file.write_bytes(b"not a database, and long enough to be looked at as one" * 100)
+    before = file.read_bytes()
+    with pytest.raises(ControlError, match="not a database"):
+        open_database(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_the_file_is_for_its_owner_only(tmp_path: Path, opened: Callable[[str], Database]) -> None:
+    opened(f"sqlite:///{tmp_path / 'control.db'}")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes.pop("control.db") == 0o600
+    assert set(modes.values()) <= {0o600}
+
+
+def test_postgresql_goes_away_and_comes_back(postgres: Postgres, opened: Callable[[str], Database]) -> None:
+    database = opened(postgres.create_database())
+    postgres.stop()
+    try:
+        with pytest.raises(ControlUnreachableError, match="try again"), database.write() as connection:
+            connection.execute(sa.select(control))
+        with pytest.raises(ControlUnreachableError):
+            open_database(database.url.render_as_string(hide_password=False))
+    finally:
+        postgres.start()
+    with database.write() as connection:
+        assert connection.scalar(sa.select(control.c.schema_version)) == SCHEMA_VERSION
+
+
+def test_postgresql_goes_away_inside_a_transaction(postgres: Postgres, opened: Callable[[str], Database]) -> None:
+    database = opened(postgres.create_database())
+    with pytest.raises(ControlUnreachableError), database.write() as connection:  # noqa: PT012
+        connection.execute(runs.insert().values(key="a", fence=1, epoch=1))
+        postgres.stop()
+        postgres.start()
+    with database.read() as connection:
+        assert connection.execute(sa.select(runs)).all() == []
+
+
+def test_no_password_is_shown() -> None:
+    database = Database(sa.make_url("postgresql+psycopg://keeper:hunter2@127.0.0.1:1/control"))
+    assert "hunter2" not in repr(database)
+    with pytest.raises(ControlUnreachableError) as caught, database.read():
+        pass
+    assert "hunter2" not in str(caught.value)
+    assert "keeper" in str(caught.value)

@@ -185,6 +185,9 @@ class SimulatedFiles(Files):
         self._step()
         self._change(fd, Resize(size))
 
+    def begin_writing(self, fd: int, offset: int, length: int) -> None:
+        """What was written may be on the disk from then on, as before."""
+
     def sync(self, fd: int) -> None:
         self._step()
         number = self._open[fd]

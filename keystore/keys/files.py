@@ -81,6 +81,10 @@ class Files:
                 raise OSError(errno.EIO, "a write made no progress")
             done += count
 
+    def begin_writing(self, fd: int, offset: int, length: int) -> None:
+        """Have the system write out what was written of a part of a file, without waiting for it."""
+        durable.begin_writing(fd, offset, length)
+
     def sync(self, fd: int) -> None:
         """Return once the file's content and length are durable."""
         os.fsync(fd)

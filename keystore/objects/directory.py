@@ -17,10 +17,12 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from keystore.aside import Aside
 from keystore.errors import (
     ObjectDamagedError,
     ObjectExistsError,
@@ -33,6 +35,10 @@ from keystore.keys.files import Files
 from keystore.objects.place import Named, ObjectReader, ObjectWriter, is_name, require_name, require_prefix
 
 UNFINISHED = ".unfinished"
+HASHED_ASIDE_BYTES = 1 << 16
+"""Bytes from which on a piece is hashed beside its being written; less is done sooner than handed over."""
+WRITTEN_OUT_BYTES = 16 << 20
+"""Bytes after which the system is told to write them out, so that the disk works while we do."""
 _TRIES = 16
 """LIMIT: names tried for an unfinished object; another one is taken where somebody who clears up was faster."""
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -246,7 +252,8 @@ class _Writer:
     def __init__(self, place: DirectoryPlace, files: Files, name: str) -> None:
         self._place, self._files, self._name = place, files, name
         self._target = place.path / name
-        self._digest, self._bytes = hashlib.sha256(), 0
+        self._digest, self._bytes, self._written_out = hashlib.sha256(), 0, 0
+        self._hashing = Aside("keystore-digest")
         self._process = os.getpid()
 
     def __enter__(self) -> Self:
@@ -256,12 +263,20 @@ class _Writer:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         with self._errors():
+            if len(data) < HASHED_ASIDE_BYTES:
+                self._hashing.wait()
+                self._digest.update(data)
+            else:
+                self._hashing.begin(partial(self._digest.update, data))
             self._files.write(self._fd, self._bytes, data)
-        self._digest.update(data)
-        self._bytes += len(data)
+            self._bytes += len(data)
+            if self._bytes - self._written_out >= WRITTEN_OUT_BYTES:
+                self._files.begin_writing(self._fd, self._written_out, self._bytes - self._written_out)
+                self._written_out = self._bytes
 
     def finish(self) -> tuple[int, bytes]:
         with self._errors():
+            self._hashing.wait()
             self._files.sync(self._fd)
             self._place._make(self._target.parent)
             try:
@@ -278,7 +293,10 @@ class _Writer:
         if os.getpid() == self._process:  # a child that was forked meanwhile removes nothing of its parent's
             with suppress(OSError):
                 self._files.remove(self._path)
-        self._files.close(self._fd)
+        try:
+            self._hashing.close()
+        finally:
+            self._files.close(self._fd)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

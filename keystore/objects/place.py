@@ -33,7 +33,7 @@ class ObjectWriter(Protocol):
     """An object being written. Errors are of type `PlaceError`."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`, which may be reused on return."""
+        """Append `data`, which must stay as it is until the next call."""
         ...
 
     def finish(self) -> tuple[int, bytes]:

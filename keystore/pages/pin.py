@@ -10,9 +10,10 @@ from keystore.errors import StoreDamagedError
 from keystore.format import layout
 from keystore.format.entry import EntryArray, U64Array, rows_from_bytes
 from keystore.format.record import SessionRecord
+from keystore.pages.checked import Checker
 from keystore.pages.life import Life
 from keystore.pages.pagemap import PageMap
-from keystore.pages.reading import Batch, UnreadableError, open_batch, read_batch
+from keystore.pages.reading import Batch, UnreadableError, read_batch
 from keystore.pages.state import StoreState
 
 
@@ -31,6 +32,7 @@ class Pin:
         """Pin `state`, right after a checkpoint; `release` gives its slots back."""
         self._file, self._pages, self._keys = state.file, PageMap(state.pages.tree), state.sessions
         self._life, self._release = life, release
+        self._checker = Checker(state.page_size)
         self._sessions = [record for record, _ in state.sessions.rows()]
         self.store_name, self.store_id, self.page_size = state.name, state.store_id, state.page_size
         self.page_count, self.byte_length = state.page_count, state.byte_length
@@ -79,18 +81,17 @@ class Pin:
                 return
             yield leaf
 
-    def read(self, page_nos: U64Array, entries: EntryArray) -> Batch:
-        """Return pages as ciphertext, each opened before; errors as `sealed`."""
+    def read(self, page_nos: U64Array, entries: EntryArray, buffer: memoryview | None = None) -> Batch:
+        """Return pages as ciphertext, in `buffer` where one is given, each opened before; errors as `sealed`."""
         self._life.check()
         try:
             with self._life.unless_closed():
-                batch = read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries))
-                plain = open_batch(self._keys, self.page_size, batch)
+                batch = read_batch(self._file, self.page_size, page_nos, np.ascontiguousarray(entries), buffer)
+                self._checker.check(self._keys, batch)
+                return batch
         except UnreadableError as error:
             self._life.check()
             raise StoreDamagedError(self.store_name, "page", int(page_nos[error.index]), str(error)) from None
-        plain[:] = bytes(len(plain))
-        return batch
 
     def release(self) -> None:
         """Let the store use the slots again; may be called twice."""

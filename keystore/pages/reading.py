@@ -32,13 +32,16 @@ class Batch:
     ciphertext: memoryview
 
 
-def read_batch(file: GuardedFile, page_size: int, page_nos: U64Array, entries: EntryArray) -> Batch:
-    """Read the pages from their slots.
+def read_batch(
+    file: GuardedFile, page_size: int, page_nos: U64Array, entries: EntryArray, buffer: memoryview | None = None
+) -> Batch:
+    """Read the pages from their slots, into the first bytes of `buffer` where one is given.
 
     Raises:
         UnreadableError: the file ends before a slot.
     """
-    ciphertext = memoryview(bytearray(len(entries) * page_size))
+    length = len(entries) * page_size
+    ciphertext = memoryview(bytearray(length)) if buffer is None else buffer[:length]
     slots = entries["slot"].astype(np.int64)
     order = np.argsort(slots, kind="stable")
     in_order = bool(np.all(order == np.arange(len(order))))

@@ -19,16 +19,19 @@ Leaves to others: pinning, packs, and what becomes of packs with nothing left (`
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import numpy as np
 
 from keystore.format import layout
 from keystore.format.entry import ENTRY, HOLE, EntryArray, entries_from_bytes
-from keystore.format.pack import NO_NODE, NODE_ROW, PAGE_ROW, SOURCE_BYTES, pages_per_batch, row_type
+from keystore.format.pack import NO_NODE, NODE_ROW, PAGE_ROW, SOURCE_BYTES, row_type
 from keystore.pages.pin import Pin
 from keystore.snapshots.reading import NODES_AHEAD, Indexes, MapReader, NodeAt, as_page_rows
 from keystore.snapshots.writing import StorePacks
 
+PIECE_BYTES = 1 << 20
+"""LIMIT: bytes of pages read at once, into either of two buffers: one is being hashed while the other is filled."""
 _SLOT_BYTES = 8
 """An entry of the store is a slot, and then what a row begins with."""
 _NO_SOURCE = b"\xff" * 4 + bytes(SOURCE_BYTES - 4)
@@ -98,6 +101,7 @@ class Difference:
         self._fanout = layout.fanout(pin.page_size)
         self._old_height = -1 if parent is None else parent.store.height
         self._done = 0
+        self._buffers = cycle([memoryview(bytearray(PIECE_BYTES)) for _ in range(2)])
         self.counts = Counts.of(parent)
 
     def copy(self) -> bytes:
@@ -195,8 +199,8 @@ class Difference:
         rows = np.zeros(len(entries), dtype=PAGE_ROW)
         rows[same] = old_rows[same]
         self.counts.add_pages(old_rows[(old_rows["session"] != 0) & ~same], -1)
-        for new in _chunks(np.flatnonzero(there & ~same), pages_per_batch(self._pin.page_size)):
-            batch = self._pin.read((new + first).astype(np.uint64), entries[new])
+        for new in _chunks(np.flatnonzero(there & ~same), PIECE_BYTES // self._pin.page_size):
+            batch = self._pin.read((new + first).astype(np.uint64), entries[new], next(self._buffers))
             written = np.zeros(len(new), dtype=PAGE_ROW)
             for name in ("session", "nonce", "tag"):
                 written[name] = batch.entries[name]

@@ -2,15 +2,18 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import signal
+import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from keystore.errors import PlaceError, PlaceMissingError, PlaceUnreachableError
 from keystore.keys.files import Files
-from keystore.objects.directory import UNFINISHED, DirectoryPlace
+from keystore.objects.directory import HASHED_ASIDE_BYTES, UNFINISHED, WRITTEN_OUT_BYTES, DirectoryPlace
 from keystore.objects.opening import open_place
 from keystore.objects.place import Named
 
@@ -156,3 +159,34 @@ def test_a_file_system_without_locks_is_written_to(place: DirectoryPlace) -> Non
     assert lockless.put("packs/q", b"y")
     assert len(unfinished(place)) == 1  # nobody can tell whether its writer lives
     assert lockless.names() == [Named("packs/p", 1), Named("packs/q", 1)]
+
+
+def test_a_piece_is_hashed_while_the_next_is_made_and_written(place: DirectoryPlace) -> None:
+    """A caller with two buffers fills one while the other is hashed; small pieces come in between."""
+    buffers = [bytearray(HASHED_ASIDE_BYTES), bytearray(HASHED_ASIDE_BYTES)]
+    expected = b""
+    with place.create("packs/p") as writer:
+        for number in range(20):
+            buffer = buffers[number % 2]
+            buffer[:] = bytes([number]) * len(buffer)
+            for piece in (memoryview(buffer), bytes([number])):
+                writer.write(piece)
+                expected += bytes(piece)
+        assert writer.finish() == (len(expected), hashlib.sha256(expected).digest())
+    assert place.get("packs/p", len(expected)) == expected
+    assert [thread for thread in threading.enumerate() if thread.name == "keystore-digest"] == []
+
+
+def test_the_system_is_told_to_write_out_as_it_goes(tmp_path: Path) -> None:
+    class Telling(Files):
+        told: ClassVar[list[tuple[int, int]]] = []
+
+        def begin_writing(self, fd: int, offset: int, length: int) -> None:
+            super().begin_writing(fd, offset, length)
+            self.told.append((offset, length))
+
+    with DirectoryPlace(tmp_path / "place", Telling()).create("packs/p") as writer:
+        for _ in range(5):
+            writer.write(bytes(WRITTEN_OUT_BYTES // 2))
+        writer.finish()
+    assert Telling.told == [(0, WRITTEN_OUT_BYTES), (WRITTEN_OUT_BYTES, WRITTEN_OUT_BYTES)]

@@ -1,0 +1,81 @@
+"""A thread beside: one call at a time, in order, its errors told, and no thread left."""
+
+import os
+import threading
+from functools import partial
+
+import pytest
+
+from keystore.aside import Aside
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "beside"]
+
+
+def test_calls_run_in_order_on_another_thread_one_at_a_time() -> None:
+    ran: list[tuple[int, str]] = []
+
+    def note(number: int) -> None:
+        ran.append((number, threading.current_thread().name))
+
+    with Aside("beside") as aside:
+        assert threads() == []
+        for number in range(100):
+            aside.begin(partial(note, number))
+        aside.wait()
+        assert ran == [(number, "beside") for number in range(100)]
+        assert threads() == ["beside"]
+    assert threads() == []
+
+
+def test_a_call_goes_on_while_the_caller_does_something_else() -> None:
+    mine, theirs = threading.Event(), threading.Event()
+
+    def work() -> None:
+        assert mine.wait(60)
+        theirs.set()
+
+    with Aside("beside") as aside:
+        aside.begin(work)
+        mine.set()
+        assert theirs.wait(60)
+        aside.wait()
+
+
+@pytest.mark.parametrize("then", ["wait", "begin"])
+def test_an_error_is_raised_once_by_what_comes_next(then: str) -> None:
+    ran: list[int] = []
+    with Aside("beside") as aside:
+        aside.begin(lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            aside.wait() if then == "wait" else aside.begin(lambda: ran.append(1))
+        aside.wait()
+        assert ran == []
+        aside.begin(lambda: ran.append(2))
+    assert ran == [2], "what was begun is done before the thread ends"
+
+
+def test_closing_raises_nothing_and_may_be_done_twice() -> None:
+    aside = Aside("beside")
+    aside.begin(lambda: 1 // 0)
+    aside.close()
+    aside.close()
+    assert threads() == []
+
+
+def test_a_forked_child_waits_for_nothing_and_has_a_thread_of_its_own() -> None:
+    go = threading.Event()
+    with Aside("beside") as aside:
+        aside.begin(lambda: go.wait(60))
+        child = os.fork()
+        if child == 0:
+            ran: list[int] = []
+            try:
+                aside.wait()
+                aside.begin(lambda: ran.append(1))
+                aside.close()
+            finally:
+                os._exit(0 if ran == [1] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        go.set()

@@ -39,6 +39,11 @@ No message carries key material or plaintext.
         PlaceUnreachableError       no answer, or one about the way there: a second try can help
         PlaceMissingError           there is no such directory or bucket
         ObjectMissingError, ObjectExistsError, ObjectDamagedError
+      AgentError                    a process of a cluster (node, router, host), or the way to it
+        NodeUnreachableError        no answer: what was asked for may have been done (retryable)
+        CertificateError            a certificate is missing, expired, or not of this cluster
+        RoleError                   the caller's certificate is genuine, and not for that
+        GenerationError             the master key is not of the generation that the caller expected
       ControlError                  the control plane's state, or what it does; nodes run on
         ControlUnreachableError     its database does not answer: a second try can help
         ControlSchemaError          a newer version of the program made its tables
@@ -438,6 +443,26 @@ class ObjectExistsError(PlaceError):
 
 class ObjectDamagedError(PlaceError):
     """An object is shorter or longer than what was written can be."""
+
+
+class AgentError(KeystoreError):
+    """A process of a cluster (node, router, host) failed at what was asked, or the way to it did."""
+
+
+class NodeUnreachableError(AgentError):
+    """No answer from a process: it is down, or too slow. What was asked for may have been done; try again."""
+
+
+class CertificateError(AgentError):
+    """A certificate, ours or the other side's, is missing, damaged, expired or foreign; nothing was sent."""
+
+
+class RoleError(AgentError):
+    """The caller's certificate is genuine, and its role may not do that; nothing was changed."""
+
+
+class GenerationError(AgentError):
+    """The node's master key is not of the generation that the caller expected; nothing was changed."""
 
 
 class ControlError(KeystoreError):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from keystore.errors import (
     AnchorsDamagedError,
     AnchorsMissingError,
+    CertificateError,
     CommitUnknownError,
     InputError,
     KeyFileDamagedError,
@@ -21,6 +22,7 @@ from keystore.errors import (
     NodeExistsError,
     NodeLockedError,
     NodeMissingError,
+    NodeUnreachableError,
     NotAStoreError,
     ObjectDamagedError,
     ObjectExistsError,
@@ -33,6 +35,7 @@ from keystore.errors import (
     PathTakenError,
     PlaceMissingError,
     PlaceUnreachableError,
+    RoleError,
     SignerChangedError,
     SignerUnknownError,
     SnapshotDamagedError,
@@ -58,6 +61,7 @@ NOT_THERE = 6
 EXISTS = 7
 LOCKED = 8
 NOT_TRUSTED = 9
+NO_CERTIFICATE = 10
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -66,18 +70,19 @@ MEANINGS = {
     ERROR: "any other error; nothing is half done",
     USAGE: "the command line, or a value on it, cannot be used",
     KEY_INVALID: "the KMS says no: key disabled, deleted, unknown, permission missing, passphrase wrong",
-    UNREACHABLE: "no answer from the KMS, the outside anchor or an object store: try again",
+    UNREACHABLE: "no answer from the KMS, the outside anchor, an object store or a node: try again",
     DAMAGED: "damage found: changed, cut, missing, rolled back, or sealed under another key",
     NOT_THERE: "the node, file, snapshot or directory does not exist",
     EXISTS: "something of that name exists already, and is unchanged",
     LOCKED: "another process has it open",
     NOT_TRUSTED: "nobody told this machine who signs the snapshots of that node",
+    NO_CERTIFICATE: "a certificate is missing, expired, of another cluster, or not for that",
     INTERRUPTED: "interrupted (Ctrl-C); nothing is half done",
     TERMINATED: "ended by SIGTERM; nothing is half done",
 }
 
 _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
-    ((KmsUnreachableError, OutsideAnchorUnreachableError, PlaceUnreachableError), UNREACHABLE),
+    ((KmsUnreachableError, OutsideAnchorUnreachableError, PlaceUnreachableError, NodeUnreachableError), UNREACHABLE),
     ((KmsInvalidError,), KEY_INVALID),
     ((PathMissingError,), NOT_THERE),
     ((PathTakenError,), EXISTS),
@@ -88,6 +93,7 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((OutsideAnchorMissingError, OutsideAnchorDamagedError, ObjectDamagedError, SignerChangedError), DAMAGED),
     ((LogDamagedError,), DAMAGED),
     ((SignerUnknownError,), NOT_TRUSTED),
+    ((CertificateError, RoleError), NO_CERTIFICATE),
     ((SnapshotMissingError, NodeMissingError, NameUnknownError, PlaceMissingError, ObjectMissingError), NOT_THERE),
     ((LogMissingError,), NOT_THERE),
     ((StoreExistsError, NodeExistsError, NameTakenError, ObjectExistsError), EXISTS),

@@ -290,6 +290,15 @@ class Node:
         self._open()
         return self._stores.using(database, name)
 
+    def keep_stores_open(self, count: int) -> None:
+        """Let up to `count` stores that were lent, and that nobody uses now, stay open for who comes next.
+
+        For a node that serves: each opening of a store is a recovery. Such stores stand in nobody's way: they are
+        closed when one is dropped or replaced, and with the node.
+        """
+        self._open()
+        self._stores.keep_open(count)
+
     def replacement(self) -> Replacement:
         """Begin to put new stores in the place of files, all at once; see `Replacement`."""
         return Replacement(self._open(), self._stores, self._connector)

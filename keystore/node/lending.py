@@ -2,7 +2,8 @@
 
 Invariants:
 1. A store is opened for its first user and shared with all who come while it is open. It is closed when the last one
-   leaves, or when the node closes; also one whose user forgot it, because it is kept here.
+   leaves, or when the node closes; also one whose user forgot it, because it is kept here. A server has some stay open
+   for the next user (`keep`): each opening is a recovery. Nobody has those, so they stand in nobody's way.
 2. One place per store has one lock, held while the store is opened, closed or kept away from all. So nobody meets a
    store half way, and other stores do not wait.
 3. Only the process that opened the stores counts users and closes. In a forked child nothing is lent.
@@ -12,12 +13,13 @@ Leaves to others: how a store is opened, and what may be done with it.
 
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from keystore.errors import KeystoreError, NodeClosedError, StoreLockedError
+from keystore.errors import InputError, KeystoreError, NodeClosedError, StoreLockedError
 from keystore.pages.store import PageStore
 
 
@@ -46,12 +48,14 @@ class _Place:
 
     Attributes:
         users: how many use it or wait for it; guarded by the lock of `Lending`, all else by `lock`.
+        lent: how many of them have the store.
         owned: whether one of them is to close it.
     """
 
     store_id: bytes
     lock: threading.RLock = field(default_factory=threading.RLock)
     users: int = 0
+    lent: int = 0
     owned: bool = False
     store: LentStore | None = None
 
@@ -68,7 +72,13 @@ class Lending:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._places: dict[bytes, _Place] = {}
+        self._idle: OrderedDict[bytes, _Place] = OrderedDict()
+        self._idle_max = 0
         self._closed = False
+
+    def keep(self, idle_max: int) -> None:
+        """Let up to `idle_max` stores that nobody uses stay open, those that were used last."""
+        self._idle_max = idle_max
 
     def own(self, store_id: bytes, opener: Opener) -> LentStore:
         """Return the store to a user who closes it.
@@ -83,24 +93,28 @@ class Lending:
                     raise _in_use(store_id)
                 store = self._store(place, opener)
                 place.owned = True
+                place.lent += 1
                 return store
         except BaseException:
             self._leave(place)
             raise
 
     @contextmanager
-    def using(self, store_id: bytes, opener: Opener) -> Iterator[LentStore]:
-        """Lend the store for the block."""
-        place = self._enter(store_id)
+    def using(self, store_id: bytes, opener: Opener, *, keep: bool = True) -> Iterator[LentStore]:
+        """Lend the store for the block; unless `keep`, it is closed where it ends, if nobody else uses it."""
+        place, lent = self._enter(store_id), 0
         try:
             with place.lock:
                 store = self._store(place, opener)
+                place.lent += 1
+                lent = 1
             yield store
-        except BaseException:
+        except BaseException as error:
             with suppress(KeystoreError):
-                self._leave(place)
+                # What went wrong may be mended by the next opening, and by nothing else.
+                self._leave(place, lent=lent, keep=keep and isinstance(error, InputError))
             raise
-        self._leave(place)
+        self._leave(place, lent=lent, keep=keep)
 
     @contextmanager
     def reserved(self, store_id: bytes) -> Iterator[None]:
@@ -112,8 +126,9 @@ class Lending:
         place = self._enter(store_id)
         try:
             with place.lock:
-                if place.store is not None:
+                if place.lent:
                     raise _in_use(store_id)
+                self._end_store(place)
                 yield
         finally:
             self._leave(place)
@@ -143,6 +158,7 @@ class Lending:
         with self._lock:
             place = self._places.setdefault(store_id, _Place(store_id))
             place.users += 1
+            self._idle.pop(store_id, None)
             return place
 
     def _store(self, place: _Place, opener: Opener) -> LentStore:
@@ -159,24 +175,52 @@ class Lending:
         with place.lock:
             owned, place.owned = place.owned, False
         if owned:
-            self._leave(place)
+            self._leave(place, lent=1, keep=True)
 
-    def _leave(self, place: _Place) -> None:
+    def _leave(self, place: _Place, *, lent: int = 0, keep: bool = False) -> None:
         if os.getpid() != self._process:
             return
         with place.lock:
             with self._lock:
                 place.users -= 1
+                place.lent -= lent
                 if place.users:
                     return
-            try:
-                if place.store is not None:
-                    place.store.end()
-            finally:
-                place.store = None
-                with self._lock:
-                    if not place.users:
-                        self._places.pop(place.store_id, None)
+                keep = keep and self._idle_max > 0 and place.store is not None and not self._closed
+                if keep:
+                    self._idle[place.store_id] = place
+            if not keep:
+                self._end_idle(place)
+        self._shrink()
+
+    def _shrink(self) -> None:
+        """Close what was not used for longest, where too many are kept. The caller has no lock of a place."""
+        while True:
+            with self._lock:
+                if len(self._idle) <= self._idle_max:
+                    return
+                _, place = self._idle.popitem(last=False)
+            with place.lock, suppress(KeystoreError):  # its commits are safe, and its user has nothing to do with it
+                self._end_idle(place)
+
+    def _end_idle(self, place: _Place) -> None:
+        """Close the store of a place that has no users, and forget the place; the caller has its lock."""
+        with self._lock:
+            if place.users:
+                return
+        try:
+            self._end_store(place)
+        finally:
+            with self._lock:
+                if not place.users:
+                    self._places.pop(place.store_id, None)
+
+    def _end_store(self, place: _Place) -> None:
+        try:
+            if place.store is not None:
+                place.store.end()
+        finally:
+            place.store = None
 
     def _check(self) -> None:
         if self._closed or os.getpid() != self._process:

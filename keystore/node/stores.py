@@ -96,6 +96,10 @@ class Stores:
 
         return self._custody.change(change).database(name)
 
+    def keep_open(self, count: int) -> None:
+        """Let up to `count` stores that nobody uses stay open."""
+        self._lending.keep(count)
+
     def keys(self, database_name: str) -> MeteredKeys:
         """Return the data keys of a database as page stores ask for them, new generations as they come."""
         return self._meter.keys(database_name)
@@ -178,7 +182,7 @@ class Stores:
     def incoming(self, database: Database, record: StoreRecord) -> Iterator[PageStore]:
         """Lend an empty store that no catalogue names; its file stays after the block, durable, for `name_entered`."""
         path = self._layout.incoming(database.database_id, record.store_id)
-        with self._lending.using(record.store_id, partial(self._create, database, record, path)) as store:
+        with self._lending.using(record.store_id, partial(self._create, database, record, path), keep=False) as store:
             yield store
         self._sync_directory(path.parent)
 

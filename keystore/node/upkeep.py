@@ -58,6 +58,10 @@ class Upkeep:
                 found.append(FileStats(entry.name, record.name, store.stats()))
         return found
 
+    def stored_bytes(self) -> int:
+        """Return what all stores take on disk; none is opened, and one that is missing takes nothing."""
+        return sum(self._stores.stored_bytes(entry, record) for entry, record in self._custody.keystore.stores())
+
     def compact(
         self, database: str | None = None, *, progress: Progress | None = None, pace: Pace | None = None
     ) -> list[Compacted]:

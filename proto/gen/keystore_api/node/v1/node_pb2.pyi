@@ -26,7 +26,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node_id", "version", "pid", "started_at", "master_key", "key_state", "key_message", "key_checked_at", "file_count", "stored_bytes")
+    __slots__ = ("node_id", "version", "pid", "started_at", "master_key", "key_state", "key_message", "key_checked_at", "file_count", "stored_bytes", "name", "volume_key_id")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,8 @@ class NodeStatus(_message.Message):
     KEY_CHECKED_AT_FIELD_NUMBER: _ClassVar[int]
     FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
     STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_KEY_ID_FIELD_NUMBER: _ClassVar[int]
     node_id: bytes
     version: str
     pid: int
@@ -47,34 +49,38 @@ class NodeStatus(_message.Message):
     key_checked_at: _timestamp_pb2.Timestamp
     file_count: int
     stored_bytes: int
-    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[str] = ..., pid: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., key_state: _Optional[_Union[KeyState, str]] = ..., key_message: _Optional[str] = ..., key_checked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., stored_bytes: _Optional[int] = ...) -> None: ...
+    name: str
+    volume_key_id: str
+    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[str] = ..., pid: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., key_state: _Optional[_Union[KeyState, str]] = ..., key_message: _Optional[str] = ..., key_checked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., name: _Optional[str] = ..., volume_key_id: _Optional[str] = ...) -> None: ...
 
 class MasterKeyInfo(_message.Message):
-    __slots__ = ("generation", "provider", "key_id", "key_version", "created_at")
+    __slots__ = ("generation", "provider", "key_id", "key_version", "name")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_VERSION_FIELD_NUMBER: _ClassVar[int]
-    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     generation: int
     provider: str
     key_id: str
     key_version: str
-    created_at: _timestamp_pb2.Timestamp
-    def __init__(self, generation: _Optional[int] = ..., provider: _Optional[str] = ..., key_id: _Optional[str] = ..., key_version: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    name: str
+    def __init__(self, generation: _Optional[int] = ..., provider: _Optional[str] = ..., key_id: _Optional[str] = ..., key_version: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class DataKeyInfo(_message.Message):
-    __slots__ = ("database", "generation", "created_at")
+    __slots__ = ("database", "generation", "created_at", "name")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     database: str
     generation: int
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, database: _Optional[str] = ..., generation: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    name: str
+    def __init__(self, database: _Optional[str] = ..., generation: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class FileInfo(_message.Message):
-    __slots__ = ("database", "name", "store_id", "page_size_bytes", "page_count", "byte_length", "sequence")
+    __slots__ = ("database", "name", "store_id", "page_size_bytes", "page_count", "byte_length", "sequence", "problem")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +88,7 @@ class FileInfo(_message.Message):
     PAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     BYTE_LENGTH_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     database: str
     name: str
     store_id: bytes
@@ -89,7 +96,8 @@ class FileInfo(_message.Message):
     page_count: int
     byte_length: int
     sequence: int
-    def __init__(self, database: _Optional[str] = ..., name: _Optional[str] = ..., store_id: _Optional[bytes] = ..., page_size_bytes: _Optional[int] = ..., page_count: _Optional[int] = ..., byte_length: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
+    problem: str
+    def __init__(self, database: _Optional[str] = ..., name: _Optional[str] = ..., store_id: _Optional[bytes] = ..., page_size_bytes: _Optional[int] = ..., page_count: _Optional[int] = ..., byte_length: _Optional[int] = ..., sequence: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class CreateFileRequest(_message.Message):
     __slots__ = ("database", "name", "page_size_bytes")
@@ -236,14 +244,26 @@ class VerifyProgress(_message.Message):
     def __init__(self, pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ..., damaged: _Optional[_Iterable[_Union[Damage, _Mapping]]] = ...) -> None: ...
 
 class RotateMasterKeyRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("expected_generation",)
+    EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    expected_generation: int
+    def __init__(self, expected_generation: _Optional[int] = ...) -> None: ...
 
 class ChangeCmkRequest(_message.Message):
-    __slots__ = ("key_uri",)
+    __slots__ = ("key_uri", "expected_generation")
     KEY_URI_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
     key_uri: str
-    def __init__(self, key_uri: _Optional[str] = ...) -> None: ...
+    expected_generation: int
+    def __init__(self, key_uri: _Optional[str] = ..., expected_generation: _Optional[int] = ...) -> None: ...
+
+class MasterKeyChange(_message.Message):
+    __slots__ = ("master_key", "already_done")
+    MASTER_KEY_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_DONE_FIELD_NUMBER: _ClassVar[int]
+    master_key: MasterKeyInfo
+    already_done: bool
+    def __init__(self, master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., already_done: _Optional[bool] = ...) -> None: ...
 
 class RotateDataKeyRequest(_message.Message):
     __slots__ = ("database",)

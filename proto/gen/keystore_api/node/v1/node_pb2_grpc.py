@@ -82,12 +82,12 @@ class NodeStub:
         self.RotateMasterKey = channel.unary_unary(
                 '/keystore_api.node.v1.Node/RotateMasterKey',
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RotateMasterKeyRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyInfo.FromString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyChange.FromString,
                 _registered_method=True)
         self.ChangeCmk = channel.unary_unary(
                 '/keystore_api.node.v1.Node/ChangeCmk',
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.ChangeCmkRequest.SerializeToString,
-                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyInfo.FromString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyChange.FromString,
                 _registered_method=True)
         self.RotateDataKey = channel.unary_unary(
                 '/keystore_api.node.v1.Node/RotateDataKey',
@@ -266,12 +266,12 @@ def add_NodeServicer_to_server(servicer, server):
             'RotateMasterKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateMasterKey,
                     request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RotateMasterKeyRequest.FromString,
-                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyInfo.SerializeToString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyChange.SerializeToString,
             ),
             'ChangeCmk': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangeCmk,
                     request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.ChangeCmkRequest.FromString,
-                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyInfo.SerializeToString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyChange.SerializeToString,
             ),
             'RotateDataKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateDataKey,
@@ -568,7 +568,7 @@ class Node:
             target,
             '/keystore_api.node.v1.Node/RotateMasterKey',
             keystore__api_dot_node_dot_v1_dot_node__pb2.RotateMasterKeyRequest.SerializeToString,
-            keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyInfo.FromString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyChange.FromString,
             options,
             channel_credentials,
             insecure,
@@ -595,7 +595,7 @@ class Node:
             target,
             '/keystore_api.node.v1.Node/ChangeCmk',
             keystore__api_dot_node_dot_v1_dot_node__pb2.ChangeCmkRequest.SerializeToString,
-            keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyInfo.FromString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.MasterKeyChange.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,122 @@
+"""What the processes of a cluster tell their callers. Nothing in here is secret."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from keystore_api.node.v1 import node_pb2 as pb
+
+from keystore.agents.master_changes import KeyState
+from keystore.node.reports import MasterInfo
+
+_KEY_STATES: dict[int, KeyState] = {
+    pb.KEY_STATE_VALID: "valid",
+    pb.KEY_STATE_UNREACHABLE: "unreachable",
+    pb.KEY_STATE_INVALID: "invalid",
+}
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """A served node.
+
+    Attributes:
+        name: for people.
+        key_state: what the KMS said when it was asked last, at `key_checked_ns`: at the start, and at each change.
+        key_message: why, if not valid.
+        volume_key_id: the platform key of its volume layer; empty where it has none.
+    """
+
+    node_id: bytes
+    name: str
+    version: str
+    pid: int
+    started_ns: int
+    master_key: MasterInfo
+    key_state: KeyState
+    key_message: str
+    key_checked_ns: int
+    file_count: int
+    stored_bytes: int
+    volume_key_id: str
+
+    @classmethod
+    def decode(cls, message: pb.NodeStatus) -> Self:
+        return cls(
+            message.node_id,
+            message.name,
+            message.version,
+            message.pid,
+            message.started_at.ToNanoseconds(),
+            master_info(message.master_key),
+            _KEY_STATES.get(message.key_state, "unreachable"),
+            message.key_message,
+            message.key_checked_at.ToNanoseconds(),
+            message.file_count,
+            message.stored_bytes,
+            message.volume_key_id,
+        )
+
+
+@dataclass(frozen=True)
+class MasterKeyChange:
+    """The master key in force after a change, and whether an earlier request made the change."""
+
+    master_key: MasterInfo
+    already_done: bool
+
+    @classmethod
+    def decode(cls, message: pb.MasterKeyChange) -> Self:
+        return cls(master_info(message.master_key), message.already_done)
+
+
+@dataclass(frozen=True)
+class ServedFile:
+    """A file of a served node; `problem` says why its store does not open, and then nothing else is known."""
+
+    database: str
+    name: str
+    store_id: bytes
+    page_size: int
+    page_count: int
+    byte_length: int
+    sequence: int
+    problem: str = ""
+
+    @classmethod
+    def decode(cls, message: pb.FileInfo) -> Self:
+        return cls(
+            message.database,
+            message.name,
+            message.store_id,
+            message.page_size_bytes,
+            message.page_count,
+            message.byte_length,
+            message.sequence,
+            message.problem,
+        )
+
+
+@dataclass(frozen=True)
+class ServedSnapshot:
+    """A snapshot; `key_id` is the key that it needs, exactly as configured in its day."""
+
+    snapshot_id: str
+    created_ns: int
+    key_id: str
+    master_generation: int
+    stored_bytes: int
+
+    @classmethod
+    def decode(cls, message: pb.SnapshotInfo) -> Self:
+        return cls(
+            message.snapshot_id,
+            message.created_at.ToNanoseconds(),
+            message.encryption_key_id,
+            message.master_generation,
+            message.stored_bytes,
+        )
+
+
+def master_info(message: pb.MasterKeyInfo) -> MasterInfo:
+    """Read a master key from a message."""
+    return MasterInfo(message.generation, message.provider, message.key_id, message.key_version, message.name)

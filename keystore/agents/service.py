@@ -1,0 +1,189 @@
+"""The calls of a served node (`proto/keystore_api/node/v1`), and which role may make each.
+
+Control changes keys, takes snapshots and stops; it reads no data. Clients and routers read and write data, and change
+no key. A host looks and stops. So whoever takes over one of them has not the power of the others.
+
+Leaves to others: connections, roles and errors (`keystore.agents.serving`), files and pages
+(`keystore.agents.node_files`).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from keystore_api.node.v1 import node_pb2 as pb
+
+from keystore.agents.identity import Role
+from keystore.agents.master_changes import MasterChanges
+from keystore.agents.node_files import NodeFiles
+from keystore.agents.serving import Allowed, Call, Service, log
+from keystore.agents.telling import telling
+from keystore.errors import InputError
+from keystore.kms.protocol import KmsConnector
+from keystore.node.directory import Node
+from keystore.node.reports import MasterInfo
+from keystore.node.restoring import restore
+from keystore.node.snapshotting import snapshot
+from keystore.objects.opening import open_place
+from keystore.snapshots.listing import SnapshotListing, list_snapshots
+from keystore.snapshots.names import find_snapshot
+
+_DATA = frozenset({Role.CLIENT, Role.ROUTER})
+_KEYS = frozenset({Role.CONTROL})
+
+ALLOWED: Allowed = {
+    "GetStatus": frozenset({Role.CONTROL, Role.HOST, Role.ROUTER, Role.CLIENT}),
+    "Stop": frozenset({Role.CONTROL, Role.HOST}),
+    **dict.fromkeys(("CreateFile", "DropFile", "ReadPages", "WritePages", "ReadFile", "WriteFile"), _DATA),
+    **dict.fromkeys(("ListFiles", "VerifyFile"), _DATA | _KEYS),
+    **dict.fromkeys(("RotateMasterKey", "ChangeCmk", "RotateDataKey"), _KEYS),
+    **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore"), _KEYS),
+}
+
+_KEY_STATES = {
+    "valid": pb.KEY_STATE_VALID,
+    "unreachable": pb.KEY_STATE_UNREACHABLE,
+    "invalid": pb.KEY_STATE_INVALID,
+}
+
+
+class NodeService(NodeFiles):
+    """The calls of one open node.
+
+    Args:
+        connector: reaches the keys of snapshots that are restored.
+        stop: begins to end the process; returns at once.
+    """
+
+    def __init__(
+        self, node: Node, connector: KmsConnector, stop: Callable[[], None], now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        super().__init__(node)
+        self._connector, self._stop = connector, stop
+        self._started_ns = now_ns()
+        self._changes = MasterChanges(node, now_ns)
+
+    def service(self) -> Service:
+        """Return what a server serves."""
+        return Service(pb.DESCRIPTOR.services_by_name["Node"], self, ALLOWED)
+
+    def get_status(self, request: pb.GetStatusRequest, call: Call) -> pb.NodeStatus:
+        node, checked, volume = self._node, self._changes.checked, self._node.volume_info
+        return pb.NodeStatus(
+            node_id=node.node_id,
+            name=node.name,
+            version=version("cmk-keystore"),
+            pid=self._pid,
+            started_at=_timestamp(self._started_ns),
+            master_key=_master(node.master_info),
+            key_state=_KEY_STATES[checked.state],
+            key_message=checked.message,
+            key_checked_at=_timestamp(checked.checked_ns),
+            file_count=sum(len(database.stores) for database in node.databases.values()),
+            stored_bytes=node.upkeep.stored_bytes(),
+            volume_key_id=volume.key_id if volume else "",
+        )
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    def rotate_master_key(self, request: pb.RotateMasterKeyRequest, call: Call) -> pb.MasterKeyChange:
+        expected = request.expected_generation if request.HasField("expected_generation") else None
+        return self._told("rotate master key", *self._changes.rotate(expected), call)
+
+    def change_cmk(self, request: pb.ChangeCmkRequest, call: Call) -> pb.MasterKeyChange:
+        expected = request.expected_generation if request.HasField("expected_generation") else None
+        return self._told("change CMK", *self._changes.change_cmk(request.key_uri, expected), call)
+
+    def _told(self, what: str, info: MasterInfo, already_done: bool, call: Call) -> pb.MasterKeyChange:
+        done = "was done already" if already_done else "done"
+        log(f"{what} {done}, for {call.caller}: generation {info.generation} under {info.key_id}")
+        return pb.MasterKeyChange(master_key=_master(info), already_done=already_done)
+
+    def rotate_data_key(self, request: pb.RotateDataKeyRequest, call: Call) -> pb.DataKeyInfo:
+        made = self._node.new_data_key(request.database).data_keys[-1]
+        log(f"new data key, for {call.caller}: {request.database} generation {made.generation}")
+        return pb.DataKeyInfo(
+            database=request.database,
+            generation=made.generation,
+            created_at=_timestamp(made.created_ns),
+            name=made.name,
+        )
+
+    # -- snapshots ----------------------------------------------------------------------------------------------------
+
+    def create_snapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> Iterator[pb.SnapshotProgress]:
+        place = open_place(_given(request.target, "target"))
+        made = yield from telling(
+            lambda progress: snapshot(self._node, place, progress), _snapshot_progress, self._is_unwanted(call)
+        )
+        info = pb.SnapshotInfo(
+            snapshot_id=made.snapshot_id.hex(),
+            created_at=_timestamp(made.created_ns),
+            encryption_key_id=made.key_id,
+            master_generation=made.era,
+            stored_bytes=made.stored_bytes,
+        )
+        yield pb.SnapshotProgress(snapshot=info)
+
+    def list_snapshots(self, request: pb.ListSnapshotsRequest, call: Call) -> pb.ListSnapshotsResponse:
+        found = list_snapshots(open_place(_given(request.target, "target")))
+        return pb.ListSnapshotsResponse(snapshots=[_listed(each) for each in found if each.state == "complete"])
+
+    def restore(self, request: pb.RestoreRequest, call: Call) -> Iterator[pb.SnapshotProgress]:
+        place, directory = open_place(_given(request.source, "source")), Path(_given(request.directory, "directory"))
+        if not directory.is_absolute():
+            raise InputError(f"{directory} is not an absolute path. Nothing was restored; name one of this machine.")
+        snapshot_id = find_snapshot(place, request.snapshot_id)
+        yield from telling(
+            lambda progress: restore(place, snapshot_id, directory, self._connector, progress=progress),
+            _snapshot_progress,
+            self._is_unwanted(call),
+        )
+        (listed,) = (each for each in list_snapshots(place) if each.snapshot_id == snapshot_id)
+        yield pb.SnapshotProgress(snapshot=_listed(listed))
+
+    # -- the process --------------------------------------------------------------------------------------------------
+
+    def stop(self, request: pb.StopRequest, call: Call) -> pb.StopResponse:
+        log(f"stop, for {call.caller}")
+        self._stop()
+        return pb.StopResponse()
+
+
+def _given(text: str, what: str) -> str:
+    if not text:
+        raise InputError(f"no {what} was given. Nothing was done; name one.")
+    return text
+
+
+def _master(info: MasterInfo) -> pb.MasterKeyInfo:
+    return pb.MasterKeyInfo(
+        generation=info.generation,
+        provider=info.provider,
+        key_id=info.key_id,
+        key_version=info.key_version,
+        name=info.name,
+    )
+
+
+def _listed(item: SnapshotListing) -> pb.SnapshotInfo:
+    head = item.head
+    return pb.SnapshotInfo(
+        snapshot_id=item.snapshot_id.hex(),
+        created_at=_timestamp(item.created_ns),
+        encryption_key_id=head.wrapped.key_id if head else "",
+        master_generation=head.era if head else 0,
+        stored_bytes=item.stored_bytes,
+    )
+
+
+def _snapshot_progress(done: int, total: int) -> pb.SnapshotProgress:
+    return pb.SnapshotProgress(bytes_done=done, bytes_total=total)
+
+
+def _timestamp(ns: int) -> Timestamp:
+    made = Timestamp()
+    made.FromNanoseconds(ns)
+    return made

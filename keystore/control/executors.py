@@ -79,6 +79,12 @@ def require_alive(connection: sa.Connection, executor: Executor) -> None:
         raise fenced(executor)
 
 
+def living(database: Database) -> list[Executor]:
+    """Return the executors that are alive."""
+    with database.read() as connection:
+        return [Executor(row.name, row.epoch) for row in connection.execute(sa.select(executors))]
+
+
 def living_epochs() -> sa.Select[tuple[int]]:
     """Return the query for the epochs that are alive."""
     return sa.select(executors.c.epoch)
@@ -93,18 +99,28 @@ def fenced(executor: Executor) -> FencedError:
 
 @dataclass
 class Watch:
-    """Declares dead whose beat stands still, by this process's monotonic clock."""
+    """Declares dead whose beat stands still, by this process's monotonic clock. Nobody is declared dead by itself."""
 
     database: Database
     dead_after_s: float
+    own: Executor | None = None
     now_s: Callable[[], float] = time.monotonic
     _seen: dict[int, tuple[int, float]] = field(default_factory=dict)
+    _looked_s: float = 0.0
 
     def look(self) -> list[Executor]:
-        """Declare dead whoever has not been seen to beat for `dead_after_s`, and return them."""
+        """Declare dead whoever has not been seen to beat for `dead_after_s`, and return them.
+
+        A watcher that has not looked for half that time, because it or the database stood still, gives everybody the
+        whole time again: who could not beat is not dead.
+        """
         with self.database.read() as connection:
-            rows = connection.execute(sa.select(executors)).all()
+            found = connection.execute(sa.select(executors)).all()
+        rows = [row for row in found if self.own is None or row.epoch != self.own.epoch]
         now = self.now_s()
+        if now - self._looked_s > self.dead_after_s / 2:
+            self._seen = {}
+        self._looked_s = now
         self._seen = {row.epoch: self._since(row.epoch, row.beat, now) for row in rows}
         silent = [row for row in rows if now - self._seen[row.epoch][1] >= self.dead_after_s]
         return [Executor(row.name, row.epoch) for row in silent if self._declare_dead(row.epoch, row.beat)]

@@ -28,7 +28,7 @@ class Seconds:
 
 def _watch(database: Database) -> tuple[Watch, Seconds]:
     seconds = Seconds()
-    return Watch(database, 10, seconds), seconds
+    return Watch(database, 10, now_s=seconds), seconds
 
 
 def test_every_start_has_a_greater_epoch_and_ends_the_one_before(database: Database) -> None:
@@ -66,17 +66,29 @@ def test_a_watcher_that_has_just_started_gives_everybody_their_time(database: Da
     watch, seconds = _watch(database)
     seconds.now += 1e6
     assert watch.look() == []
-    seconds.now += 9.9
-    assert watch.look() == []
-    seconds.now += 0.2
+    found = []
+    for after in (4, 4, 1.9, 0.2):
+        seconds.now += after
+        found.append([executor.name for executor in watch.look()])
+    assert found == [[], [], [], ["a"]]
+
+
+def test_a_watcher_that_stood_still_itself_knows_nothing(database: Database) -> None:
+    register(database, "a")
+    watch, seconds = _watch(database)
+    for after in (0, 4, 5.1, 4, 4):
+        seconds.now += after
+        assert watch.look() == []
+    seconds.now += 2
     assert [executor.name for executor in watch.look()] == ["a"]
 
 
 def test_a_beat_between_look_and_judgement_saves(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     late = register(database, "late")
     watch, seconds = _watch(database)
-    watch.look()
-    seconds.now += 11
+    for _ in range(3):
+        watch.look()
+        seconds.now += 4
     judge = Watch._declare_dead
 
     def beat_first(self: Watch, epoch: int, count: int) -> bool:
@@ -86,6 +98,17 @@ def test_a_beat_between_look_and_judgement_saves(database: Database, monkeypatch
     monkeypatch.setattr(Watch, "_declare_dead", beat_first)
     assert watch.look() == []
     beat(database, late)
+
+
+def test_nobody_declares_itself_dead(database: Database) -> None:
+    me, other = register(database, "me"), register(database, "other")
+    seconds = Seconds()
+    watch = Watch(database, 10, me, seconds)
+    found = []
+    for _ in range(4):
+        found += watch.look()
+        seconds.now += 4
+    assert found == [other]
 
 
 def test_nobody_is_declared_dead_inside_its_transaction(database: Database) -> None:

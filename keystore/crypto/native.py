@@ -4,12 +4,13 @@ Leaves to others: everything but the call. Checks and messages are the extension
 """
 
 import os
-from typing import Final
+from typing import Any, Final
 
+import cmk_keystore_native as library
 from cmk_keystore_native import THREADS_MAX, PageKey
 
 from keystore.crypto.contexts import AeadContexts
-from keystore.crypto.protocols import Buffer, PageKernel, TagMismatchError, U8Array
+from keystore.crypto.protocols import Buffer, PageKernel, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
 
 THREADS_VARIABLE: Final = "KEYSTORE_THREADS"
@@ -60,6 +61,31 @@ class NativeKernel:
     def forget(self, key: SecretKey) -> None:
         self._contexts.forget(key)
         self._portable.forget(key)
+
+    def slot_reader(self, fd: int, page_size: int) -> SlotReader | None:
+        if not hasattr(library, "SlotReader"):  # a wheel of its own, and this one is older
+            return None
+        return NativeSlots(library.SlotReader(fd, page_size), self._contexts, self.threads)
+
+
+class NativeSlots:
+    """The library's reader of slots, which takes keys from the kernel's contexts."""
+
+    def __init__(self, reader: Any, contexts: AeadContexts[PageKey], threads: int) -> None:
+        self._reader, self._contexts, self.threads = reader, contexts, threads
+        self.forget, self.close, self.begin = reader.forget, reader.close, reader.begin
+        self.read_page, self.read_page_into = reader.read_page, reader.read_page_into
+
+    def admit(self, session: int, key: SecretKey, aad: bytes) -> None:
+        """As `SlotReader.admit`.
+
+        Raises:
+            ValueError: the key was wiped; then no key is held either.
+        """
+        self._reader.admit(session, self._contexts.get(key), aad)
+        if key.wiped:  # and `forget` may have come before the admission
+            self._reader.forget()
+            key.check()
 
 
 def _threads_wanted() -> int:

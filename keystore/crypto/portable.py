@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto.buffers import check_apart, check_arrays, check_length, check_room, check_writable, flat
 from keystore.crypto.contexts import AeadContexts
-from keystore.crypto.protocols import TAG_BYTES, Buffer, TagMismatchError, U8Array
+from keystore.crypto.protocols import TAG_BYTES, Buffer, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
 
 
@@ -77,6 +77,9 @@ class PortableKernel:
 
     def forget(self, key: SecretKey) -> None:
         self._contexts.forget(key)
+
+    def slot_reader(self, fd: int, page_size: int) -> SlotReader | None:
+        return None
 
 
 def _seal(

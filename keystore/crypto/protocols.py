@@ -1,5 +1,6 @@
 """What a page kernel is: sealing and opening in batches, in buffers that the caller owns."""
 
+from enum import IntEnum
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +22,66 @@ class TagMismatchError(Exception):
     def __init__(self, index: int) -> None:
         self.index = index
         super().__init__(f"the authentication tag of page {index} of the batch does not match")
+
+
+class SlotFault(IntEnum):
+    """Why a `SlotReader` did not open a page."""
+
+    SESSION_UNKNOWN = 1
+    """Its session is to be admitted first."""
+    FILE_ENDS = 2
+    TAG_MISMATCH = 3
+
+
+class SlotReading(Protocol):
+    """A batch that a `SlotReader` has begun."""
+
+    def finish(self) -> tuple[int, int, int] | None:
+        """Do what is left of it, and wait for the rest.
+
+        Returns:
+            None, or of the first page that did not open: its index, the `SlotFault`, and the number of pages from the
+            first on that are all open. Later ones are zeros, open, or as they were.
+
+        Raises:
+            OSError, ValueError: as the methods of `SlotReader`.
+        """
+
+    def stop(self) -> None:
+        """Begin no more of it, and wait: nobody writes to its buffer any more."""
+
+
+class SlotReader(Protocol):
+    """Reads the slots of one file and opens them, in one call with the interpreter's lock released. Threads share it.
+
+    An entry is the 40 bytes that the map has for a page. All methods raise ValueError after `close`, or for a wrong
+    length, and OSError where the system does not read.
+    """
+
+    threads: int
+    """Over how many a batch is divided, if nobody says otherwise."""
+
+    def admit(self, session: int, key: SecretKey, aad: bytes) -> None:
+        """Open pages of this session with `key` from now on; `aad` is that of its pages, with page number 0."""
+
+    def forget(self) -> None:
+        """Drop all keys; a call under way keeps what it uses to its end."""
+
+    def close(self) -> None:
+        """Wait for who uses the file's descriptor, and use it no more."""
+
+    def read_page(self, entry: bytes, page_no: int) -> bytes | int:
+        """Return the page, or a `SlotFault`."""
+
+    def read_page_into(self, entry: bytes, page_no: int, out: memoryview) -> int:
+        """Open the page into `out`; return 0, or a `SlotFault`, and then `out` is zeros or as it was."""
+
+    def begin(self, entries: U8Array, page_nos: U8Array, out: memoryview, threads: int) -> SlotReading | int:
+        """Begin to open n pages into `out`, holes as zeros: `entries` has shape (n, 40), `page_nos` (n, 8).
+
+        Returns:
+            What is begun; or the number of a session that is to be admitted first.
+        """
 
 
 class PageKernel(Protocol):
@@ -66,3 +127,9 @@ class PageKernel(Protocol):
 
     def forget(self, key: SecretKey) -> None:
         """Drop what was expanded from `key`; call it where the key is wiped."""
+
+    def slot_reader(self, fd: int, page_size: int) -> SlotReader | None:
+        """Return what reads the slots of the file `fd`, or None where this kernel has no such thing.
+
+        The descriptor stays the caller's, who keeps it open until `SlotReader.close` returned.
+        """

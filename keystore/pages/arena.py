@@ -31,6 +31,15 @@ class Arena:
         self._wiped = False
         self._lock = Lock()
 
+    def get(self, entry: bytes) -> bytes | None:
+        """Return the page of `entry` if it is here."""
+        with self._lock:
+            frame = self._frames.get(entry)
+            if frame is None:
+                return None
+            self._frames.move_to_end(entry)
+            return bytes(self._frame(frame))
+
     def read_into(self, entry: bytes, buffer: memoryview) -> bool:
         """Copy the page of `entry` into `buffer` if it is here."""
         with self._lock:

@@ -70,6 +70,9 @@ class OsBlockFile:
     def size(self) -> int:
         return os.fstat(self._fd).st_size
 
+    def descriptor(self) -> int:
+        return self._fd
+
     def read(self, offset: int, buffer: memoryview) -> None:
         done = 0
         while done < len(buffer):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
-from keystore.pages.protocols import BlockFile, Buffer
+from keystore.pages.protocols import BlockFile, Buffer, DescribedFile
 
 
 class Change:
@@ -40,10 +40,21 @@ class GuardedFile:
         try:
             self._file.read(offset, buffer)
         except OSError as error:
-            raise StoreIOError(
-                f"store {self._name}: reading {len(buffer)} bytes at {offset} failed ({error.strerror}). Nothing was "
-                "changed; see the system log, then try again"
-            ) from error
+            raise self.reading_failed(error, f"{len(buffer)} bytes at {offset}") from error
+
+    def reading_failed(self, error: OSError, what: str) -> StoreIOError:
+        """Return the error for a read that the system refused, here or by `descriptor`."""
+        return StoreIOError(
+            f"store {self._name}: reading {what} failed ({error.strerror}). Nothing was changed; see the system log, "
+            "then try again"
+        )
+
+    def descriptor(self) -> int | None:
+        """Return a descriptor by which the file's bytes can be read as `read` returns them, or None if there is none.
+
+        It is valid until `close`.
+        """
+        return self._file.descriptor() if isinstance(self._file, DescribedFile) else None
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check()

@@ -26,7 +26,11 @@ class PageMap:
     def entry(self, page_no: int) -> bytes:
         """Return the entry of a page, `HOLE` if it was never written."""
         recent = self.recent.get(page_no)
-        return self.tree.entry(0, page_no) if recent is None else recent
+        if recent is not None:
+            return recent
+        leaf, place = divmod(page_no, self.tree.fanout)
+        at = place * ENTRY_BYTES
+        return self.tree.leaf(leaf)[at : at + ENTRY_BYTES]
 
     def range(self, first: int, count: int) -> EntryArray:
         """Return the entries of consecutive pages, holes too, in an array of its own."""
@@ -94,6 +98,7 @@ class PageMap:
 
     def fold(self, tree: Tree) -> None:
         """`tree` holds everything recent now."""
+        self.tree.forget_leaves()
         self.tree = tree
         self.recent = {}
         self.dirty_leaves = set()

@@ -40,6 +40,14 @@ class BlockFile(Protocol):
         """Close the file and give up its lock."""
 
 
+@runtime_checkable
+class DescribedFile(Protocol):
+    """A `BlockFile` that shows the system's own: bytes at an offset of it are those that `read` returns."""
+
+    def descriptor(self) -> int:
+        """Return the descriptor, open until `close`."""
+
+
 class DataKeys(Protocol):
     """The data keys of one database."""
 

@@ -1,38 +1,34 @@
-"""Reads consecutive pages of an open store into the caller's buffer, and scans all of them a piece at a time.
+"""Reads consecutive pages of an open store into the caller's buffer, or any pages at once.
 
-No object is made for a page: entries come from the leaves of the map as one array, and pages are opened in steps.
+No object is made for a page of a range: entries come from the leaves of the map as one array.
 
-Invariants: those of `keystore.pages.reader`. What one call fills is of one commit; two pieces of a scan may be of two.
+Invariants: those of `keystore.pages.reader`.
 """
 
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from keystore.errors import InputError, PageRangeError, StoreDamagedError, WrongKeyError
-from keystore.format.entry import EntryArray
+from keystore.format.entry import EntryArray, U64Array, entries_from_bytes
 from keystore.pages.life import Life
-from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
+from keystore.pages.opening import Opener, Opening
+from keystore.pages.reader import READ_TRIES
+from keystore.pages.reading import UnreadableError
 from keystore.pages.state import StoreState
 
-READ_TRIES = 8
-"""LIMIT: how often a reader follows a page that a writer moves under it."""
-
-Places = npt.NDArray[np.int64]
-"""Places within a range, ascending."""
+Places = npt.NDArray[np.intp]
+"""Places within a batch, ascending."""
 
 
 class RangeReader:
-    """Reads ranges of one open store; threads may share it."""
+    """Reads many pages of one open store at once; threads may share it."""
 
-    def __init__(self, state: StoreState, life: Life) -> None:
-        self._state, self._life = state, life
-        self._lent: dict[int, bytearray] = {}
-        """What scans lend, by identity."""
+    def __init__(self, state: StoreState, life: Life, opener: Opener) -> None:
+        self._state, self._life, self._opener = state, life, opener
 
-    def read_into(self, first: int, buffer: bytearray | memoryview) -> None:
+    def read_into(self, first: int, buffer: bytearray | memoryview, threads: int | None = None) -> None:
         """Fill `buffer` with the pages from `first` on; see `PageStore.read_range_into`."""
         view = memoryview(buffer).cast("B")
         count, rest = divmod(len(view), self._state.page_size)
@@ -40,63 +36,99 @@ class RangeReader:
             raise InputError(
                 f"a buffer of {len(view)} bytes; whole pages of {self._state.page_size} are read. Nothing was read"
             )
-        entries, left = self._entries(first, count), np.arange(count)
+        self._fill(_numbers(first, count), lambda: self._range(first, count), view, threads)
+
+    def read_many(self, page_nos: Sequence[int]) -> list[bytes]:
+        """Return several pages, in the order asked for; see `PageStore.read_many`."""
+        size, numbers = self._state.page_size, np.array(page_nos, dtype=np.int64)
+        buffer = bytearray(len(page_nos) * size)
+        view = memoryview(buffer)
+        self._fill(numbers.astype(np.uint64), lambda: self._entries(page_nos), view, None)
+        pages = [bytes(view[at : at + size]) for at in range(0, len(view), size)]
+        buffer[:] = bytes(len(buffer))
+        return pages
+
+    def begin(self, first: int, view: memoryview, threads: int) -> Opening:
+        """Begin to fill `view`, of whole pages, with those from `first` on: one try, as `Opener.begin`."""
+        count = len(view) // self._state.page_size
+        return self._opener.begin(_numbers(first, count), self._range(first, count), view, threads)
+
+    def check(self, first: int, count: int) -> None:
+        """Raise unless these pages are there, and the store may be read."""
+        with self._state.map_lock:
+            self._check(first, count)
+
+    def _fill(
+        self, page_nos: U64Array, look_up: Callable[[], EntryArray], view: memoryview, threads: int | None
+    ) -> None:
+        """Open pages into `view` by what `look_up` returns, and again by that, where they do not open."""
+        entries = look_up()
+        left: Places = np.arange(len(page_nos))
         for _ in range(READ_TRIES):
             try:
-                self._open(first, entries, left, view)
+                self._open(page_nos, entries, left, view, threads)
                 return
             except UnreadableError as error:
-                before, entries = entries, self._entries(first, count)
-                changed, failed = _changed(before, entries), int(left[error.index])
+                before, entries = entries, look_up()
+                changed, failed = _changed(before, entries), left[error.index]
                 if failed not in changed:
                     raise self._life.latch(
-                        StoreDamagedError(self._state.name, "page", first + failed, str(error))
+                        StoreDamagedError(self._state.name, "page", int(page_nos[failed]), str(error))
                     ) from None
-                left = np.union1d(changed, left[error.index :])
+                left = np.union1d(changed, left[error.opened :])
             except WrongKeyError:
-                before, entries = entries, self._entries(first, count)
+                before, entries = entries, look_up()
                 changed = _changed(before, entries)
                 if not len(changed):
                     raise
                 left = np.union1d(changed, left)
         found = f"it moved {READ_TRIES} times while it was read"
-        raise StoreDamagedError(self._state.name, "page", first + int(left[0]), found)
+        raise StoreDamagedError(self._state.name, "page", int(page_nos[left[0]]), found)
 
-    def scan(self, first: int, count: int | None) -> Generator[memoryview, None, None]:
-        """Yield the pages from `first` on; see `PageStore.scan`."""
-        end = self._state.page_count if count is None else first + count
-        self._check(first, end - first)
-        return self._pieces(first, end)
+    def _open(
+        self, page_nos: U64Array, entries: EntryArray, left: Places, view: memoryview, threads: int | None
+    ) -> None:
+        """Open the pages at the places `left` into `view`.
 
-    def _pieces(self, first: int, end: int) -> Generator[memoryview, None, None]:
-        page_size = self._state.page_size
-        step = max(1, READ_BYTES // page_size)
-        buffer = bytearray(min(step, end - first) * page_size)
-        self._lent[id(buffer)] = buffer
+        Raises:
+            UnreadableError: its numbers are those of `left`.
+        """
+        if len(left) == len(page_nos):
+            self._opener.pages_into(page_nos, entries, view, threads)
+            return
+        size = self._state.page_size
+        part = bytearray(len(left) * size)
         try:
-            for at in range(first, end, step):
-                piece = memoryview(buffer)[: min(step, end - at) * page_size]
-                self.read_into(at, piece)
-                lent = piece.toreadonly()
-                yield lent
-                with suppress(BufferError):  # something was made of it, and shows the next piece
-                    lent.release()
+            self._opener.pages_into(page_nos[left], entries[left], memoryview(part), threads)
+            np.frombuffer(view, dtype=np.uint8).reshape(-1, size)[left] = np.frombuffer(part, np.uint8).reshape(
+                -1, size
+            )
+        except UnreadableError as error:
+            raise UnreadableError(error.index, str(error)) from None
         finally:
-            del self._lent[id(buffer)]
-            buffer[:] = bytes(len(buffer))
+            part[:] = bytes(len(part))
 
-    def wipe(self) -> None:
-        """Overwrite what scans lend with zeros."""
-        for buffer in list(self._lent.values()):
-            buffer[:] = bytes(len(buffer))
-
-    def _entries(self, first: int, count: int) -> EntryArray:
-        """Return what the map has for these pages, all at one moment."""
+    def _range(self, first: int, count: int) -> EntryArray:
+        """Return what the map has for consecutive pages, all at one moment."""
         state = self._state
         with state.map_lock:
             self._check(first, count)
             try:
                 return state.pages.range(first, count)
+            except StoreDamagedError as error:
+                raise self._life.latch(error) from None
+
+    def _entries(self, page_nos: Sequence[int]) -> EntryArray:
+        """Return what the map has for these pages, all at one moment."""
+        state = self._state
+        with state.map_lock:
+            self._check(0, 0)
+            for page_no in page_nos:
+                if not 0 <= page_no < state.page_count:
+                    text = f"page {page_no} of {state.page_count}; nothing was read"
+                    raise PageRangeError(f"store {state.name}: {text}")
+            try:
+                return entries_from_bytes(b"".join([state.pages.entry(page_no) for page_no in page_nos]))
             except StoreDamagedError as error:
                 raise self._life.latch(error) from None
 
@@ -109,45 +141,12 @@ class RangeReader:
             text = f"pages {first} to {first + count - 1} of {state.page_count}; nothing was read"
             raise PageRangeError(f"store {state.name}: {text}")
 
-    def _open(self, first: int, entries: EntryArray, left: Places, view: memoryview) -> None:
-        """Open the pages at the places `left` into `view`, in that order.
 
-        Raises:
-            UnreadableError: with the first one in `left` that did not open; those before it are in `view`.
-        """
-        page_size = self._state.page_size
-        step = max(1, READ_BYTES // page_size)
-        for at in range(0, len(left), step):
-            places = left[at : at + step]
-            chosen = entries[places]
-            there = np.flatnonzero(chosen["slot"])
-            page_nos = (places[there] + first).astype(np.uint64)
-            try:
-                plain = self._open_pages(page_nos, chosen[there])
-            except UnreadableError as error:
-                raise UnreadableError(at + int(there[error.index]), str(error)) from None
-            _spread(plain, places, there, page_size, view)
-
-    def _open_pages(self, page_nos: npt.NDArray[np.uint64], entries: EntryArray) -> bytearray:
-        state = self._state
-        try:
-            with self._life.unless_closed():
-                batch = read_batch(state.file, state.page_size, page_nos, entries)
-                return open_batch(state.sessions, state.page_size, batch)
-        except ValueError as error:
-            raise WrongKeyError(f"store {state.name}: the data key of this page was destroyed") from error
+def _numbers(first: int, count: int) -> U64Array:
+    return np.arange(first, first + count).astype(np.uint64)
 
 
 def _changed(before: EntryArray, entries: EntryArray) -> Places:
     """Return the places at which the map has another entry than before."""
     width = f"V{entries.itemsize}"
     return np.flatnonzero(before.view(width) != entries.view(width))
-
-
-def _spread(plain: bytearray, places: Places, there: Places, page_size: int, view: memoryview) -> None:
-    """Put opened pages where they belong, zeros where a page is a hole, and wipe `plain`."""
-    rows = np.frombuffer(view, dtype=np.uint8).reshape(-1, page_size)
-    if len(there) < len(places):
-        rows[places] = 0
-    rows[places[there]] = np.frombuffer(plain, dtype=np.uint8).reshape(-1, page_size)
-    plain[:] = bytes(len(plain))

@@ -16,10 +16,13 @@ READ_BYTES = 1 << 20
 
 
 class UnreadableError(Exception):
-    """A page could not be opened; `index` is its place in the batch, the text says why."""
+    """A page could not be opened; `index` is its place in the batch, the text says why.
 
-    def __init__(self, index: int, found: str) -> None:
-        self.index = index
+    Where the caller gave the buffer, it has the first `opened` pages of the batch.
+    """
+
+    def __init__(self, index: int, found: str, opened: int = 0) -> None:
+        self.index, self.opened = index, opened
         super().__init__(found)
 
 

@@ -37,6 +37,7 @@ from keystore.pages.generations import KeyReferences, key_references
 from keystore.pages.generations import settle as settle_state
 from keystore.pages.guarded import GuardedFile
 from keystore.pages.life import Life
+from keystore.pages.opening import Opener
 from keystore.pages.pace import Pace
 from keystore.pages.pin import Pin, unpin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
@@ -46,6 +47,7 @@ from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
 from keystore.pages.repair import PageVersion, Repairer
 from keystore.pages.reseal import Resealed, Resealer
+from keystore.pages.scan import Scans
 from keystore.pages.state import StoreState
 from keystore.pages.stats import StoreStats, store_stats
 from keystore.pages.verify import Save, Verifier, VerifyReport
@@ -66,8 +68,10 @@ class PageStore:
         self._state = state
         self._notes = notes
         self._life = Life(state.name)
-        self._reader = Reader(state, self._life, cache_bytes)
-        self._ranges = RangeReader(state, self._life)
+        self._opener = Opener(state, self._life)
+        self._reader = Reader(state, self._life, self._opener, cache_bytes)
+        self._ranges = RangeReader(state, self._life, self._opener)
+        self._scans = Scans(state, self._ranges, self._opener)
         self._writer = Writer(state, self._life)
         self._repairer = Repairer(state, self._life, self._writer)
         _OPEN.add(self)
@@ -199,7 +203,7 @@ class PageStore:
 
         Errors as `read`.
         """
-        return self._reader.read_many(page_nos)
+        return self._ranges.read_many(page_nos)
 
     def read_range_into(self, first: int, buffer: bytearray | memoryview) -> None:
         """Fill `buffer`, of whole pages, with the pages from `first` on, all of one commit; holes are zeros.
@@ -211,14 +215,20 @@ class PageStore:
         """
         self._ranges.read_into(first, buffer)
 
-    def scan(self, first: int = 0, count: int | None = None) -> Generator[memoryview, None, None]:
+    def scan(
+        self, first: int = 0, count: int | None = None, *, threads: int | None = None
+    ) -> Generator[memoryview, None, None]:
         """Yield the pages from `first` on in order, all or `count` of them, about a mebibyte at a time.
 
         A piece is valid until the next one is asked for, or the scan or the store is closed: what it showed is
-        overwritten then. Each is of one commit, the latest when it was read; a cut that a scan meets ends it with
-        PageRangeError. Errors as `read`.
+        overwritten then. Each is of one commit, the latest at some moment since the piece before it was asked for; a
+        cut that a scan meets ends it with PageRangeError. Errors as `read`.
+
+        Args:
+            threads: how many read and open, the caller's among them; with two and more the next piece is read while
+                one is lent. By default as many as KEYSTORE_THREADS says. The portable kernel has one.
         """
-        return self._ranges.scan(first, count)
+        return self._scans.begin(first, count, threads)
 
     def view(self, page_no: int) -> AbstractContextManager[memoryview]:
         """Lend a read-only view of a page, valid inside the `with` block. Errors as `read`.
@@ -334,6 +344,7 @@ class PageStore:
     def forget_data_key(self, generation: int) -> None:
         """Wipe what was derived of a data key that was destroyed."""
         self._state.sessions.forget(generation)
+        self._opener.forget()
 
     def watch(self, witness: Witness | None) -> None:
         """Tell `witness` of every commit from now on, and the former one of none; None: nobody."""
@@ -451,7 +462,8 @@ class PageStore:
         with contextlib.ExitStack() as ending:
             ending.enter_context(self._state.map_lock)  # whoever looks something up has done so
             ending.callback(self._reader.wipe)
-            ending.callback(self._ranges.wipe)
+            ending.callback(self._scans.wipe)
+            ending.callback(self._opener.close)
             ending.callback(self._state.blocks.forget_all)
             ending.callback(self._state.sessions.wipe)
 
@@ -460,6 +472,7 @@ class PageStore:
         self._state.map_lock = Lock()
         self._writer.after_fork_in_child()
         self._reader.after_fork_in_child()
+        self._opener.after_fork_in_child()
         self._state.sessions.after_fork_in_child()
         self._forget()
         self._state.file.close()

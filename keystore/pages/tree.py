@@ -16,6 +16,9 @@ from keystore.pages.blocks import Blocks
 NodeWriter = Callable[[int, int, bytes], bytes]
 """``(level, number, content) -> entry``: puts a new node somewhere."""
 
+LEAVES_KEPT_BYTES = 8 << 20
+"""LIMIT: bytes of leaves that a tree finds by number alone, without the walk from its root."""
+
 
 class Tree:
     """An immutable state of one tree: `root` names its block of level `height`.
@@ -27,6 +30,7 @@ class Tree:
         self.blocks, self.tree, self.root_row, self.height = blocks, tree, root_row, height
         self.fanout = layout.fanout(blocks.page_size, tree)
         self._row_bytes = layout.row_bytes(tree)
+        self._leaves: dict[int, bytes] = {}
 
     @property
     def root(self) -> bytes:
@@ -62,10 +66,21 @@ class Tree:
 
     def leaf(self, number: int) -> bytes:
         """Return the rows of `fanout` blocks of level 0, from number ``number * fanout`` on; errors as `entry`."""
+        known = self._leaves.get(number)
+        if known is not None:
+            return known
         if self.height == 0:
-            rows = self.root_row if number == 0 else b""
-            return rows.ljust(self.blocks.page_size, b"\0")
-        return self.children(1, number)
+            content = (self.root_row if number == 0 else b"").ljust(self.blocks.page_size, b"\0")
+        else:
+            content = self.children(1, number)
+        if (len(self._leaves) + 1) * self.blocks.page_size > LEAVES_KEPT_BYTES:
+            self._leaves.clear()
+        self._leaves[number] = content
+        return content
+
+    def forget_leaves(self) -> None:
+        """Drop the leaves in memory; they are looked up anew."""
+        self._leaves.clear()
 
     def leaves(self, start: int = 0) -> Iterator[tuple[int, EntryArray]]:
         """Yield ``(first number, entries)`` of each leaf that holds blocks of level 0 from `start` on, holes included.

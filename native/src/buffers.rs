@@ -29,6 +29,11 @@ impl Bytes {
         Ok(bytes)
     }
 
+    /// The buffer itself, to be kept longer than this call.
+    pub fn into_buffer(self) -> PyBuffer<u8> {
+        self.buffer
+    }
+
     fn shape(&self) -> &[usize] {
         self.buffer.shape()
     }

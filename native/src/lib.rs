@@ -9,21 +9,20 @@
 
 mod bare;
 mod buffers;
+mod job;
 mod pages;
 mod pool;
+mod reader;
+mod slots;
+
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{LessSafeKey, UnboundKey, AES_256_GCM};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use buffers::{require_shapes, Bytes, NONCES, TAGS};
-use pages::{Batch, TAG_BYTES};
-
-/// An expanded key. aws-lc-rs wipes it when it is dropped.
-#[pyclass(frozen, module = "cmk_keystore_native")]
-struct PageKey {
-    key: LessSafeKey,
-}
+use pages::{Batch, PageKey, TAG_BYTES};
 
 #[pymethods]
 impl PageKey {
@@ -32,7 +31,7 @@ impl PageKey {
         let bytes = Bytes::get(key, "key")?;
         let unbound = UnboundKey::new(&AES_256_GCM, bytes.slice())
             .map_err(|_| PyValueError::new_err(format!("the key has {} bytes; AES-256-GCM takes 32", bytes.len())))?;
-        Ok(Self { key: LessSafeKey::new(unbound) })
+        Ok(Self { key: Arc::new(LessSafeKey::new(unbound)) })
     }
 
     /// Seal `n * page_size` bytes into `out`, which has 16 bytes more, and `tags`.
@@ -92,6 +91,11 @@ impl PageKey {
 fn cmk_keystore_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("THREADS_MAX", pool::THREADS_MAX)?;
+    module.add("SESSION_UNKNOWN", reader::SESSION_UNKNOWN)?;
+    module.add("FILE_ENDS", reader::FILE_ENDS)?;
+    module.add("TAG_MISMATCH", reader::TAG_MISMATCH)?;
     module.add_class::<bare::BareLoop>()?;
+    module.add_class::<reader::SlotReader>()?;
+    module.add_class::<reader::Reading>()?;
     module.add_class::<PageKey>()
 }

@@ -1,11 +1,20 @@
 //! The loop over the pages of a batch, on one thread.
 
+use std::sync::Arc;
+
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
+use pyo3::prelude::*;
 
 use crate::buffers::Bytes;
 
 pub const NONCE_BYTES: usize = 12;
 pub const TAG_BYTES: usize = 16;
+
+/// An expanded key. aws-lc-rs wipes it when it is dropped.
+#[pyclass(frozen, module = "cmk_keystore_native")]
+pub struct PageKey {
+    pub key: Arc<LessSafeKey>,
+}
 
 /// What is read, whole or a part of it.
 #[derive(Clone, Copy)]

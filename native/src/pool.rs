@@ -53,6 +53,13 @@ pub fn open(key: &LessSafeKey, batch: &Batch<'_>, tags: &[u8], out: &mut [u8], t
     Some(first)
 }
 
+/// Have a thread of the pool do this, some time or never.
+pub fn spawn(work: impl FnOnce() + Send + 'static) {
+    if let Some(pool) = pool() {
+        pool.spawn(work);
+    }
+}
+
 /// The pool and the pages of one part, if the batch is to be divided.
 fn divide(batch: &Batch<'_>, threads: usize) -> Option<(Arc<ThreadPool>, usize)> {
     let parts = threads.min(THREADS_MAX).min(batch.count() * batch.page_size / BYTES_MIN).min(batch.count());

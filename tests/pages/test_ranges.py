@@ -1,14 +1,23 @@
 """Ranges and scans against `read`: every height of the map, holes, what is recent, calls of the file, and damage."""
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from keystore.errors import InputError, PageRangeError, StoreClosedError, StoreDamagedError, WrongKeyError
+from keystore.errors import (
+    InputError,
+    PageRangeError,
+    StoreClosedError,
+    StoreDamagedError,
+    StoreForkedError,
+    WrongKeyError,
+)
 from keystore.format.entry import entry_slot
 from keystore.pages.blockfile import OsBlockFile
+from keystore.pages.protocols import BlockFile
 from keystore.pages.reading import READ_BYTES
 from keystore.pages.store import PageStore
 from tests.pages.stores import CountedFile, StaticKeys
@@ -27,9 +36,13 @@ def keys() -> StaticKeys:
     return StaticKeys()
 
 
-@pytest.fixture
-def store(tmp_path: Path, keys: StaticKeys) -> Iterator[PageStore]:
-    with PageStore.create(tmp_path / "s", name="s", keys=keys, page_size=PAGE_BYTES, cache_bytes=0) as store:
+@pytest.fixture(params=["by descriptor", "through the file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, keys: StaticKeys) -> Iterator[PageStore]:
+    """The file itself, which the native kernel reads from, and one that only the store can read."""
+    file: BlockFile = OsBlockFile.create(tmp_path / "s")
+    if request.param == "through the file":
+        file = CountedFile(file)
+    with PageStore.create(file, name="s", keys=keys, page_size=PAGE_BYTES, cache_bytes=0) as store:
         yield store
 
 
@@ -62,16 +75,17 @@ def test_a_range_is_what_read_returns(store: PageStore, keys: StaticKeys, count:
     assert range_of(store, 0, count) == one_by_one(store, 0, count) == b"".join(map(bytes, store.scan()))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("page_size", [4096, 8192, 16384, 32768, 65536])
-def test_a_scan_of_every_page_size(tmp_path: Path, keys: StaticKeys, page_size: int) -> None:
+def test_a_scan_of_every_page_size(tmp_path: Path, keys: StaticKeys, page_size: int, threads: int) -> None:
     """More than one piece, the last one short."""
     count = 2 * READ_BYTES // page_size + 3
     with PageStore.create(tmp_path / "s", name="s", keys=keys, page_size=page_size) as store:
         store.commit({number: bytes([number % 251 + 1]) * page_size for number in range(count) if number % 9})
-        pieces = [bytes(piece) for piece in store.scan()]
+        pieces = [bytes(piece) for piece in store.scan(threads=threads)]
         assert b"".join(pieces) == one_by_one(store, 0, count)
         assert [len(piece) for piece in pieces] == [READ_BYTES, READ_BYTES, 3 * page_size]
-        assert b"".join(map(bytes, store.scan(5, 7))) == one_by_one(store, 5, 7)
+        assert b"".join(map(bytes, store.scan(5, 7, threads=threads))) == one_by_one(store, 5, 7)
         assert list(store.scan(count)) == list(store.scan(0, 0)) == []
 
 
@@ -88,16 +102,19 @@ def test_adjacent_slots_are_read_together(tmp_path: Path, keys: StaticKeys) -> N
             assert file.calls["read"] - before == reads
 
 
-def test_a_piece_lasts_until_the_next(store: PageStore) -> None:
-    store.commit({number: page(number + 1) for number in range(2 * STEP)})
-    scan = store.scan()
-    first = next(scan)
-    assert first.readonly
-    kept = first[:8]
-    second = next(scan)
-    assert bytes(kept) == bytes(second[:8]) == page(STEP + 1)[:8]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_piece_lasts_until_the_next(store: PageStore, threads: int) -> None:
+    """Nothing is left of any once the scan is closed."""
+    store.commit({number: page(number + 1) for number in range(4 * STEP)})
+    scan = store.scan(threads=threads)
+    parts = []
+    for number in range(3):
+        piece = next(scan)
+        assert piece.readonly
+        parts.append(piece[:8])
+        assert bytes(parts[-1]) == page(number * STEP + 1)[:8]
     scan.close()
-    assert bytes(kept) == bytes(8)
+    assert [bytes(part) for part in parts] == [bytes(8)] * 3
 
 
 @pytest.mark.parametrize("ask", [lambda store, first, count: range_of(store, first, count), PageStore.scan])
@@ -130,8 +147,13 @@ def test_damage_names_the_page(store: PageStore, tmp_path: Path) -> None:
         store.read_range_into(STEP, buffer)
     assert (caught.value.part, caught.value.number) == ("page", STEP + 20)
     assert page(STEP + 20) not in buffer
-    with pytest.raises(StoreDamagedError):
-        list(store.scan())
+    for threads in (1, 2):
+        with pytest.raises(StoreDamagedError) as caught:
+            list(store.scan(threads=threads))
+        assert caught.value.number == STEP + 20
+    with pytest.raises(StoreDamagedError) as caught:
+        store.read(STEP + 20)
+    assert caught.value.number == STEP + 20
     with pytest.raises(StoreDamagedError):
         store.commit({0: page(9)})
     assert range_of(store, 0, STEP + 20) == one_by_one(store, 0, STEP + 20)
@@ -162,9 +184,10 @@ def test_a_destroyed_key_is_told(store: PageStore, keys: StaticKeys) -> None:
     assert store._life.damage is None
 
 
-def test_a_closed_store_ends_a_scan(store: PageStore) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_closed_store_ends_a_scan(store: PageStore, threads: int) -> None:
     store.commit({number: page(number + 1) for number in range(2 * STEP)})
-    scan = store.scan()
+    scan = store.scan(threads=threads)
     piece = next(scan)
     assert bytes(piece[:PAGE_BYTES]) == page(1)
     store.close()
@@ -175,3 +198,82 @@ def test_a_closed_store_ends_a_scan(store: PageStore) -> None:
         store.scan()
     with pytest.raises(StoreClosedError):
         store.read_range_into(0, bytearray(PAGE_BYTES))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_piece_is_released_by_the_next(store: PageStore, threads: int) -> None:
+    store.commit({number: page(number + 1) for number in range(2 * STEP)})
+    scan = store.scan(threads=threads)
+    first, second = next(scan), next(scan)
+    with pytest.raises(ValueError, match="released"):
+        first[0]
+    assert second[7] == (STEP + 1) % 256
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_last_piece_of_a_closed_store_is_no_end(store: PageStore, threads: int) -> None:
+    """Who was lent it may have seen zeros."""
+    store.commit({0: page(1)})
+    scan = store.scan(threads=threads)
+    piece = next(scan)
+    store.close()
+    assert bytes(piece) == bytes(PAGE_BYTES)
+    with pytest.raises(StoreClosedError):
+        next(scan)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_scan_meets_a_cut(store: PageStore, threads: int) -> None:
+    store.commit({number: page(number + 1) for number in range(3 * STEP)})
+    scan = store.scan(threads=threads)
+    next(scan)
+    store.commit(page_count=STEP + 1)
+    with pytest.raises(PageRangeError):
+        list(scan)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_scan_follows_a_writer(store: PageStore, threads: int) -> None:
+    """Pages that were moved, and whose slots were used again, since they were looked up."""
+    numbers = range(3 * STEP)
+    store.commit({number: page(number) for number in numbers})
+    found = []
+    for piece in store.scan(threads=threads):
+        found += [int.from_bytes(piece[at : at + 8], "big") for at in range(0, len(piece), PAGE_BYTES)]
+        for value in range(3):
+            store.commit({number: page(number + 1000 * value) for number in numbers})
+            store.checkpoint()
+    assert [value % 1000 for value in found] == list(numbers)
+    assert store._life.damage is None
+
+
+def test_a_page_moved_under_a_reader_is_followed(store: PageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what changed is read anew, and what was not opened yet."""
+    store.commit({number: page(number) for number in range(STEP)})
+    store.checkpoint()
+    state, look_up = store._state, store._state.pages.range
+    former, slots = [look_up(0, STEP)], [entry_slot(state.pages.entry(number)) for number in range(40, 50)]
+    store.commit({number: page(1000 + number) for number in range(40, 50)})
+    for slot in slots:
+        state.file.write(slot * PAGE_BYTES, page(0))
+    monkeypatch.setattr(state.pages, "range", lambda first, count: former.pop() if former else look_up(first, count))
+    assert range_of(store, 0, STEP) == one_by_one(store, 0, STEP)
+    assert former == []
+    assert store._life.damage is None
+
+
+def test_the_children_of_a_fork_cannot_read(store: PageStore) -> None:
+    store.commit({number: page(number) for number in range(2 * STEP)})
+    scan = store.scan(threads=2)
+    next(scan)
+    child = os.fork()
+    if not child:
+        refused = 0
+        for ask in (lambda: store.read_range_into(0, bytearray(PAGE_BYTES)), lambda: next(scan), lambda: store.scan()):
+            try:
+                ask()
+            except StoreForkedError:
+                refused += 1
+        os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    assert [len(piece) for piece in scan] == [READ_BYTES]

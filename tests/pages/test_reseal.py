@@ -221,8 +221,8 @@ def test_a_reader_that_comes_late_reads_the_new_page(
     del keys.keys[1]
     store.forget_data_key(1)
     store._reader.wipe()
-    look_up, first = store._reader._entries, [former]
-    monkeypatch.setattr(store._reader, "_entries", lambda numbers: [first.pop()] if first else look_up(numbers))
+    look_up, first = store._state.pages.entry, [former]
+    monkeypatch.setattr(store._state.pages, "entry", lambda number: first.pop() if first else look_up(number))
     assert store.read(5) == page
     assert first == []
     first.append(former)

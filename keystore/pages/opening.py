@@ -1,0 +1,211 @@
+"""Opens the pages of one store by their entries, in whatever way is fastest where it lies.
+
+Where the kernel reads slots itself and the store is a real file, one call reads and opens; everywhere else pages are
+read through the store's file and opened by the kernel (`keystore.pages.reading`). What comes out is the same.
+
+Leaves to others: which entries are current, and what a page that does not open means.
+
+Invariants:
+1. The descriptor is not used once `close` returned.
+2. A key is dropped here where it is wiped there: `forget` comes after the wipe, and a key that was wiped between its
+   look-up and its admission is dropped again.
+"""
+
+import os
+
+import numpy as np
+
+from keystore.crypto.kernel import KERNEL
+from keystore.crypto.protocols import SlotFault, SlotReader, SlotReading
+from keystore.errors import KeystoreError, WrongKeyError
+from keystore.format import layout
+from keystore.format.entry import EntryArray, U64Array, encode_aad, entries_from_bytes, entry_session, entry_slot
+from keystore.pages.life import Life
+from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
+from keystore.pages.state import StoreState
+
+ADMISSIONS_MAX = 64
+"""LIMIT: sessions looked up for one call; pages of more are opened through the store's file."""
+
+
+class Opener:
+    """Opens pages of one store; threads may share it.
+
+    Its methods raise, besides what they say, WrongKeyError where a data key is missing, was destroyed or is another
+    one, StoreClosedError where the store is closed meanwhile, and StoreIOError.
+    """
+
+    def __init__(self, state: StoreState, life: Life) -> None:
+        self._state, self._life = state, life
+        fd = state.file.descriptor()
+        self._slots: SlotReader | None = None if fd is None else KERNEL.slot_reader(fd, state.page_size)
+
+    @property
+    def threads(self) -> int:
+        """Over how many threads a large batch is divided, if nobody says otherwise."""
+        return 1 if self._slots is None else self._slots.threads
+
+    def page(self, page_no: int, entry: bytes) -> bytes:
+        """Return one page, no hole.
+
+        Raises:
+            UnreadableError: it does not open.
+        """
+        slots = self._slots
+        if slots is not None:
+            try:
+                found = slots.read_page(entry, page_no)
+                if isinstance(found, bytes):
+                    return found
+                if self._admitted(found, entry):
+                    found = slots.read_page(entry, page_no)
+                    if isinstance(found, bytes):
+                        return found
+            except (ValueError, OSError) as error:
+                raise self._told(error) from error
+        page = bytearray(self._state.page_size)
+        self._portably(np.array([page_no], dtype=np.uint64), entries_from_bytes(entry), memoryview(page))
+        return bytes(page)
+
+    def page_into(self, page_no: int, entry: bytes, out: memoryview) -> None:
+        """As `page`, into `out`, of `page_size` bytes; they are zeros, or what they were, after an error."""
+        slots = self._slots
+        if slots is not None:
+            try:
+                found = slots.read_page_into(entry, page_no, out)
+                if not found:
+                    return
+                if self._admitted(found, entry) and not slots.read_page_into(entry, page_no, out):
+                    return
+            except (ValueError, OSError) as error:
+                raise self._told(error) from error
+        self._portably(np.array([page_no], dtype=np.uint64), entries_from_bytes(entry), out)
+
+    def pages_into(self, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int | None = None) -> None:
+        """Open pages into `out`, of as many bytes, in their order; holes are zeros.
+
+        Raises:
+            UnreadableError: one does not open; of it and those after it `out` has no plaintext, or whole pages.
+        """
+        self.begin(page_nos, entries, out, threads or self.threads).finish()
+
+    def begin(self, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int) -> "Opening":
+        """Begin with `pages_into` on all threads but the caller's; `Opening.finish` does what is left.
+
+        Raises:
+            UnreadableError: a page names a session that is unknown; nothing was begun.
+        """
+        return Opening(self, page_nos, entries, out, self._begin_slots(page_nos, entries, out, threads))
+
+    def forget(self) -> None:
+        """Drop all keys; they are looked up anew."""
+        if self._slots is not None:
+            self._slots.forget()
+
+    def close(self) -> None:
+        """Drop all keys, and wait for who uses the descriptor; later calls fail as on a closed file."""
+        if self._slots is not None:
+            self._slots.forget()
+            self._slots.close()
+
+    def after_fork_in_child(self) -> None:
+        """Drop all keys; who used the descriptor at the fork is not there to be waited for."""
+        self.forget()
+        self._slots = None
+
+    def _begin_slots(
+        self, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int
+    ) -> SlotReading | None:
+        if self._slots is None:
+            return None
+        rows = np.ascontiguousarray(entries).view(np.uint8).reshape(-1, layout.ENTRY_BYTES)
+        numbers = page_nos.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
+        try:
+            for _ in range(ADMISSIONS_MAX + 1):
+                begun = self._slots.begin(rows, numbers, out, threads)
+                if not isinstance(begun, int):
+                    return begun
+                index = int(np.flatnonzero((entries["session"] == begun) & (entries["slot"] != 0))[0])
+                self._admit(begun, index)
+        except (ValueError, OSError) as error:
+            raise self._told(error) from error
+        return None
+
+    def _admitted(self, fault: int, entry: bytes) -> bool:
+        """Admit the session of a page, if that was all that it lacked."""
+        if fault != SlotFault.SESSION_UNKNOWN:
+            raise UnreadableError(0, _why(fault, entry_slot(entry)))
+        self._admit(entry_session(entry), 0)
+        return True
+
+    def _admit(self, number: int, index: int) -> None:
+        """Have pages of this session opened from now on; the page at `index` is the first that needs it."""
+        try:
+            session = self._state.sessions.get(number)
+        except KeyError:
+            raise UnreadableError(index, f"it names session {number}, which is unknown") from None
+        slots, aad = self._slots, encode_aad(layout.TREE_PAGES, 0, session.record.origin, 0)
+        if slots is not None:
+            slots.admit(number, session.page_key, aad)
+
+    def _portably(self, page_nos: U64Array, entries: EntryArray, out: memoryview) -> None:
+        state, size = self._state, self._state.page_size
+        rows = np.frombuffer(out, dtype=np.uint8).reshape(-1, size)
+        step = max(1, READ_BYTES // size)
+        for at in range(0, len(entries), step):
+            part = slice(at, at + step)
+            there = np.flatnonzero(entries["slot"][part])
+            try:
+                batch = read_batch(state.file, size, page_nos[part][there], entries[part][there])
+                plain = open_batch(state.sessions, size, batch)
+            except UnreadableError as error:
+                raise UnreadableError(at + int(there[error.index]), str(error), at) from None
+            except (ValueError, KeystoreError) as error:
+                raise self._told(error) from error
+            rows[part] = 0
+            rows[part][there] = np.frombuffer(plain, dtype=np.uint8).reshape(-1, size)
+            plain[:] = bytes(len(plain))
+
+    def _told(self, error: Exception) -> KeystoreError:
+        """Return what a failed call means: the store is closed, or a key was wiped, or the disk failed."""
+        self._life.check()
+        if isinstance(error, KeystoreError):
+            return error
+        if isinstance(error, OSError):
+            refused = OSError(error.errno, os.strerror(error.errno or 0))
+            return self._state.file.reading_failed(refused, "pages")
+        return WrongKeyError(f"store {self._state.name}: the data key of this page was destroyed")
+
+
+class Opening:
+    """Pages being opened."""
+
+    def __init__(
+        self, opener: Opener, page_nos: U64Array, entries: EntryArray, out: memoryview, reading: SlotReading | None
+    ) -> None:
+        self._opener, self._page_nos, self._entries, self._out = opener, page_nos, entries, out
+        self._reading = reading
+
+    def finish(self) -> None:
+        """Open what is not yet, and wait for the rest; errors as `Opener.pages_into`."""
+        if self._reading is None:
+            self._opener._portably(self._page_nos, self._entries, self._out)
+            return
+        try:
+            found = self._reading.finish()
+        except (ValueError, OSError) as error:
+            raise self._opener._told(error) from error
+        if found is not None:
+            index, fault, opened = found
+            raise UnreadableError(index, _why(fault, int(self._entries["slot"][index])), opened)
+
+    def stop(self) -> None:
+        """Begin no more, and wait: nothing is written to `out` any more."""
+        if self._reading is not None:
+            self._reading.stop()
+
+
+def _why(fault: int, slot: int) -> str:
+    if fault == SlotFault.FILE_ENDS:
+        return "the file ends before its slot"
+    return f"the tag of slot {slot} does not match"

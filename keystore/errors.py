@@ -22,7 +22,8 @@ No message carries key material or plaintext.
         StoreFullError, StoreIOError, CommitUnknownError, StoreDamagedError, StoreRolledBackError, StoreDivergedError
       NodeError                     a node directory
         NodeMissingError, NodeExistsError, NodeLockedError, NodeClosedError, NodeIOError, NameTakenError,
-        NameUnknownError, DatabaseShreddedError, DataKeyInUseError, AnchorsMissingError, AnchorsDamagedError
+        NameUnknownError, DatabaseShreddedError, DataKeyInUseError, ConversionUnfinishedError, AnchorsMissingError,
+        AnchorsDamagedError
         OutsideAnchorError          an outside anchor; what is inside the node is unchanged
           OutsideAnchorMissingError, OutsideAnchorDamagedError, OutsideAnchorUnreachableError,
           OutsideAnchorConflictError
@@ -317,6 +318,10 @@ class DatabaseShreddedError(NameUnknownError):
 
 class DataKeyInUseError(NodeError):
     """Something still needs the data key, or nobody knows whether it does; it was not destroyed."""
+
+
+class ConversionUnfinishedError(NodeError):
+    """A conversion of a node has begun and is not at its end; what is done stays done (retryable)."""
 
 
 class AnchorsMissingError(NodeError):

@@ -7,13 +7,17 @@ import pytest
 from keystore.kms.local import create_key_file
 
 
+def new_key(path: Path) -> str:
+    """Make a key file; return its URI."""
+    create_key_file(path)
+    return f"local://{path}"
+
+
 @pytest.fixture
 def cmk(tmp_path: Path) -> str:
-    create_key_file(tmp_path / "cmk")
-    return f"local://{tmp_path / 'cmk'}"
+    return new_key(tmp_path / "cmk")
 
 
 @pytest.fixture
 def other_cmk(tmp_path: Path) -> str:
-    create_key_file(tmp_path / "other-cmk")
-    return f"local://{tmp_path / 'other-cmk'}"
+    return new_key(tmp_path / "other-cmk")

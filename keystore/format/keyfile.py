@@ -4,7 +4,7 @@ Leaves to `keystore.keys`: the keys themselves, and sealing. Key bytes come in a
 caller wipes. All integers are unsigned and little-endian; a *field* is a length (u32), then that many bytes; *text* is
 a field in UTF-8.
 
-- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 3, suite u16 = 1,
+- **K-1** The file is `head | sealed body | SHA-256 of both`. Head: magic `CMKKEYFL`, version u16 = 4, suite u16 = 1,
   head bytes u32, body bytes u32, file generation u64, node id 16, master generation u32, time written u64 (ns since
   1970), master-key commitment 16; then the fields provider (text), key URI (text), key version (text), wrapped secret.
 - **K-2** The lengths in the head add up to the length of the file, and a head has at most 16384 bytes. What is longer,
@@ -14,12 +14,14 @@ a field in UTF-8.
 - **K-4** The body is sealed under the master key with the whole head as associated data, under a fresh salt at every
   writing.
 - **K-5** Body: node name (text), time of init u64, anchor key 32, volume id 16 (zeros where the node has no volume
-  layer), outside anchor (text: its place, or empty), each commit u8 (0 or 1: whether every commit is stated to it),
-  signing seed 32 (Ed25519), snapshot secret 32, log place (text, or empty: there is no log), log window u32 (days),
-  count u32 of databases; each: id 16, name (text), time u64, count u32 of data keys (generation u32, decrypt-only u8,
-  time u64, seals u64, key 32), count u32 of destroyed data keys (generation u32, time u64, time of destruction u64,
-  name for people 8), shredded u8; if that is 1: time u64, SHA-256 of the file before 32, its master generation u32,
-  number of stores u32; then count u32 of stores (id 16, name (text), page size u32, time u64). Nothing follows.
+  layer), change of the volume layer u8 (0: none, 1: it is coming, 2: it is going), outside anchor (text: its place, or
+  empty), each commit u8 (0 or 1: whether every commit is stated to it), signing seed 32 (Ed25519), snapshot secret 32,
+  log place (text, or empty: there is no log), log window u32 (days), count u32 of databases; each: id 16, name (text),
+  time u64, count u32 of data keys (generation u32, decrypt-only u8, time u64, seals u64, key 32), count u32 of
+  destroyed data keys (generation u32, time u64, time of destruction u64, name for people 8), shredded u8; if that is 1:
+  time u64, SHA-256 of the file before 32, its master generation u32, number of stores u32; number below which data keys
+  are to be left u32 (0: none are); then count u32 of stores (id 16, name (text), page size u32, time u64). Nothing
+  follows.
 - **K-6** Names of databases are unique, and those of stores in their database; ids are unique in the file. The
   generations of a database's data keys rise; all but the last are decrypt-only, and the last is not. Generations of
   destroyed data keys rise, are no data key's, and lie below the last of those. A database is shredded exactly if it has
@@ -31,6 +33,10 @@ a field in UTF-8.
 - **K-11** Version 2 differs in the body only, and so does version 1 beside what K-8 says: there is no signing seed, no
   snapshot secret and no log. It is read and never written.
 - **K-12** The log window is 0 exactly where there is no log.
+- **K-14** Version 3 differs in the body only, and so do versions 1 and 2 beside what K-8 and K-11 say: there is no
+  change of the volume layer and no data key to be left (0 is meant). It is read and never written. The change is 0
+  where there is no volume layer.
+- **K-15** The number below which data keys are to be left is 0, or at most that of the current one.
 """
 
 import hashlib
@@ -46,10 +52,17 @@ from keystore.format.volume import NO_VOLUME
 from keystore.format.wrapped import WrappedKey
 
 MAGIC: Final = b"CMKKEYFL"
-VERSION: Final = 3
-VERSIONS: Final = (1, 2, 3)
+VERSION: Final = 4
+VERSIONS: Final = (1, 2, 3, 4)
+IDENTITY_VERSION: Final = 3
+"""The first one with the keys of a node for its snapshots (K-11)."""
 SUITE: Final = 1
 """AES-256-GCM, HKDF-SHA256."""
+
+VOLUME_SETTLED: Final = 0
+VOLUME_COMING: Final = 1
+VOLUME_GOING: Final = 2
+"""Whether all stores have the volume layer that the body names, are to get it, or are to lose it (K-14)."""
 
 ID_BYTES: Final = 16
 KEY_BYTES: Final = 32
@@ -145,6 +158,7 @@ class DatabaseRow:
     stores: Sequence[StoreRecord]
     destroyed: Sequence[DestroyedKey] = ()
     shredded: ShredRecord | None = None
+    left_below: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,7 @@ class Body:
     outside_each_commit: bool = False
     log_place: str = ""
     log_window_days: int = 0
+    volume_change: int = 0
 
 
 @dataclass(frozen=True)
@@ -261,6 +276,7 @@ def encode_body(body: Body) -> bytearray:
     out.append(body.created_ns.to_bytes(8, "little"))
     out.append(body.anchor_key)
     out.append(body.volume_id)
+    out.append(bytes([body.volume_change]))
     out.append(encode_field(body.outside_anchor.encode()))
     out.append(bytes([body.outside_each_commit]))
     out.append(body.identity.signing_seed)
@@ -290,6 +306,7 @@ def _encode_database(out: list[bytes | memoryview], database: DatabaseRow) -> No
         out.append(
             _SHREDDED.pack(shredded.shredded_ns, shredded.former_fingerprint, shredded.former_master, shredded.stores)
         )
+    out.append(_U32.pack(database.left_below))
     out.append(_U32.pack(len(database.stores)))
     for store in sorted(database.stores, key=lambda record: record.name):
         out.append(store.store_id)
@@ -301,15 +318,16 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     """Return the values of a body; its keys are views of `data`, which the caller wipes.
 
     Raises:
-        NotDecodableError: it breaks K-5 to K-12.
+        NotDecodableError: it breaks K-5 to K-15.
     """
     cursor = Cursor(data)
     name = cursor.text("the node name")
     created_ns = _u64(cursor, "the time of init")
     anchor_key = cursor.view(KEY_BYTES, "the anchor key")
     volume_id = NO_VOLUME if version == 1 else cursor.take(ID_BYTES, "the volume id")
+    volume_change = _decode_volume_change(cursor, volume_id) if version >= 4 else 0
     outside, each_commit = _decode_outside(cursor) if version >= 2 else ("", False)
-    identity = _decode_identity(cursor) if version >= 3 else None
+    identity = _decode_identity(cursor) if version >= IDENTITY_VERSION else None
     log_place, log_window_days = _decode_log(cursor) if version >= 3 else ("", 0)
     databases = [_decode_database(cursor, version) for _ in range(cursor.count("databases", _DATABASE_BYTES_MIN))]
     cursor.end()
@@ -319,8 +337,25 @@ def decode_body(data: bytearray, version: int = VERSION) -> Body:
     if len(set(ids)) != len(ids):
         raise NotDecodableError("an id appears twice")
     return Body(
-        name, created_ns, anchor_key, volume_id, databases, identity, outside, each_commit, log_place, log_window_days
+        name,
+        created_ns,
+        anchor_key,
+        volume_id,
+        databases,
+        identity,
+        outside,
+        each_commit,
+        log_place,
+        log_window_days,
+        volume_change,
     )
+
+
+def _decode_volume_change(cursor: Cursor, volume_id: bytes) -> int:
+    change = cursor.take(1, "the change of the volume layer")[0]
+    if change > (VOLUME_SETTLED if volume_id == NO_VOLUME else VOLUME_GOING):
+        raise NotDecodableError(f"the change {change} of a volume layer")
+    return change
 
 
 def _decode_outside(cursor: Cursor) -> tuple[str, bool]:
@@ -347,8 +382,9 @@ def _decode_database(cursor: Cursor, version: int) -> DatabaseRow:
     created_ns = _u64(cursor, "the time of a database")
     keys = [_decode_data_key(cursor, version) for _ in range(cursor.count("data keys", _DATA_KEY_BYTES_MIN))]
     destroyed, shredded = _decode_destroyed(cursor) if version >= 2 else ([], None)
+    left_below = int(cursor.unpack(_U32, "the data keys to be left")[0]) if version >= 4 else 0
     stores = [_decode_store(cursor) for _ in range(cursor.count("stores", _STORE_BYTES_MIN))]
-    row = DatabaseRow(database_id, name, created_ns, keys, stores, destroyed, shredded)
+    row = DatabaseRow(database_id, name, created_ns, keys, stores, destroyed, shredded, left_below)
     _require_generations(row)
     _require_rising([store.name for store in stores], "names of stores")
     return row
@@ -385,6 +421,8 @@ def _require_generations(row: DatabaseRow) -> None:
         raise NotDecodableError("the last data key of a database, and no other, must be for writing")
     elif set(keys) & set(gone) or max(gone, default=0) > keys[-1]:
         raise NotDecodableError("a data key that was destroyed is there, or came after the last one")
+    if row.left_below > max(keys, default=0):
+        raise NotDecodableError("the data keys to be left have the current one among them")
 
 
 def _decode_store(cursor: Cursor) -> StoreRecord:

@@ -19,7 +19,14 @@ from types import MappingProxyType
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.signing import SigningKey
 from keystore.errors import DatabaseShreddedError, InputError, NameTakenError, NameUnknownError
-from keystore.format.keyfile import ID_BYTES, DestroyedKey, ShredRecord, StoreRecord
+from keystore.format.keyfile import (
+    ID_BYTES,
+    VOLUME_GOING,
+    VOLUME_SETTLED,
+    DestroyedKey,
+    ShredRecord,
+    StoreRecord,
+)
 from keystore.format.names import name_problem
 from keystore.keys.fingerprint import key_name
 
@@ -64,6 +71,7 @@ class Database:
     Attributes:
         destroyed: what is kept of data keys that were destroyed.
         shredded: how its last data key ended; None while it has one.
+        left_below: a conversion is under way that is to end all data keys of lower generations; 0: none is.
     """
 
     database_id: bytes
@@ -73,6 +81,26 @@ class Database:
     stores: Mapping[str, StoreRecord] = field(default_factory=lambda: MappingProxyType({}))
     destroyed: tuple[DestroyedKey, ...] = ()
     shredded: ShredRecord | None = None
+    left_below: int = 0
+
+    @property
+    def to_be_left(self) -> tuple[DataKey, ...]:
+        """The data keys that a conversion is to end."""
+        return tuple(key for key in self.data_keys if key.generation < self.left_below)
+
+    def leaving_keys(self, now_ns: int) -> "Database":
+        """Return the database with a fresh data key for writing, and all former ones to be ended by a conversion.
+
+        One that is shredded is as it was.
+        """
+        if self.shredded is not None:
+            return self
+        changed = self.with_new_generation(now_ns)
+        return replace(changed, left_below=changed.current.generation)
+
+    def left_keys(self) -> "Database":
+        """Return the database with no data key to be ended by a conversion."""
+        return replace(self, left_below=0)
 
     @property
     def current(self) -> DataKey:
@@ -159,7 +187,9 @@ class Database:
             (*self.destroyed, *(key.destroyed(now_ns) for key in self.data_keys)), key=lambda key: key.generation
         )
         record = ShredRecord(now_ns, former_fingerprint, former_master, len(self.stores))
-        return replace(self, data_keys=(), stores=MappingProxyType({}), destroyed=tuple(gone), shredded=record)
+        return replace(
+            self, data_keys=(), stores=MappingProxyType({}), destroyed=tuple(gone), shredded=record, left_below=0
+        )
 
     def with_seals(self, generation: int, count: int) -> "Database":
         """Return the database with `count` more seals noted under a generation; as it is where that is destroyed."""
@@ -194,6 +224,7 @@ class Keystore:
         snapshot_secret: the keys of the maps of its snapshots are derived from it; so it opens the map of a former
             snapshot without a KMS, and no data.
         volume_id: id of the volume key that the node's stores lie under; None where it has no volume layer.
+        volume_change: whether all of them do, are to, or are to no more.
     """
 
     node_name: str
@@ -205,6 +236,7 @@ class Keystore:
     volume_id: bytes | None = None
     outside_anchor: OutsideSetting | None = None
     log: LogSetting | None = None
+    volume_change: int = VOLUME_SETTLED
 
     @classmethod
     def generate(cls, node_name: str, now_ns: int, volume_id: bytes | None = None) -> "Keystore":
@@ -240,6 +272,20 @@ class Keystore:
     def with_log(self, setting: LogSetting | None) -> "Keystore":
         """Return the keystore with this point-in-time log, or with none."""
         return replace(self, log=setting)
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether new stores get the volume layer, and all are to have it once a conversion is done."""
+        return self.volume_id is not None and self.volume_change != VOLUME_GOING
+
+    @property
+    def is_converting(self) -> bool:
+        """Whether a conversion is under way."""
+        return self.volume_change != VOLUME_SETTLED or any(each.left_below for each in self.databases.values())
+
+    def with_volume(self, volume_id: bytes | None, change: int) -> "Keystore":
+        """Return the keystore with this volume layer, or with none."""
+        return replace(self, volume_id=volume_id, volume_change=change)
 
     def wipe(self) -> None:
         """Wipe every key."""

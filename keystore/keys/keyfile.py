@@ -177,6 +177,7 @@ def _to_body(keystore: Keystore) -> Body:
             list(database.stores.values()),
             database.destroyed,
             database.shredded,
+            database.left_below,
         )
         for database in keystore.databases.values()
     ]
@@ -192,6 +193,7 @@ def _to_body(keystore: Keystore) -> Body:
         outside.each_commit if outside else False,
         log.place if log else "",
         log.window_days if log else 0,
+        keystore.volume_change,
     )
 
 
@@ -213,6 +215,7 @@ def _from_body(body: Body) -> Keystore:
         volume_id,
         outside,
         LogSetting(body.log_place, body.log_window_days) if body.log_place else None,
+        body.volume_change,
     )
 
 
@@ -221,4 +224,13 @@ def _from_row(row: DatabaseRow) -> Database:
         DataKey(k.generation, SecretKey(k.key), k.created_ns, k.decrypt_only, k.seals) for k in row.data_keys
     )
     stores = MappingProxyType({store.name: store for store in row.stores})
-    return Database(row.database_id, row.name, row.created_ns, data_keys, stores, tuple(row.destroyed), row.shredded)
+    return Database(
+        row.database_id,
+        row.name,
+        row.created_ns,
+        data_keys,
+        stores,
+        tuple(row.destroyed),
+        row.shredded,
+        row.left_below,
+    )

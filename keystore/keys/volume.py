@@ -4,7 +4,8 @@ As with the master key, what the KMS wraps is a random secret; the volume key is
 Each file has a key of its own, derived from the volume key and the file's id, so that equal sectors of two files
 differ, and a file may be renamed.
 
-Invariant: the volume key stays the same for the life of a node; a change of the platform key wraps it anew (`rewrap`).
+Invariant: the volume key stays the same as long as a node has a volume layer; a change of the platform key wraps it
+anew (`rewrap`).
 
 Leaves to others: which files have the layer (`keystore.node`, `keystore.snapshots`).
 """

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from keystore.errors import KeyFileStaleError, NodeClosedError, NodeIOError
-from keystore.format.keyfile import VERSION
+from keystore.format.keyfile import IDENTITY_VERSION, VERSION
 from keystore.keys import keyfile
 from keystore.keys.files import Files, publish, temporary_path
 from keystore.keys.hierarchy import Keystore
@@ -62,6 +62,7 @@ class Custody:
         self.unsure, self._closed = False, False
         self.anchors, self.master, self.keystore, self.volume = anchors, master, keystore, volume
         self._lock, self._changing_master = threading.RLock(), threading.RLock()
+        self._former_volumes: list[VolumeKey] = []
         self.watcher: Callable[[Keystore, Keystore], None] | None = None
         self._settle()
 
@@ -107,11 +108,13 @@ class Custody:
         self,
         make_next: Callable[[MasterKey], MasterKey],
         contents: Callable[[Keystore], Keystore] = lambda keystore: keystore,
+        volume: VolumeKey | None = None,
     ) -> None:
         """Put what `make_next` makes of the master key in force, and wipe the former; errors as `change`.
 
         One after the other: who comes second is given what the first one made. `make_next` may ask the KMS. What
-        `contents` makes of the contents comes in force with the new key, in the same file.
+        `contents` makes of the contents comes in force with the new key, in the same file, and so does the key of a
+        `volume` layer that it names; where that does not come in force it stays the caller's to wipe.
         """
         with self._changing_master:
             with self.held():
@@ -119,7 +122,7 @@ class Custody:
             new = make_next(former)
             try:
                 with self.held():
-                    self._replace(contents(self.keystore), new)
+                    self._replace(contents(self.keystore), new, volume)
             finally:
                 (former if self.master is new else new).wipe()
 
@@ -130,9 +133,9 @@ class Custody:
         was of such a version when the node was opened: then nobody knows its key for signing yet.
         """
         with self.held():
-            if self._version != VERSION:
+            if self._version < IDENTITY_VERSION:
                 self._replace(self.keystore, self.master)
-            return self._opened_version != VERSION
+            return self._opened_version < IDENTITY_VERSION
 
     def node_keys(self) -> NodeKeys:
         """Return what a snapshot needs; to be used inside `held`."""
@@ -179,10 +182,11 @@ class Custody:
         finally:
             self.keystore.wipe()
             self.master.wipe()
-            if self.volume is not None:
-                self.volume.wipe()
+            for volume in (self.volume, *self._former_volumes):
+                if volume is not None:
+                    volume.wipe()
 
-    def _replace(self, keystore: Keystore, master: MasterKey) -> None:
+    def _replace(self, keystore: Keystore, master: MasterKey, volume: VolumeKey | None = None) -> None:
         if self.unsure:
             raise NodeClosedError(f"{self._path}: an earlier change failed half way. Open the node again.")
         if self.anchors.outside is not None:
@@ -193,6 +197,10 @@ class Custody:
         self._generation += 1
         self._version = VERSION
         former, self.keystore, self.master = self.keystore, keystore, master
+        self.volume = volume or self.volume
+        if keystore.volume_id is None and self.volume is not None:
+            self._former_volumes.append(self.volume)  # a snapshot that is being taken may still write under it
+            self.volume = None
         self.unsure = False
         if self.watcher is not None:
             self.watcher(former, keystore)

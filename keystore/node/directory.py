@@ -30,6 +30,7 @@ from keystore.keys.hierarchy import Database, DatabaseKeys, require_name
 from keystore.keys.master import MasterKey, generate_master
 from keystore.kms.protocol import KmsConnector, reference_of
 from keystore.kms.uri import parse
+from keystore.node.converting import KEEP, Conversion, Converter, VolumeChoice
 from keystore.node.custody import Custody
 from keystore.node.key_life import KeyLife
 from keystore.node.known_nodes import KnownNodes
@@ -84,6 +85,7 @@ class Node:
         self._stores = Stores(layout, files, custody, lock, now_ns)
         self._now_ns = now_ns
         self.key_life = KeyLife(custody, self._stores, now_ns)
+        self._converter = Converter(layout, files, custody, self._stores, self.key_life, now_ns)
         self.upkeep = Upkeep(custody, self._stores, now_ns)
         self._shredder = Shredder(layout, files, custody, self._stores, connector, now_ns)
         self.log = NodeLog(custody, self._stores, now_ns)
@@ -114,7 +116,7 @@ class Node:
             connector: is asked for `key_uri` once, and once for `volume_key`.
             name: for people; default the directory's name.
             volume_key: URI of the platform key of a volume layer: all stores are encrypted a second time under it.
-                Without one the node has no such layer, and cannot be given one later.
+                Without one the node has no such layer; `convert` can give it one later.
             outside_anchor: where to attach one, as `attach_outside_anchor`.
             known_nodes: where to record the key that signs the node's snapshots; by default this user's list.
 
@@ -223,6 +225,11 @@ class Node:
         """The volume layer, or None where the node has none."""
         with self.held() as custody:
             return volume_info(custody.volume.record) if custody.volume else None
+
+    @property
+    def is_converting(self) -> bool:
+        """Whether a conversion has begun and is not at its end."""
+        return self._open().keystore.is_converting
 
     @property
     def databases(self) -> Mapping[str, Database]:
@@ -442,6 +449,38 @@ class Node:
             connector: gives the client for the new key; by default the one that this node was opened with.
         """
         return self._change_master(parse(key_uri).text, connector or self._connector)
+
+    def convert(
+        self,
+        key_uri: str,
+        volume_key: VolumeChoice = KEEP,
+        connector: KmsConnector | None = None,
+        *,
+        progress: Progress | None = None,
+        pace: Pace | None = None,
+    ) -> Conversion:
+        """Put the node under another customer master key and new data keys, and give it a volume layer or take it.
+
+        Readers and writers of open stores go on throughout; contents stay. Durable in steps: after a kill or an error
+        the same call goes on. Where all of it was done before, nothing is.
+
+        Args:
+            key_uri: of any provider; the former one is not needed again for this node, but for snapshots.
+            volume_key: URI of the platform key of the volume layer, None for no layer; by default as it is now.
+            connector: gives the clients for the new keys; by default the one that this node was opened with.
+            progress: is told bytes done and in all, as the stores take them on disk.
+            pace: holds it back.
+
+        Raises:
+            KmsError, KeyFileWriteError, InputError: it has not begun; nothing was changed, but that a volume key that
+                was there may be under its new platform key already.
+            ConversionUnfinishedError: it is not at its end; the message says why. Convert again.
+            NodeIOError: open the node again, and convert again.
+        """
+        self._open()
+        return self._converter.convert(
+            key_uri, volume_key, self._connector, connector or self._connector, progress, pace
+        )
 
     def new_data_key(self, database: str) -> DatabaseInfo:
         """Give a database a new generation of its data key: new sessions use it, old pages stay readable.

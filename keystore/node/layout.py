@@ -5,6 +5,7 @@
     DIR/volume                          the wrapped key of the volume layer, where the node has one
     DIR/databases/HEX/HEX.store         a page store; the names are ids, so that names of files do not show
     DIR/databases/HEX/HEX.incoming      a store that is being filled and is not in the catalogue yet
+    DIR/databases/HEX/HEX.converting    the next file of a store that is being converted
     DIR/keystore.new, …                 the next content of a file while it is being written
 
 Leaves to others: reading and writing any of it.
@@ -15,6 +16,7 @@ from pathlib import Path
 
 STORE_SUFFIX = ".store"
 INCOMING_SUFFIX = ".incoming"
+CONVERTING_SUFFIX = ".converting"
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,6 @@ class Layout:
 
     def incoming(self, database_id: bytes, store_id: bytes) -> Path:
         return self.database(database_id) / (store_id.hex() + INCOMING_SUFFIX)
+
+    def converting(self, database_id: bytes, store_id: bytes) -> Path:
+        return self.database(database_id) / (store_id.hex() + CONVERTING_SUFFIX)

@@ -2,8 +2,9 @@
 
 A store is filled as `HEX.incoming`, enters the catalogue, and is then renamed to `HEX.store`; a store that is dropped
 goes the same way back. So for each incoming file the catalogue says which way to go: known, the rename is finished;
-unknown, the file is removed. Stores of a database that was shredded are removed: nothing opens them. Anything else that
-nobody knows is reported and never touched.
+unknown, the file is removed. The next file of a store that was being converted is `HEX.converting` until it replaces
+`HEX.store` by one rename; what is left of it is removed. Stores of a database that was shredded are removed: nothing
+opens them. Anything else that nobody knows is reported and never touched.
 """
 
 import re
@@ -13,10 +14,11 @@ from pathlib import Path
 from keystore.errors import NodeIOError
 from keystore.keys.files import Files
 from keystore.keys.hierarchy import Database, Keystore
-from keystore.node.layout import INCOMING_SUFFIX, STORE_SUFFIX, Layout
+from keystore.node.layout import CONVERTING_SUFFIX, INCOMING_SUFFIX, STORE_SUFFIX, Layout
 
-_INCOMING = re.compile("[0-9a-f]{32}" + re.escape(INCOMING_SUFFIX))
-_STORE = re.compile(f"[0-9a-f]{{32}}({re.escape(STORE_SUFFIX)}|{re.escape(INCOMING_SUFFIX)})")
+_SUFFIXES = f"{re.escape(INCOMING_SUFFIX)}|{re.escape(CONVERTING_SUFFIX)}"
+_UNFINISHED = re.compile(f"[0-9a-f]{{32}}({_SUFFIXES})")
+_STORE = re.compile(f"[0-9a-f]{{32}}({re.escape(STORE_SUFFIX)}|{_SUFFIXES})")
 
 
 def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
@@ -28,7 +30,7 @@ def finish_leftovers(files: Files, layout: Layout, keystore: Keystore) -> None:
         for database, record in keystore.stores()
     }
     try:
-        for path in [path for path in _files_below(layout.databases) if _INCOMING.fullmatch(path.name)]:
+        for path in [path for path in _files_below(layout.databases) if _UNFINISHED.fullmatch(path.name)]:
             if path in known:
                 files.rename(path, known[path])
             else:

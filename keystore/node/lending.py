@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from keystore.errors import InputError, KeystoreError, NodeClosedError, StoreLockedError
+from keystore.pages.movable import MovableFile
 from keystore.pages.store import PageStore
 
 
@@ -27,6 +28,8 @@ class LentStore(PageStore):
     """A store of a node. `close` ends the use of its owner, and closes it once nobody else uses it."""
 
     leave: Callable[[], None] | None = None
+    movable: MovableFile | None = None
+    """What it lies in."""
 
     def close(self) -> None:
         if self.leave is None:

@@ -221,6 +221,8 @@ def _take_over(
         if volume_key is not None:
             # CRASH: a kill may have left a wrapping in its place whose name is not durable yet.
             files.sync_directory(layout.root)
+        else:
+            files.remove(layout.volume)  # CRASH: of a conversion that had not begun, or was at its end
         finish_leftovers(files, layout, keystore)
         anchors.outside = outside
         custody.state_outside()

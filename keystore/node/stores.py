@@ -14,7 +14,6 @@ import contextlib
 import os
 import stat
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -40,6 +39,7 @@ from keystore.keys.hierarchy import (
     require_name,
 )
 from keystore.node.custody import Custody
+from keystore.node.layering import found_layered, new_layered
 from keystore.node.layout import Layout
 from keystore.node.leftovers import unknown_files
 from keystore.node.lending import Lending, LentStore
@@ -47,10 +47,9 @@ from keystore.node.lock import DirectoryLock
 from keystore.node.metering import MeteredKeys, SealMeter
 from keystore.node.reports import FileInfo, StoreCheck
 from keystore.node.scrub_state import ScrubState
-from keystore.node.volume import with_volume
 from keystore.pages.blockfile import OsBlockFile
+from keystore.pages.movable import MovableFile
 from keystore.pages.pace import Pace
-from keystore.pages.protocols import BlockFile
 from keystore.pages.store import PageStore
 from keystore.pages.witness import Witness
 from keystore.progress import Progress
@@ -65,7 +64,7 @@ class Stores:
         self._layout, self._files, self._custody, self._now_ns = layout, files, custody, now_ns
         self._lending = Lending(lock)
         self._meter = SealMeter(custody, now_ns)
-        self._filling: Counter[str] = Counter()
+        self._filling: dict[object, str] = {}
         self._filling_lock = threading.Lock()
         self.witness: Callable[[bytes, StoreRecord], Witness | None] = lambda _, __: None
         """Gives who is told of the commits of a store, by the id of its database."""
@@ -107,7 +106,12 @@ class Stores:
     def filling(self, database_name: str) -> int:
         """Return how many stores of a database are being made, and are in no catalogue yet."""
         with self._filling_lock:
-            return self._filling[database_name]
+            return list(self._filling.values()).count(database_name)
+
+    def being_filled(self) -> frozenset[object]:
+        """Return a mark for each store that is being made, in any database; it stays the same until that ends."""
+        with self._filling_lock:
+            return frozenset(self._filling)
 
     def opened(self, database: Database) -> list[LentStore]:
         """Return the stores of a database that are open just now; each stays its user's."""
@@ -153,13 +157,14 @@ class Stores:
     @contextmanager
     def counted(self, database_name: str) -> Iterator[None]:
         """Let no data key of a database be destroyed inside the block: a store is being made under them."""
+        mark = object()
         with self._filling_lock:
-            self._filling[database_name] += 1
+            self._filling[mark] = database_name
         try:
             yield
         finally:
             with self._filling_lock:
-                self._filling[database_name] -= 1
+                del self._filling[mark]
 
     def _new(self, database_name: str, name: str, page_size: int) -> Iterator[PageStore]:
         database = self.database(database_name)
@@ -220,7 +225,7 @@ class Stores:
         record = self._custody.keystore.database(database_name).store(name)
         return self._lending.own(record.store_id, partial(self._open, database_name, record))
 
-    def using(self, database_name: str, name: str) -> AbstractContextManager[PageStore]:
+    def using(self, database_name: str, name: str) -> AbstractContextManager[LentStore]:
         """Lend a store for a block, together with all others who use it; errors as `open`."""
         record = self._custody.keystore.database(database_name).store(name)
         return self._lending.using(record.store_id, partial(self._open, database_name, record))
@@ -234,14 +239,18 @@ class Stores:
                 f"store {database_name}/{name} is missing: there is no {path}. A missing file is never a fresh start; "
                 f"bring the file back, or restore {RESTORE_ONE}."
             )
-        return LentStore.open(
-            self._layered(OsBlockFile.open(path), record),
-            name=f"{database_name}/{name}",
+        where = f"{database_name}/{name}"
+        file = MovableFile(where, found_layered(self._custody, OsBlockFile.open(path), record))
+        store = LentStore.open(
+            file,
+            name=where,
             keys=self.keys(database_name),
             anchor=self._custody.anchors.of(record.store_id),
             store_id=record.store_id,
             witness=self.witness(database.database_id, record),
         )
+        store.movable = file
+        return store
 
     def drop(self, database_name: str, name: str) -> None:
         """Take a file out of the catalogue and remove its store; durable on return.
@@ -352,7 +361,7 @@ class Stores:
             raise NodeIOError(f"{path.parent} cannot be made: {error.strerror}. Nothing was changed.") from error
         anchor = self._custody.anchors.add(record.store_id)
         return LentStore.create(
-            self._layered(OsBlockFile.create(path), record),
+            new_layered(self._custody, OsBlockFile.create(path), record),
             name=f"{database.name}/{record.name}",
             keys=self.keys(database.name),
             page_size=record.page_size,
@@ -360,9 +369,6 @@ class Stores:
             store_id=record.store_id,
             witness=self.witness(database.database_id, record),
         )
-
-    def _layered(self, file: OsBlockFile, record: StoreRecord) -> BlockFile:
-        return with_volume(file, self._custody.volume, "store", record.store_id)
 
     def discard(self, database: Database, record: StoreRecord) -> None:
         """Remove an incoming store that is not in the catalogue; where that is unknown, the next open decides."""

@@ -6,7 +6,8 @@ outside: they hold no data, are sealed already, and their clear heads say which 
 Invariants:
 1. Whether a node has the layer stands in the sealed body of its keystore file: who removes the file of the volume key
    does not get new stores without the layer.
-2. The volume key is never replaced. Another platform key means another wrapping, in one small file.
+2. The volume key is never replaced while there is a layer. Another platform key means another wrapping, in one small
+   file. The layer comes and goes by a conversion (`keystore.node.converting`).
 
 Leaves to others: the cipher (`keystore.crypto.sectors`), the key (`keystore.keys.volume`), and integrity, which the
 store has.
@@ -75,7 +76,7 @@ def rewrap_volume(
     with custody.held():
         key = custody.volume
     if key is None:
-        raise InputError(f"{layout.root} has no volume layer: it was made without one. Nothing was changed.")
+        raise InputError(f"{layout.root} has no volume layer. Nothing was changed; convert it to get one.")
     record = load_volume(layout, files, key.record.volume_id)
     new_uri = parse(key_uri).text
     with closing(connector(record.wrapped.key_id)) as former, closing(new_connector(new_uri)) as new:

@@ -164,6 +164,8 @@ class MovableFile:
     def _begin(self, copy: BlockFile) -> None:
         copy.extend(self._file.size())  # takes the space, before anything is written and while writers go on
         with self._changing:
+            if self._both:
+                raise StoreIOError(f"store {self._name}: it is unknown where it lies since an error; open it again")
             if self._copy is not None or self._closed:
                 raise InputError(f"store {self._name} is being moved, or closed; nothing was changed")
             size = self._file.size()

@@ -22,6 +22,7 @@ from keystore.format.manifest import ManifestHead
 from keystore.format.snapshot_map import DatabaseEntry, ManifestBody, SessionUse, StoreEntry, StorePack
 from keystore.keys.hierarchy import DataKey
 from keystore.keys.master import MasterKey, open_master
+from keystore.keys.volume import VolumeKey, open_volume
 from keystore.kms.asked_once import AskedOnce
 from keystore.kms.protocol import KmsConnector
 from keystore.objects.place import Place
@@ -219,6 +220,9 @@ class _Found:
     def __init__(self, connect: KmsConnector, log: Place) -> None:
         self._asked, self._log = AskedOnce(connect), log
         self._masters: dict[bytes, MasterKey] = {}
+        self._volumes: dict[bytes, VolumeKey] = {}
+        self.volume_of_base: VolumeKey | None = None
+        """That of the snapshot, which wipes it; a segment may have another, or none, where a node was converted."""
         self.data_keys: dict[tuple[bytes, int], DataKey] = {}
 
     @property
@@ -243,6 +247,27 @@ class _Found:
             self._masters[head.commitment] = master
         return self._masters[head.commitment]
 
+    def volume(self, head: SegmentHead) -> VolumeKey | None:
+        """Return the key of the volume layer of a segment, None where it has none; it stays ours to wipe."""
+        record = head.volume
+        if record is None:
+            return None
+        base = self.volume_of_base
+        if base is not None and base.record.volume_id == record.volume_id:
+            return base
+        if record.volume_id not in self._volumes:
+            where = f"the volume layer of segment {head.number} of the log in {self._log}"
+            try:
+                opened, _ = by_either(
+                    self._asked, record.wrapped.key_id, head.credential, lambda kms: open_volume(kms, record)
+                )
+            except KmsError as error:
+                raise explained(where, error, "its platform key") from error
+            except WrongKeyError as error:
+                raise damaged(where, str(error)) from None
+            self._volumes[record.volume_id] = opened
+        return self._volumes[record.volume_id]
+
     def add(self, data_keys: Mapping[tuple[bytes, int], DataKey]) -> None:
         """Take data keys over, and wipe those that are known."""
         for name, key in data_keys.items():
@@ -256,6 +281,8 @@ class _Found:
             key.key.wipe()
         for master in self._masters.values():
             master.wipe()
+        for volume in self._volumes.values():
+            volume.wipe()
         self._asked.close()
 
 
@@ -355,7 +382,8 @@ class _Opener:
             found = _Found(self._connect, self._log)
             stack.callback(found.close)
             base = stack.enter_context(open_snapshot(self._place, head.snapshot_id, found.connect, self._accept))
-            reader = LogReader(self._log, head.node_id, head.signer, found.master, base.volume)
+            found.volume_of_base = base.volume
+            reader = LogReader(self._log, head.node_id, head.signer, found.master, found.volume)
             timeline = self._follow(head, base, reader, found)
             stack.pop_all()
         return SnapshotAt(base, reader, timeline, self._at_ns, found)

@@ -39,7 +39,7 @@ class LogReader:
     Args:
         signer: the node's public key.
         master: gives the master key of the era of a segment; whoever gives it wipes it.
-        volume: of the node, where it has a volume layer.
+        volume: gives the key of the volume layer of a segment, if it has one; whoever gives it wipes it.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LogReader:
         node_id: bytes,
         signer: bytes,
         master: Callable[[SegmentHead], MasterKey],
-        volume: VolumeKey | None = None,
+        volume: Callable[[SegmentHead], VolumeKey | None],
     ) -> None:
         self._place, self._node_id, self._signer = place, node_id, signer
         self._master, self._volume = master, volume
@@ -77,6 +77,7 @@ class LogReader:
             if front.head.previous != after.digest:
                 raise damaged(where, "it does not follow on the segment before")
             opened = open_segment(front, self._master(front.head), where)
+            self._volume(front.head)  # what can refuse a restore refuses now
             self._heads[number] = front.head
             yield opened
             after = LogPosition(number, front.checksum)
@@ -98,8 +99,9 @@ class LogReader:
                     part = pages[at : at + step]
                     runs = _runs(part["offset"].astype(np.int64), page_size)
                     found = reader.read_ranges([(head.front_bytes + offset, length) for offset, length in runs])
-                    if self._volume is not None:
-                        found = self._without_volume(self._volume, number, runs, found)
+                    volume = self._volume(head)
+                    if volume is not None:
+                        found = self._without_volume(volume, number, runs, found)
                     yield _batch(part, b"".join(found))
         except ObjectMissingError:
             raise damaged(where, "it is missing") from None

@@ -28,3 +28,18 @@ APjbqWGDheFTnr5PjYNx021Yf/mVnP2EIkXJbB099qTM6nvgzOaa5Pa92OM+XMHb4lDmF1vcYEmBvX89
 """
 )
 """Written before nodes signed their snapshots (K-11); node id 16 times `n`, anchor key 32 bytes 0x22."""
+
+VERSION_3 = base64.b64decode(
+    """
+Q01LS0VZRkwDAAEAkQAAAMgBAAAHAAAAAAAAAG5ubm5ubm5ubm5ubm5ubm4DAAAAyAAAAAAAAABjY2NjY2NjY2NjY2NjY2NjBQ
+AAAGxvY2FsDAAAAGxvY2FsOi8vL2NtawAAAAAoAAAAd3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d2fA
+NK8mQpbnaQ/x/aYWA/W5O+vK0CODaZJdZOtNVjZliJVYG3tvP06T12Nhq75+7589oSU7gH5gZFOGQ1yzfhHFg82wwyyoKUpIr2
+txsPSJ5z8+ZyXCQXkHd7nAaabAjvofqmPXI7cBnZv44oHN1MqlFcQvjkFkh+Dc8k/Iw2hknlMkMaK2BC59ihKnW4YlIrtsQGKx
+0Kf5FqWxJ6T8LDSfb+nxoTMEy0l7OanMNSilBMzAnUXNXOATKzI5yVZ7eIAUbntONpPiXNrG+mPD9BlX1GylvwUvItdZ2c0swz
+n8SfYh+9QKYH0wFKjssQlnH4Q1pT/1iTiarEU6+38XHVAOtilzUuKVqDgz7TqynOLJLV1XHKoKRMtF8gErF5Bo/mtFLavc94cD
+DHWdx6TLR6SYKzSXSoO7sav3ai172swqZYMFlpSSiIiZqSYyEX+exMUfiRkJdcb8gLZE/sUjHHKdWHPddg8ScO/KM2w3PJliLI
+H6cOqGxm4jm4voiDzOAfsdgCyWqUIWOkK6vx9z65u80SbR4CPn0ZeMNNGrsSChmKtXbPa3qi6ecwMqhCOjUEgHPjjeJUbW7vm6
+dmp6tQFhARVVIxdSq0LMNyo5JGOUBdr/rK7jKd1Qy97pBE/lgTt8EOXUnkYJ
+"""
+)
+"""Written before a node could be converted (K-14); keys as above, signing seed 32 bytes 0x33, snapshot secret 0x44."""

@@ -20,6 +20,7 @@ from keystore.errors import (
 )
 from keystore.format.cursor import NotDecodableError
 from keystore.format.keyfile import StoreRecord, decode_body, encode_body, split
+from keystore.format.volume import NO_VOLUME
 from keystore.keys import keyfile
 from keystore.keys.files import Files, publish, temporary_path
 from keystore.keys.fingerprint import key_name
@@ -36,7 +37,7 @@ from keystore.keys.master import MasterKey, generate_master
 from keystore.kms.connect import connect
 from keystore.kms.local import create_key_file
 from keystore.kms.protocol import Kms
-from tests.keys.former_versions import VERSION_1, VERSION_2
+from tests.keys.former_versions import VERSION_1, VERSION_2, VERSION_3
 
 NODE_ID = b"n" * 16
 NOW_NS = 1_700_000_000_000_000_000
@@ -202,9 +203,11 @@ names = st.text(st.characters(categories=["L", "N", "P"], exclude_characters="/.
 @st.composite
 def keystores(draw: st.DrawFn) -> Keystore:
     key = st.binary(min_size=32, max_size=32).map(SecretKey)
-    keystore = Keystore(
-        draw(names), draw(st.integers(0, 2**64 - 1)), draw(key), draw(key.map(SigningKey)), draw(key)
-    ).with_log(draw(st.none() | st.builds(LogSetting, names, st.integers(1, 2**32 - 1))))
+    volume_id = draw(st.none() | st.binary(min_size=16, max_size=16).filter(any))
+    keystore = Keystore(draw(names), draw(st.integers(0, 2**64 - 1)), draw(key), draw(key.map(SigningKey)), draw(key))
+    keystore = keystore.with_volume(volume_id, draw(st.integers(0, 2)) if volume_id else 0).with_log(
+        draw(st.none() | st.builds(LogSetting, names, st.integers(1, 2**32 - 1)))
+    )
     for name in draw(st.lists(names, unique=True, max_size=4)):
         generations = sorted(draw(st.sets(st.integers(1, 2**32 - 1), min_size=1, max_size=4)))
         data_keys = tuple(
@@ -215,6 +218,7 @@ def keystores(draw: st.DrawFn) -> Keystore:
         for generation in generations[: draw(st.integers(0, len(generations) - 1))]:
             database = database.without_key(generation, draw(st.integers(0, 2**64 - 1)))
         database = database.with_seals(generations[-1], draw(st.integers(0, 2**64 - 1)))
+        database = replace(database, left_below=draw(st.integers(0, generations[-1])))
         if draw(st.booleans()):
             keystore = keystore.with_database(database.shred(7, b"f" * 32, 3))
             continue
@@ -251,7 +255,7 @@ def test_head_begins_as_the_format_says(master: MasterKey) -> None:
     """K-1, with the offsets written out."""
     data = small(master)
     assert data[:8] == b"CMKKEYFL"
-    assert data[8:12] == b"\x03\0\x01\0"
+    assert data[8:12] == b"\x04\0\x01\0"
     head_bytes, body_bytes = (int.from_bytes(data[at : at + 4], "little") for at in (12, 16))
     assert head_bytes + body_bytes + 32 == len(data)
     assert int.from_bytes(data[20:28], "little") == 1
@@ -294,6 +298,23 @@ def test_a_file_of_version_2_is_read(tmp_path: Path) -> None:
     assert keystore.log is None
 
 
+def test_a_file_of_version_3_is_read(tmp_path: Path) -> None:
+    """K-14: written by the program before nodes could be converted."""
+    path = tmp_path / "keystore"
+    path.write_bytes(VERSION_3)
+    parts = keyfile.load(Files(), path).parts
+    assert parts.version == 3
+    keystore = keyfile.open_body(parts, SecretKey(b"\x11" * 32), path)
+    assert (keystore.signing, keystore.snapshot_secret) == (
+        SigningKey(SecretKey(b"\x33" * 32)),
+        SecretKey(b"\x44" * 32),
+    )
+    assert keystore.log == LogSetting("/log", 35)
+    assert [key.generation for key in keystore.database("payments").data_keys] == [1, 3]
+    assert list(keystore.database("payments").stores) == ["ledger"]
+    assert (keystore.volume_id, keystore.is_layered, keystore.is_converting) == (b"v" * 16, True, False)
+
+
 @pytest.mark.parametrize("data", [VERSION_1, VERSION_2], ids=["version 1", "version 2"])
 def test_a_file_without_an_identity_is_given_one_of_its_own(tmp_path: Path, master: MasterKey, data: bytes) -> None:
     """K-11, K-13: two openings share nothing until the file was written again."""
@@ -305,7 +326,7 @@ def test_a_file_without_an_identity_is_given_one_of_its_own(tmp_path: Path, mast
     assert one.snapshot_secret != two.snapshot_secret
     write(path, keyfile.seal(one, master, 8, NOW_NS))
     parts = keyfile.load(Files(), path).parts
-    assert parts.version == 3
+    assert parts.version == 4
     again = keyfile.open_body(parts, master.key, path)
     assert (again.signing, again.snapshot_secret) == (one.signing, one.snapshot_secret)
 
@@ -318,12 +339,35 @@ def test_a_log_without_a_place_or_a_window_is_refused(place: str, days: int) -> 
         decode_body(body)
 
 
-def test_version_1_and_3_are_not_taken_for_each_other(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
+@pytest.mark.parametrize(("volume_id", "change"), [(NO_VOLUME, 1), (NO_VOLUME, 2), (b"v" * 16, 3)])
+def test_a_change_of_no_volume_layer_is_refused(volume_id: bytes, change: int) -> None:
+    """K-14"""
+    body = encode_body(replace(keyfile._to_body(example()), volume_id=volume_id, volume_change=change))
+    with pytest.raises(NotDecodableError, match="the change"):
+        decode_body(body)
+
+
+def test_the_current_data_key_is_never_to_be_left() -> None:
+    """K-15"""
+    database = example().database("payments")
+    for generation, is_refused in ((2, False), (3, True)):
+        left = example().with_database(replace(database, left_below=generation))
+        body = encode_body(keyfile._to_body(left))
+        if is_refused:
+            with pytest.raises(NotDecodableError, match="the current one"):
+                decode_body(body)
+        else:
+            assert [
+                key.generation for key in keyfile._from_body(decode_body(body)).database("payments").to_be_left
+            ] == [1]
+
+
+def test_version_1_and_4_are_not_taken_for_each_other(tmp_path: Path, kms: Kms, master: MasterKey) -> None:
     """The version stands in the head, and the head is associated data of the body."""
     old = VERSION_1
     new = keyfile.seal(example(), master, 1, NOW_NS)
     path = tmp_path / "keystore"
-    path.write_bytes(resum(old[:8] + b"\x03\x00" + old[10:-32]))
+    path.write_bytes(resum(old[:8] + b"\x04\x00" + old[10:-32]))
     with pytest.raises(KeyFileDamagedError, match="does not open"):
         keyfile.open_body(keyfile.load(Files(), path).parts, SecretKey(b"\x11" * 32), path)
     path.write_bytes(resum(new[:8] + b"\x01\x00" + new[10:-32]))

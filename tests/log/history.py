@@ -84,7 +84,7 @@ class LogOpener:
         return self.masters[head.commitment]
 
     def reader(self) -> LogReader:
-        return LogReader(self.place, self.node_id, self.signer, self.master, self.volume)
+        return LogReader(self.place, self.node_id, self.signer, self.master, lambda _: self.volume)
 
     def whole(self) -> list[OpenedSegment]:
         """Return all segments of a log that was enabled once."""

@@ -198,7 +198,7 @@ def test_every_store_is_closed_also_if_one_fails(node: Node, monkeypatch: pytest
     stores = [node.create_store("d", name, 4096) for name in "abc"]
     for store in stores:
         store.commit({0: b"x" * 4096})
-    write, fd = os.pwrite, stores[0]._state.file._file._fd  # type: ignore[attr-defined]
+    write, fd = os.pwrite, stores[0].movable.file._fd  # type: ignore[attr-defined]
 
     def refuse(to: int, data: bytes, offset: int) -> int:
         if to == fd:

@@ -20,7 +20,6 @@ from keystore.errors import (
     VolumeKeyMissingError,
     WrongKeyError,
 )
-from keystore.kms.local import create_key_file
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.restoring import restore
@@ -29,6 +28,7 @@ from keystore.node.usage import keys_usage
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.volumefile import VolumeFile
+from tests.key_files import new_key
 
 CANARY = b"canary: nobody may see this on a disk. " * 2000
 INNER_MAGICS = (b"CMKPAGES", b"CMKSPACK")
@@ -37,11 +37,6 @@ INNER_MAGICS = (b"CMKPAGES", b"CMKSPACK")
 @pytest.fixture
 def platform(tmp_path: Path) -> str:
     return new_key(tmp_path / "platform")
-
-
-def new_key(path: Path) -> str:
-    create_key_file(path)
-    return f"local://{path}"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import InputError, StoreClosedError, StoreFullError, StoreIOError
+from keystore.errors import StoreClosedError, StoreFullError, StoreIOError
 from keystore.pages import movable
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.movable import MovableFile
@@ -283,7 +283,7 @@ def test_where_the_name_may_not_be_durable_both_files_get_everything(moving: Mov
         moving.move(make_durable=fail)
     moving.store.commit({5: b"y" * 4096})
     moving.store.commit({800: b"z" * 4096})
-    with pytest.raises(InputError, match="is being moved"):
+    with pytest.raises(StoreIOError, match="open it again"):
         moving.move()
     expected = contents(moving.store)
     moving.store.close()

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q install
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system soak crash fuzz check bench native proto clean
+.PHONY: help demo test test-system soak crash fuzz check bench bench-check report native proto clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ check: $(VENV)/.dev ## Lint, types, direction of imports, generated code
 
 bench: $(VENV)/.dev ## Measure; prints figures, keeps nothing
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:cacheprovider -o addopts=
+
+bench-check: $(VENV)/.base ## Tell what became slower than benchmarks/baseline.json, by ratios that hold on any machine
+	$(BIN)/python -m benchmarks.check
+
+report: $(VENV)/.dev ## Measure everything, and write a page with plots to benchmarks/results (a quarter of an hour)
+	$(BIN)/python -m benchmarks.report $(REPORT)
 
 native: $(VENV)/bin/python ## Build the native page kernel into .venv (needs cargo 1.85 or later, and a C compiler)
 	$(PIP) ./native

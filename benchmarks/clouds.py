@@ -55,7 +55,7 @@ def measure(folder: Path) -> Figures:
             starts.append(server.ready_s)
     with emulator(folder, all_ready) as server, ExitStack() as closing_all:
         make_google_key(server.grpc)
-        wires = list(_wires(server, closing_all))
+        wires = list(all_wires(server, closing_all))
         turns: dict[Wire, list[float]] = {wire: [] for wire in wires}
         cpu_us: dict[Wire, list[float]] = {wire: [] for wire in wires}
         for _ in range(TURNS):
@@ -95,7 +95,7 @@ def all_ready(where: dict[str, Any]) -> bool:
     return True
 
 
-def _wires(server: Server, stack: ExitStack) -> Iterator[Wire]:
+def all_wires(server: Server, stack: ExitStack) -> Iterator[Wire]:
     where = server.where
     plain = HttpLoad(_port(where["aws"]), AT_ONCE)
     stack.callback(plain.close)

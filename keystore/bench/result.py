@@ -67,10 +67,12 @@ class Result:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
-    def decode(cls, values: dict[str, Any]) -> Self:
-        """Raises TypeError where values are missing or unknown."""
-        smallest_and_largest = values.get("range")
-        return cls(**values | {"range": tuple(smallest_and_largest)}) if smallest_and_largest else cls(**values)
+    def decode(cls, values: object) -> Self:
+        """Raises TypeError where it is no object, or values are missing or unknown."""
+        if not isinstance(values, dict):
+            raise TypeError(f"{values!r} is no result")
+        span = values.get("range")
+        return cls(**values | {"range": None if span is None else tuple(span)})
 
 
 FIGURES = ("gb_per_s", "of_primitive", "of_plain", "of_library", "of_memcpy", "of_one", "cpu_s_per_gb")

@@ -151,7 +151,9 @@ def test_what_became_slower_is_a_failure(tmp_path: Path) -> None:
     assert keystore("bench", "--compare", former, latter, "--threshold", "20").returncode == 0
 
 
-@pytest.mark.parametrize("content", [None, "no JSON", "{}", '{"results": [{}]}', '{"results": [{"name": 1, "x": 2}]}'])
+@pytest.mark.parametrize(
+    "content", [None, "no JSON", "{}", '{"results": [{}]}', '{"results": [1]}', '{"results": [{"name": 1, "x": 2}]}']
+)
 def test_what_is_no_report(tmp_path: Path, content: str | None) -> None:
     former, other = report(tmp_path / "a", [CASE]), tmp_path / "b"
     if content is not None:

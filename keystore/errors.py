@@ -50,6 +50,8 @@ No message carries key material or plaintext.
         ControlSchemaError          a newer version of the program made its tables
         ControlConflictError        a row that may be there once is there
         FencedError                 another control process does this now
+      ClusterError                  a cluster, or an operation on it; every node is as it was
+        ClusterMissingError, ClusterExistsError, ClusterStateError, OperationOpenError, OperationMissingError
 """
 
 from os import PathLike
@@ -488,3 +490,27 @@ class ControlConflictError(ControlError):
 
 class FencedError(ControlError):
     """Another control process has taken this over; what this one still holds counts no more."""
+
+
+class ClusterError(KeystoreError):
+    """A cluster, or an operation on it; every node is as it was."""
+
+
+class ClusterMissingError(ClusterError):
+    """There is no cluster of that name."""
+
+
+class ClusterExistsError(ClusterError):
+    """There is a cluster of that name; it is unchanged."""
+
+
+class ClusterStateError(ClusterError):
+    """The cluster is not in the state that the operation needs, such as customer keys on."""
+
+
+class OperationOpenError(ClusterError):
+    """Another operation on the cluster has not ended, and there is one at a time."""
+
+
+class OperationMissingError(ClusterError):
+    """The cluster has no such operation."""

@@ -116,6 +116,17 @@ def finish(connection: sa.Connection, job: Due, next_at: int | None) -> None:
         connection.execute(due.insert().values(_values(Due(job.kind, job.subject, next_at))))
 
 
+def add_job(connection: sa.Connection, job: Due) -> None:
+    """Make a row in the caller's transaction, which must not have one of that time already."""
+    connection.execute(due.insert().values(_values(job)))
+
+
+def hasten_job(connection: sa.Connection, kind: str, subject: str, at_ns: int) -> None:
+    """Make a job due at `at_ns` that nobody has claimed and that is due later only."""
+    later = (due.c.kind == kind) & (due.c.subject == subject) & (due.c.state == OPEN) & (due.c.at_ns > at_ns)
+    connection.execute(due.update().where(later).values(at_ns=at_ns))
+
+
 def _is(job: Due) -> sa.ColumnElement[bool]:
     return sa.and_(due.c.kind == job.kind, due.c.subject == job.subject, due.c.at_ns == job.at_ns)
 

@@ -75,7 +75,6 @@ class Progress:
     members: Sequence[str]
     primary: str
     steps: Sequence[Step]
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,9 +137,10 @@ def plan(members: Sequence[str], primary: str) -> list[Step]:
 
 
 def next_action(progress: Progress, health: Mapping[str, Health]) -> Action:
-    """Return what is to be done now; a member without an entry in `health` does not serve."""
-    if progress.state is OperationState.HALTED:
-        return Halt(progress.reason)
+    """Return what is to be done now; a member without an entry in `health` does not serve.
+
+    An operation that was halted is asked for only when it is to be tried again: then it goes on like one that runs.
+    """
     left = [step for step in progress.steps if step.act is Act.TOUCH and step.state is not StepState.DONE]
     if progress.state not in OPEN_STATES or not left:
         return Done()

@@ -6,7 +6,7 @@ Invariants:
 3. Names meet none of DBOS's, which on SQLite lie in the same file.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
 SCHEMA_VERSION = 1
 
@@ -54,3 +54,68 @@ due = Table(
 
 Index("due_once", due.c.kind, due.c.subject, due.c.at_ns, unique=True)
 Index("due_by_state", due.c.state, due.c.at_ns)
+
+clusters = Table(
+    "clusters",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("directory", String(1024), nullable=False),
+    Column("platform_key", String(2048), nullable=False),
+    Column("customer_key", String(2048), nullable=True),
+    Column("primary_member", String(64), nullable=False),
+    Column("renewed_ns", BigInteger, nullable=False),
+)
+"""`customer_key` is null while customer keys are off; `renewed_ns` is when every master key was last made anew."""
+
+members = Table(
+    "members",
+    METADATA,
+    Column("cluster_id", ForeignKey("clusters.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(64), nullable=False),
+    Column("address", String(256), nullable=False),
+    Column("host_address", String(256), nullable=False),
+)
+
+Index("member_once", members.c.cluster_id, members.c.name, unique=True)
+
+operations = Table(
+    "operations",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("cluster_id", ForeignKey("clusters.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key_uri", String(2048), nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(1024), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("requested_ns", BigInteger, nullable=False),
+    Column("started_ns", BigInteger, nullable=True),
+    Column("finished_ns", BigInteger, nullable=True),
+)
+"""`key_uri` is the key that a change leads to; `tries` counts waits since the last progress."""
+
+Index(
+    "one_open_operation",
+    operations.c.cluster_id,
+    unique=True,
+    sqlite_where=operations.c.state.in_(("pending", "running", "halted")),
+    postgresql_where=operations.c.state.in_(("pending", "running", "halted")),
+)
+
+steps = Table(
+    "steps",
+    METADATA,
+    Column("operation_id", ForeignKey("operations.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("act", String(16), nullable=False),
+    Column("member", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("started_ns", BigInteger, nullable=True),
+    Column("finished_ns", BigInteger, nullable=True),
+    Column("generation_before", Integer, nullable=True),
+    Column("generation_after", Integer, nullable=True),
+)
+"""`generation_before` is written once, before the member is asked: what the member is asked to change exactly once."""

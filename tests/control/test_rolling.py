@@ -175,10 +175,10 @@ def test_nothing_begins_and_nothing_goes_on_while_a_member_is_down(down: str) ->
         assert action in (Done(), Wait(f"{down} does not serve (it was killed)"))
 
 
-def test_a_halted_operation_stays_halted_and_an_ended_one_ended() -> None:
+def test_a_halted_operation_is_tried_again_and_an_ended_one_is_not() -> None:
     world = begin(3, "n1")
-    halted = replace(world.progress, state=OperationState.HALTED, reason="the key is disabled")
-    assert next_action(halted, world.health) == Halt("the key is disabled")
+    halted = replace(world.progress, state=OperationState.HALTED)
+    assert next_action(halted, world.health) == Touch(0, "n2")
     for state in (OperationState.DONE, OperationState.ABANDONED):
         assert next_action(replace(world.progress, state=state), world.health) == Done()
 

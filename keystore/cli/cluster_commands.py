@@ -1,0 +1,117 @@
+"""Commands on clusters: orders to the control plane, and what it tells. `keystore control serve` carries them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from keystore.cli import exits
+from keystore.cli.cluster_output import emit_report, operation_values, print_operation
+from keystore.cli.cluster_watching import watch
+from keystore.cli.connecting import with_kms
+from keystore.cli.control_opening import open_plane, with_database
+from keystore.cli.output import Output, with_output
+
+if TYPE_CHECKING:
+    from keystore.control.operation_rows import Operation
+    from keystore.control.plane import Plane
+
+NAME = click.argument("name", metavar="CLUSTER")
+NO_WAIT = click.option("--no-wait", is_flag=True, help="Give the order, and do not watch it.")
+
+
+@click.group()
+def cluster() -> None:
+    """Clusters of nodes: what is done to all members, one after the other, while the cluster serves.
+
+    Orders are carried out by `keystore control serve` on the same database; a command only watches, and may be ended at
+    any time.
+    """
+
+
+@cluster.command()
+@NAME
+@with_database
+@with_kms
+@with_output
+@click.pass_context
+def status(context: click.Context, out: Output, name: str, database: str, kms_endpoint: str | None) -> None:
+    """Show a cluster: its members, its key, what is being done to it, and what was."""
+    from keystore.control.reports import report
+
+    with open_plane(database, kms_endpoint) as plane:
+        found = report(plane, name)
+    emit_report(out, found)
+    context.exit(exits.OK if all(member.status for member in found.members) else exits.ERROR)
+
+
+@cluster.command()
+@NAME
+@NO_WAIT
+@with_database
+@with_kms
+@with_output
+@click.pass_context
+def rotate(
+    context: click.Context, out: Output, name: str, no_wait: bool, database: str, kms_endpoint: str | None
+) -> None:
+    """Give every member a new master key under the same key. No data file is touched."""
+    with open_plane(database, kms_endpoint) as plane:
+        context.exit(_followed(out, plane, plane.requests.rotate(name), no_wait=no_wait))
+
+
+@cluster.command("change-cmk")
+@NAME
+@click.argument("key", metavar="URI")
+@NO_WAIT
+@with_database
+@with_kms
+@with_output
+@click.pass_context
+def change_cmk(
+    context: click.Context, out: Output, name: str, key: str, no_wait: bool, database: str, kms_endpoint: str | None
+) -> None:
+    """Give every member a new master key under another CMK of the same provider, at Azure in the same vault.
+
+    The former key must stay usable until the last member is done; then it is needed for older snapshots only.
+    """
+    with open_plane(database, kms_endpoint) as plane:
+        context.exit(_followed(out, plane, plane.requests.change_cmk(name, key), no_wait=no_wait))
+
+
+@cluster.command()
+@NAME
+@NO_WAIT
+@with_database
+@with_kms
+@with_output
+@click.pass_context
+def resume(
+    context: click.Context, out: Output, name: str, no_wait: bool, database: str, kms_endpoint: str | None
+) -> None:
+    """Have an operation that waits or is halted tried again now, and not at the next check."""
+    with open_plane(database, kms_endpoint) as plane:
+        context.exit(_followed(out, plane, plane.requests.resume(name), no_wait=no_wait))
+
+
+@cluster.command()
+@NAME
+@with_database
+@with_kms
+@with_output
+def abandon(out: Output, name: str, database: str, kms_endpoint: str | None) -> None:
+    """End an operation that cannot end by itself. Members that it touched stay as they are now.
+
+    A change of the CMK can be ordered again afterwards, to the new key or back to the former one.
+    """
+    with open_plane(database, kms_endpoint) as plane:
+        ended = plane.requests.abandon(name)
+    out.emit(operation_values(ended), lambda: print_operation(ended))
+
+
+def _followed(out: Output, plane: Plane, operation: Operation, *, no_wait: bool) -> int:
+    """Watch an operation to its end or halt, tell how it ended, and return the exit code."""
+    ended = operation if no_wait else watch(out, plane, operation)
+    out.emit(operation_values(ended), lambda: print_operation(ended))
+    return exits.ERROR if ended.state == "halted" else exits.OK

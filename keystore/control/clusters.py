@@ -1,0 +1,180 @@
+"""Clusters and their members, as the control plane knows them.
+
+Leaves to others: operations on them (`keystore.control.operation_rows`), and the processes (`keystore.agents`).
+
+Invariants:
+1. Members keep their order for ever; exactly one is the primary.
+2. The platform key is always there; the customer's key is there exactly while customer keys are on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from keystore.control.database import Database
+from keystore.control.tables import clusters, members
+from keystore.errors import ClusterExistsError, ClusterMissingError, ControlConflictError, InputError
+
+MEMBERS_MAX = 50
+"""LIMIT: members of a cluster; the most that a replica set of MongoDB may have."""
+
+
+@dataclass(frozen=True)
+class MemberRecord:
+    """A member, and where its processes answer.
+
+    Attributes:
+        address: HOST:PORT of the node.
+        host_address: HOST:PORT of its supervisor.
+    """
+
+    name: str
+    address: str
+    host_address: str
+
+
+@dataclass(frozen=True)
+class NewCluster:
+    """What a cluster is made of.
+
+    Attributes:
+        directory: what of it is on this machine: certificates, and the members' directories where they are local.
+        platform_key: URI of the key under which master keys are while customer keys are off, and volume keys while on.
+        customer_key: URI of the customer's key, or None while customer keys are off.
+    """
+
+    name: str
+    directory: str
+    platform_key: str
+    customer_key: str | None
+    primary: str
+    members: tuple[MemberRecord, ...]
+
+
+@dataclass(frozen=True)
+class Cluster(NewCluster):
+    """A cluster as it stands.
+
+    Attributes:
+        renewed_ns: when every member's master key was last made anew, on the control plane's clock.
+    """
+
+    id: int
+    renewed_ns: int
+
+    @property
+    def key_uri(self) -> str:
+        """URI of the key that wraps the members' master keys."""
+        return self.customer_key or self.platform_key
+
+    @property
+    def member_names(self) -> list[str]:
+        return [member.name for member in self.members]
+
+    def member(self, name: str) -> MemberRecord:
+        return next(member for member in self.members if member.name == name)
+
+
+def insert_cluster(connection: sa.Connection, new: NewCluster, now_ns: int) -> int:
+    """Record a cluster in the caller's transaction and return its id.
+
+    Raises:
+        InputError: its members cannot be a cluster; nothing was changed.
+    """
+    names = [member.name for member in new.members]
+    if not 1 <= len(names) <= MEMBERS_MAX or len(set(names)) != len(names) or new.primary not in names:
+        raise InputError(
+            f"cluster {new.name}: a cluster has 1 to {MEMBERS_MAX} members with names of their own, and one of them is "
+            "the primary. Nothing was changed."
+        )
+    row = {
+        "name": new.name,
+        "directory": new.directory,
+        "platform_key": new.platform_key,
+        "customer_key": new.customer_key,
+        "primary_member": new.primary,
+        "renewed_ns": now_ns,
+    }
+    cluster_id: int = connection.execute(clusters.insert().values(row).returning(clusters.c.id)).scalar_one()
+    lines = [
+        {"cluster_id": cluster_id, "position": position, **vars(member)} for position, member in enumerate(new.members)
+    ]
+    connection.execute(members.insert(), lines)
+    return cluster_id
+
+
+def add_cluster(database: Database, new: NewCluster, now_ns: int) -> Cluster:
+    """Record a cluster.
+
+    Raises:
+        ClusterExistsError: there is one of that name; it is unchanged.
+        InputError: its members cannot be a cluster; nothing was changed.
+    """
+    try:
+        with database.write() as connection:
+            insert_cluster(connection, new, now_ns)
+    except ControlConflictError:
+        raise ClusterExistsError(
+            f"there is a cluster {new.name} already, which is unchanged; choose another name."
+        ) from None
+    return cluster_named(database, new.name)
+
+
+def cluster_named(database: Database, name: str) -> Cluster:
+    """Return a cluster by its name.
+
+    Raises:
+        ClusterMissingError: there is none.
+    """
+    with database.read() as connection:
+        return _one(connection, clusters.c.name == name, name)
+
+
+def cluster_of(connection: sa.Connection, cluster_id: int) -> Cluster:
+    """Return a cluster by its id, in the caller's transaction."""
+    return _one(connection, clusters.c.id == cluster_id, str(cluster_id))
+
+
+def list_clusters(database: Database) -> list[Cluster]:
+    """Return all clusters, by name."""
+    with database.read() as connection:
+        rows = connection.execute(sa.select(clusters).order_by(clusters.c.name)).all()
+        return [_cluster(connection, row) for row in rows]
+
+
+def set_primary(connection: sa.Connection, cluster_id: int, member: str) -> None:
+    """Record who the primary is."""
+    connection.execute(clusters.update().where(clusters.c.id == cluster_id).values(primary_member=member))
+
+
+def set_addresses(database: Database, cluster_id: int, records: Sequence[MemberRecord]) -> None:
+    """Record where members answer now."""
+    with database.write() as connection:
+        for record in records:
+            line = (members.c.cluster_id == cluster_id) & (members.c.name == record.name)
+            values = {"address": record.address, "host_address": record.host_address}
+            connection.execute(members.update().where(line).values(values))
+
+
+def _one(connection: sa.Connection, which: sa.ColumnElement[bool], shown: str) -> Cluster:
+    row = connection.execute(sa.select(clusters).where(which)).one_or_none()
+    if row is None:
+        raise ClusterMissingError(f"there is no cluster {shown}. Nothing was changed.")
+    return _cluster(connection, row)
+
+
+def _cluster(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Cluster:
+    found = connection.execute(
+        sa.select(members).where(members.c.cluster_id == row.id).order_by(members.c.position)
+    ).all()
+    return Cluster(
+        row.name,
+        row.directory,
+        row.platform_key,
+        row.customer_key,
+        row.primary_member,
+        tuple(MemberRecord(member.name, member.address, member.host_address) for member in found),
+        row.id,
+        row.renewed_ns,
+    )

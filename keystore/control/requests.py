@@ -1,0 +1,144 @@
+"""Takes an order for an operation on a cluster: refuses what cannot work while nothing has begun, and records the rest.
+
+A rotation that is due is not ordered but found (`keystore.control.jobs`), and waits where an order would be refused.
+"""
+
+import sqlalchemy as sa
+
+from keystore.control.clock import Clock
+from keystore.control.clusters import Cluster, cluster_named, cluster_of
+from keystore.control.database import Database
+from keystore.control.due import Due, add_job, hasten_job
+from keystore.control.key_check import require_enabled, require_successor, require_usable
+from keystore.control.members import MemberStatus
+from keystore.control.operation_rows import Kind, Operation, insert_operation, open_operation, operation_of, record_end
+from keystore.control.operations import Operator
+from keystore.control.rolling import OperationState
+from keystore.errors import (
+    AgentError,
+    ClusterStateError,
+    ControlConflictError,
+    OperationMissingError,
+    OperationOpenError,
+    cause_of,
+)
+from keystore.kms.protocol import KmsConnector
+from keystore.kms.uri import parse
+
+OPERATION_JOB = "operation"
+"""Kind of the job that goes on with an operation; its subject is the operation's id."""
+
+
+class Requests:
+    """The way of orders into the database."""
+
+    def __init__(self, database: Database, clock: Clock, operator: Operator, connect_kms: KmsConnector) -> None:
+        self._database, self._clock = database, clock
+        self._operator, self._connect_kms = operator, connect_kms
+
+    def rotate(self, name: str) -> Operation:
+        """Order new master keys under the same key.
+
+        Raises:
+            ClusterMissingError, OperationOpenError, AgentError, KmsError: nothing was changed.
+        """
+        cluster, _ = self._ready(name)
+        require_enabled(cluster.key_uri, self._connect_kms)
+        return self._record(cluster, Kind.ROTATE, None)
+
+    def change_cmk(self, name: str, key_uri: str) -> Operation:
+        """Order new master keys under another key of the customer.
+
+        Raises:
+            InputError, ClusterStateError: the key cannot follow the one in force, or customer keys are off.
+            ClusterMissingError, OperationOpenError, AgentError, KmsError: as `rotate`.
+        """
+        key_uri = parse(key_uri).text
+        cluster = cluster_named(self._database, name)
+        if cluster.customer_key is None:
+            raise ClusterStateError(
+                f"cluster {name} has customer keys off. Nothing was changed; it is under {cluster.platform_key}."
+            )
+        cluster, statuses = self._ready(name)
+        goes_back = key_uri == cluster.key_uri and any(status.key_uri != key_uri for status in statuses)
+        if not goes_back:  # after a change that was abandoned some members are under another key
+            require_successor(cluster.key_uri, key_uri)
+        require_enabled(cluster.key_uri, self._connect_kms)
+        require_usable(key_uri, self._connect_kms)
+        return self._record(cluster, Kind.CHANGE_CMK, key_uri)
+
+    def resume(self, name: str) -> Operation:
+        """Have the open operation of a cluster tried again now.
+
+        Raises:
+            ClusterMissingError, OperationMissingError: there is none.
+        """
+        cluster = cluster_named(self._database, name)
+        with self._database.write() as connection:
+            operation = _open(connection, cluster)
+            hasten_job(connection, OPERATION_JOB, str(operation.id), self._clock.now_ns())
+        return operation
+
+    def abandon(self, name: str) -> Operation:
+        """End the open operation of a cluster; members that it touched stay as they are now. Errors as `resume`."""
+        cluster = cluster_named(self._database, name)
+        with self._database.write() as connection:
+            operation = _open(connection, cluster)
+            record_end(connection, operation, OperationState.ABANDONED, self._clock.now_ns())
+            return operation_of(connection, operation.id)
+
+    def _ready(self, name: str) -> tuple[Cluster, list[MemberStatus]]:
+        """Return a cluster of which nothing is being done and all members serve, with their states."""
+        cluster = cluster_named(self._database, name)
+        with self._database.read() as connection:
+            other = open_operation(connection, cluster.id)
+        if other is not None:
+            raise _is_open(cluster, other)
+        return cluster, [self._status(cluster, member) for member in cluster.member_names]
+
+    def _status(self, cluster: Cluster, name: str) -> MemberStatus:
+        try:
+            return self._operator.status(cluster, name)
+        except AgentError as error:
+            raise type(error)(
+                f"cluster {cluster.name}: {name} does not serve: {cause_of(error)}. Nothing was changed; bring it back "
+                "first, for no member is touched while another is away."
+            ) from None
+
+    def _record(self, cluster: Cluster, kind: Kind, key_uri: str | None) -> Operation:
+        try:
+            with self._database.write() as connection:
+                operation_id = begin_operation(connection, cluster, kind, key_uri, self._clock.now_ns())
+                return operation_of(connection, operation_id)
+        except ControlConflictError:
+            with self._database.read() as connection:
+                other = open_operation(connection, cluster.id)
+            if other is None:
+                raise
+            raise _is_open(cluster, other) from None
+
+
+def begin_operation(connection: sa.Connection, cluster: Cluster, kind: Kind, key_uri: str | None, now_ns: int) -> int:
+    """Record an operation, due at once, and return its id; who is primary is read in this transaction.
+
+    Raises:
+        ControlConflictError: the cluster has one already; the caller's transaction must not commit.
+    """
+    operation_id = insert_operation(connection, cluster_of(connection, cluster.id), kind, key_uri, now_ns)
+    add_job(connection, Due(OPERATION_JOB, str(operation_id), now_ns))
+    return operation_id
+
+
+def _open(connection: sa.Connection, cluster: Cluster) -> Operation:
+    operation = open_operation(connection, cluster.id)
+    if operation is None:
+        raise OperationMissingError(f"cluster {cluster.name} has no operation that has not ended. Nothing was changed.")
+    return operation
+
+
+def _is_open(cluster: Cluster, other: Operation) -> OperationOpenError:
+    why = f" ({other.reason})" if other.reason else ""
+    return OperationOpenError(
+        f"cluster {cluster.name}: {other.kind} is {other.state} there{why}. Nothing was changed; wait for its end, or "
+        "resume it."
+    )

@@ -15,8 +15,9 @@ from keystore_api.node.v1.node_pb2_grpc import NodeStub
 
 from keystore.agents.calling import CALL_S, AgentClient
 from keystore.agents.identity import Role
-from keystore.agents.reports import MasterKeyChange, NodeStatus, ServedFile, ServedSnapshot
+from keystore.agents.reports import Converted, MasterKeyChange, NodeStatus, ServedFile, ServedSnapshot
 from keystore.errors import AgentError, StoreDamagedError
+from keystore.node.converting import KEEP, VolumeChoice
 from keystore.progress import Progress, untold
 
 KEYS_S = 120.0
@@ -67,6 +68,37 @@ class NodeClient(AgentClient):
         request = pb.ChangeCmkRequest(key_uri=key_uri, expected_generation=expected_generation)
         answer = self._call(lambda channel: NodeStub(channel).ChangeCmk, request, timeout_s)
         return MasterKeyChange.decode(answer)
+
+    def convert(
+        self,
+        key_uri: str,
+        volume_key: VolumeChoice = KEEP,
+        expected_generation: int | None = None,
+        progress: Progress = untold,
+        timeout_s: float = WORK_S,
+    ) -> Converted:
+        """Put the node under another CMK and new data keys, with a volume layer or without; the same call goes on.
+
+        With `expected_generation`, of before it began, a second request finds it begun, and does what is left.
+
+        Args:
+            volume_key: URI of the platform key, None for no layer; by default as it is.
+
+        Raises:
+            GenerationError: the master key is of another generation; nothing was changed.
+            ConversionUnfinishedError: it has begun, and something is in the way; ask again.
+            KmsError, KeyFileWriteError: it has not begun.
+        """
+        request = pb.ConvertRequest(key_uri=key_uri, expected_generation=expected_generation)
+        if isinstance(volume_key, str):
+            request.volume_key_uri = volume_key
+        elif volume_key is None:
+            request.no_volume_layer = True
+        for answer in self._stream(lambda channel: NodeStub(channel).Convert, request, timeout_s):
+            if answer.HasField("converted"):
+                return Converted.decode(answer.converted)
+            progress(answer.bytes_done, answer.bytes_total)
+        raise AgentError(f"{self} ended without an answer. Look at its log.")
 
     def rotate_data_key(self, database: str, timeout_s: float = KEYS_S) -> int:
         """Give a database a new generation of its data key, and return its number."""

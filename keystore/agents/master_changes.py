@@ -11,14 +11,17 @@ It also remembers what the KMS said last of the node's key, because a running no
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 from keystore.errors import GenerationError, KmsInvalidError, KmsUnreachableError
 from keystore.kms.uri import parse
+from keystore.node.converting import Conversion, VolumeChoice
 from keystore.node.directory import Node
 from keystore.node.reports import MasterInfo, Rotation
+from keystore.progress import Progress
 
 KeyState = Literal["valid", "unreachable", "invalid"]
 
@@ -55,6 +58,22 @@ class MasterChanges:
         key_id = parse(key_uri).text
         return self.change(expected_generation, key_id, lambda: self._node.change_cmk(key_id))
 
+    def convert(
+        self, key_uri: str, volume_key: VolumeChoice, expected_generation: int | None, progress: Progress
+    ) -> tuple[Conversion, MasterInfo]:
+        """Convert the node, or go on with a conversion to that key; return what was done, and the key in force.
+
+        Raises:
+            GenerationError: the master key is of another generation, or of the next under another key.
+            KeystoreError: as `Node.convert`.
+        """
+        key_id = parse(key_uri).text
+        with self._lock:
+            has_begun = self._is_done(expected_generation, key_id)
+            with nullcontext() if has_begun else self._asking():  # what has begun asks no KMS
+                done = self._node.convert(key_id, volume_key, progress=progress)
+            return done, self._node.master_info
+
     def change(
         self, expected_generation: int | None, key_id: str | None, make: Callable[[], Rotation]
     ) -> tuple[MasterInfo, bool]:
@@ -64,21 +83,29 @@ class MasterChanges:
             key_id: the CMK that the new master key will be under; None for the present one.
         """
         with self._lock:
-            current = self._node.master_info
-            if expected_generation not in (None, current.generation):
-                # There is no generation before the first, so no request can have expected it.
-                if 0 < current.generation - 1 == expected_generation and key_id in (None, current.key_id):
-                    return current, True
-                raise GenerationError(
-                    f"the master key of {self._node.name} is of generation {current.generation} under "
-                    f"{current.key_id}, and generation {expected_generation} was expected. Nothing was changed; look "
-                    "at the node."
-                )
-            return self._made(make), False
+            if self._is_done(expected_generation, key_id):
+                return self._node.master_info, True
+            with self._asking():
+                return make().new, False
 
-    def _made(self, make: Callable[[], Rotation]) -> MasterInfo:
+    def _is_done(self, expected_generation: int | None, key_id: str | None) -> bool:
+        """Tell whether an earlier try of the same request made the next master key."""
+        current = self._node.master_info
+        if expected_generation in (None, current.generation):
+            return False
+        # There is no generation before the first, so no request can have expected it.
+        if 0 < current.generation - 1 == expected_generation and key_id in (None, current.key_id):
+            return True
+        raise GenerationError(
+            f"the master key of {self._node.name} is of generation {current.generation} under {current.key_id}, and "
+            f"generation {expected_generation} was expected. Nothing was changed; look at the node."
+        )
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Remember what the KMS says in the block."""
         try:
-            made = make().new
+            yield
         except KmsInvalidError as error:
             self.checked = KeyChecked("invalid", str(error), self._now_ns())
             raise
@@ -86,4 +113,3 @@ class MasterChanges:
             self.checked = KeyChecked("unreachable", str(error), self._now_ns())
             raise
         self.checked = KeyChecked("valid", "", self._now_ns())
-        return made

@@ -24,6 +24,7 @@ class NodeStatus:
         key_state: what the KMS said when it was asked last, at `key_checked_ns`: at the start, and at each change.
         key_message: why, if not valid.
         volume_key_id: the platform key of its volume layer; empty where it has none.
+        is_converting: whether a conversion has begun and is not at its end.
     """
 
     node_id: bytes
@@ -38,6 +39,7 @@ class NodeStatus:
     file_count: int
     stored_bytes: int
     volume_key_id: str
+    is_converting: bool
 
     @classmethod
     def decode(cls, message: pb.NodeStatus) -> Self:
@@ -54,6 +56,7 @@ class NodeStatus:
             message.file_count,
             message.stored_bytes,
             message.volume_key_id,
+            message.converting,
         )
 
 
@@ -67,6 +70,32 @@ class MasterKeyChange:
     @classmethod
     def decode(cls, message: pb.MasterKeyChange) -> Self:
         return cls(master_info(message.master_key), message.already_done)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What one request did of a conversion that is at its end, and the master key in force.
+
+    Attributes:
+        already_done: whether there was nothing left to do.
+        moved_files: files that were written anew, with the volume layer or without.
+    """
+
+    master_key: MasterInfo
+    already_done: bool
+    resealed_pages: int
+    moved_files: int
+    destroyed_data_keys: int
+
+    @classmethod
+    def decode(cls, message: pb.Converted) -> Self:
+        return cls(
+            master_info(message.master_key),
+            message.already_done,
+            message.resealed_pages,
+            message.moved_files,
+            message.destroyed_data_keys,
+        )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from keystore.agents.serving import Allowed, Call, Service, log
 from keystore.agents.telling import telling
 from keystore.errors import InputError
 from keystore.kms.protocol import KmsConnector
+from keystore.node.converting import KEEP, VolumeChoice
 from keystore.node.directory import Node
 from keystore.node.reports import MasterInfo
 from keystore.node.restoring import restore
@@ -38,7 +39,7 @@ ALLOWED: Allowed = {
     "Stop": frozenset({Role.CONTROL, Role.HOST}),
     **dict.fromkeys(("CreateFile", "DropFile", "ReadPages", "WritePages", "ReadFile", "WriteFile"), _DATA),
     **dict.fromkeys(("ListFiles", "VerifyFile"), _DATA | _KEYS),
-    **dict.fromkeys(("RotateMasterKey", "ChangeCmk", "RotateDataKey"), _KEYS),
+    **dict.fromkeys(("RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert"), _KEYS),
     **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore"), _KEYS),
 }
 
@@ -84,6 +85,7 @@ class NodeService(NodeFiles):
             file_count=sum(len(database.stores) for database in node.databases.values()),
             stored_bytes=node.upkeep.stored_bytes(),
             volume_key_id=volume.key_id if volume else "",
+            converting=node.is_converting,
         )
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -110,6 +112,24 @@ class NodeService(NodeFiles):
             created_at=_timestamp(made.created_ns),
             name=made.name,
         )
+
+    def convert(self, request: pb.ConvertRequest, call: Call) -> Iterator[pb.ConvertProgress]:
+        expected = request.expected_generation if request.HasField("expected_generation") else None
+        wanted = _volume_choice(request)
+        done, info = yield from telling(
+            lambda progress: self._changes.convert(request.key_uri, wanted, expected, progress),
+            lambda bytes_done, total: pb.ConvertProgress(bytes_done=bytes_done, bytes_total=total),
+            self._is_unwanted(call),
+        )
+        log(f"convert done, for {call.caller}: generation {info.generation} under {info.key_id}")
+        converted = pb.Converted(
+            master_key=_master(info),
+            already_done=done.already_done,
+            resealed_pages=done.resealed_pages,
+            moved_files=done.moved,
+            destroyed_data_keys=done.destroyed,
+        )
+        yield pb.ConvertProgress(converted=converted)
 
     # -- snapshots ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +176,12 @@ def _given(text: str, what: str) -> str:
     if not text:
         raise InputError(f"no {what} was given. Nothing was done; name one.")
     return text
+
+
+def _volume_choice(request: pb.ConvertRequest) -> VolumeChoice:
+    if request.HasField("volume_key_uri"):
+        return request.volume_key_uri
+    return None if request.no_volume_layer else KEEP
 
 
 def _master(info: MasterInfo) -> pb.MasterKeyInfo:

@@ -15,6 +15,7 @@ from keystore.errors import (
     AgentError,
     CertificateError,
     CommitUnknownError,
+    ConversionUnfinishedError,
     GenerationError,
     InputError,
     KeyNotFoundError,
@@ -57,7 +58,7 @@ _STATUSES: tuple[tuple[tuple[type[KeystoreError], ...], grpc.StatusCode], ...] =
     ((CertificateError,), grpc.StatusCode.UNAUTHENTICATED),
     ((RoleError,), grpc.StatusCode.PERMISSION_DENIED),
     ((GenerationError, KmsInvalidError, KeyNotFoundError), grpc.StatusCode.FAILED_PRECONDITION),
-    ((StoreLockedError, NodeLockedError), grpc.StatusCode.ABORTED),
+    ((StoreLockedError, NodeLockedError, ConversionUnfinishedError), grpc.StatusCode.ABORTED),
     ((StoreFullError,), grpc.StatusCode.RESOURCE_EXHAUSTED),
     ((StoreDamagedError, SnapshotDamagedError, CommitUnknownError), grpc.StatusCode.DATA_LOSS),
 )

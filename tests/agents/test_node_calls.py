@@ -14,6 +14,7 @@ from keystore.agents.service import ALLOWED
 from keystore.errors import (
     AgentError,
     CertificateError,
+    ConversionUnfinishedError,
     GenerationError,
     InputError,
     KeyDestroyedError,
@@ -34,6 +35,7 @@ from keystore.errors import (
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
 from tests.agents.running import Cluster, ServedNode
+from tests.key_files import new_key
 from tests.snapshots.test_damaged_store import damage_page
 
 PAGE = 4096
@@ -245,6 +247,58 @@ def test_a_key_that_refuses_leaves_the_node_and_is_told(node: ServedNode, other_
     assert client.status().key_state == "valid"
 
 
+def test_a_conversion_goes_on_and_back_beside_readers(node: ServedNode, tmp_path: Path, cmk: str) -> None:
+    client, content = node.client(), bytes(range(256)) * 4000
+    customer, platform = new_key(tmp_path / "customer"), new_key(tmp_path / "platform")
+    for name in ("a", "b"):
+        node.client(Role.CLIENT).write_file("db", name, content)
+    told: list[tuple[int, int]] = []
+    done = client.convert(customer, platform, 1, progress=lambda *progress: told.append(progress))
+    assert (done.master_key.key_id, done.master_key.generation, done.already_done) == (customer, 2, False)
+    assert (done.moved_files, done.destroyed_data_keys) == (2, 1)
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+    status = client.status()
+    assert (status.master_key, status.volume_key_id, status.is_converting) == (done.master_key, platform, False)
+    again = client.convert(customer, platform, 1)
+    assert (again.already_done, again.master_key) == (True, done.master_key)
+    assert client.convert(customer).already_done, "the layer stays as it is"
+    assert b"".join(node.client(Role.CLIENT).read_file("db", "a")) == content
+    back = client.convert(cmk, None, 2)
+    assert (back.moved_files, client.status().volume_key_id) == (2, "")
+    assert b"".join(node.client(Role.CLIENT).read_file("db", "b")) == content
+
+
+def test_a_conversion_that_was_cut_off_is_told_and_goes_on(node: ServedNode, tmp_path: Path) -> None:
+    client, customer = node.client(), new_key(tmp_path / "customer")
+    node.client(Role.CLIENT).write_file("db", "file", b"content")
+    with (
+        node.node.using_store("db", "file") as store,
+        store.pin(),
+        pytest.raises(ConversionUnfinishedError, match="pin"),
+    ):
+        client.convert(customer, None, 1)
+    assert client.status().is_converting
+    with pytest.raises(GenerationError):
+        client.convert(new_key(tmp_path / "another"), None, 1)
+    done = client.convert(customer, None, 1)
+    assert (done.already_done, done.destroyed_data_keys, client.status().is_converting) == (False, 1, False)
+
+
+def test_a_conversion_that_cannot_begin_changes_nothing(node: ServedNode, tmp_path: Path) -> None:
+    client, before = node.client(), node.node.master_info
+    with pytest.raises(KeyUriError):
+        client.convert("nonsense", None, 1)
+    with pytest.raises(KmsError):
+        client.convert("local:///nowhere/cmk", None, 1)
+    with pytest.raises(GenerationError):
+        client.convert(new_key(tmp_path / "customer"), None, 7)
+    with pytest.raises(RoleError):
+        node.client(Role.CLIENT).convert(new_key(tmp_path / "other"), None, 1)
+    assert node.node.master_info == before
+    assert not client.status().is_converting
+
+
 def test_a_new_data_key_is_told(node: ServedNode) -> None:
     node.client(Role.CLIENT).write_file("db", "file", b"content")
     assert node.client().rotate_data_key("db") == 2
@@ -306,6 +360,7 @@ CALLS: dict[str, Callable[[NodeClient], object]] = {
     "RotateMasterKey": lambda client: client.rotate_master(),
     "ChangeCmk": lambda client: client.change_cmk("local:///x"),
     "RotateDataKey": lambda client: client.rotate_data_key("db"),
+    "Convert": lambda client: client.convert("local:///x"),
     "CreateSnapshot": lambda client: client.create_snapshot("/x"),
     "ListSnapshots": lambda client: client.list_snapshots("/x"),
     "Restore": lambda client: client.restore("/x", "id", "/y"),
@@ -334,7 +389,7 @@ def test_a_role_may_not_make_the_calls_of_others(node: ServedNode, role: Role) -
 
 def test_control_reads_no_data_and_clients_change_no_key() -> None:
     data = {"ReadPages", "WritePages", "ReadFile", "WriteFile", "CreateFile", "DropFile"}
-    keys = {"RotateMasterKey", "ChangeCmk", "RotateDataKey", "Restore", "CreateSnapshot", "Stop"}
+    keys = {"RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert", "Restore", "CreateSnapshot", "Stop"}
     assert not any(Role.CONTROL in ALLOWED[name] for name in data)
     assert not any({Role.CLIENT, Role.ROUTER} & ALLOWED[name] for name in keys)
 

@@ -26,7 +26,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node_id", "version", "pid", "started_at", "master_key", "key_state", "key_message", "key_checked_at", "file_count", "stored_bytes", "name", "volume_key_id")
+    __slots__ = ("node_id", "version", "pid", "started_at", "master_key", "key_state", "key_message", "key_checked_at", "file_count", "stored_bytes", "name", "volume_key_id", "converting")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class NodeStatus(_message.Message):
     STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VOLUME_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERTING_FIELD_NUMBER: _ClassVar[int]
     node_id: bytes
     version: str
     pid: int
@@ -51,7 +52,8 @@ class NodeStatus(_message.Message):
     stored_bytes: int
     name: str
     volume_key_id: str
-    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[str] = ..., pid: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., key_state: _Optional[_Union[KeyState, str]] = ..., key_message: _Optional[str] = ..., key_checked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., name: _Optional[str] = ..., volume_key_id: _Optional[str] = ...) -> None: ...
+    converting: bool
+    def __init__(self, node_id: _Optional[bytes] = ..., version: _Optional[str] = ..., pid: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., key_state: _Optional[_Union[KeyState, str]] = ..., key_message: _Optional[str] = ..., key_checked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., name: _Optional[str] = ..., volume_key_id: _Optional[str] = ..., converting: _Optional[bool] = ...) -> None: ...
 
 class MasterKeyInfo(_message.Message):
     __slots__ = ("generation", "provider", "key_id", "key_version", "name")
@@ -264,6 +266,42 @@ class MasterKeyChange(_message.Message):
     master_key: MasterKeyInfo
     already_done: bool
     def __init__(self, master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., already_done: _Optional[bool] = ...) -> None: ...
+
+class ConvertRequest(_message.Message):
+    __slots__ = ("key_uri", "volume_key_uri", "no_volume_layer", "expected_generation")
+    KEY_URI_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_KEY_URI_FIELD_NUMBER: _ClassVar[int]
+    NO_VOLUME_LAYER_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    key_uri: str
+    volume_key_uri: str
+    no_volume_layer: bool
+    expected_generation: int
+    def __init__(self, key_uri: _Optional[str] = ..., volume_key_uri: _Optional[str] = ..., no_volume_layer: _Optional[bool] = ..., expected_generation: _Optional[int] = ...) -> None: ...
+
+class Converted(_message.Message):
+    __slots__ = ("master_key", "already_done", "resealed_pages", "moved_files", "destroyed_data_keys")
+    MASTER_KEY_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_DONE_FIELD_NUMBER: _ClassVar[int]
+    RESEALED_PAGES_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FILES_FIELD_NUMBER: _ClassVar[int]
+    DESTROYED_DATA_KEYS_FIELD_NUMBER: _ClassVar[int]
+    master_key: MasterKeyInfo
+    already_done: bool
+    resealed_pages: int
+    moved_files: int
+    destroyed_data_keys: int
+    def __init__(self, master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ..., already_done: _Optional[bool] = ..., resealed_pages: _Optional[int] = ..., moved_files: _Optional[int] = ..., destroyed_data_keys: _Optional[int] = ...) -> None: ...
+
+class ConvertProgress(_message.Message):
+    __slots__ = ("bytes_done", "bytes_total", "converted")
+    BYTES_DONE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CONVERTED_FIELD_NUMBER: _ClassVar[int]
+    bytes_done: int
+    bytes_total: int
+    converted: Converted
+    def __init__(self, bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., converted: _Optional[_Union[Converted, _Mapping]] = ...) -> None: ...
 
 class RotateDataKeyRequest(_message.Message):
     __slots__ = ("database",)

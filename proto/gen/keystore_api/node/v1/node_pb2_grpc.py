@@ -94,6 +94,11 @@ class NodeStub:
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RotateDataKeyRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.DataKeyInfo.FromString,
                 _registered_method=True)
+        self.Convert = channel.unary_stream(
+                '/keystore_api.node.v1.Node/Convert',
+                request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.ConvertRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.ConvertProgress.FromString,
+                _registered_method=True)
         self.CreateSnapshot = channel.unary_stream(
                 '/keystore_api.node.v1.Node/CreateSnapshot',
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.CreateSnapshotRequest.SerializeToString,
@@ -191,6 +196,12 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Convert(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSnapshot(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -277,6 +288,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.RotateDataKey,
                     request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RotateDataKeyRequest.FromString,
                     response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.DataKeyInfo.SerializeToString,
+            ),
+            'Convert': grpc.unary_stream_rpc_method_handler(
+                    servicer.Convert,
+                    request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.ConvertRequest.FromString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.ConvertProgress.SerializeToString,
             ),
             'CreateSnapshot': grpc.unary_stream_rpc_method_handler(
                     servicer.CreateSnapshot,
@@ -623,6 +639,33 @@ class Node:
             '/keystore_api.node.v1.Node/RotateDataKey',
             keystore__api_dot_node_dot_v1_dot_node__pb2.RotateDataKeyRequest.SerializeToString,
             keystore__api_dot_node_dot_v1_dot_node__pb2.DataKeyInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Convert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/keystore_api.node.v1.Node/Convert',
+            keystore__api_dot_node_dot_v1_dot_node__pb2.ConvertRequest.SerializeToString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.ConvertProgress.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ class NodeStub:
     RotateMasterKey: grpc.UnaryUnaryMultiCallable[node_pb2.RotateMasterKeyRequest, node_pb2.MasterKeyChange]
     ChangeCmk: grpc.UnaryUnaryMultiCallable[node_pb2.ChangeCmkRequest, node_pb2.MasterKeyChange]
     RotateDataKey: grpc.UnaryUnaryMultiCallable[node_pb2.RotateDataKeyRequest, node_pb2.DataKeyInfo]
+    Convert: grpc.UnaryStreamMultiCallable[node_pb2.ConvertRequest, node_pb2.ConvertProgress]
     CreateSnapshot: grpc.UnaryStreamMultiCallable[node_pb2.CreateSnapshotRequest, node_pb2.SnapshotProgress]
     ListSnapshots: grpc.UnaryUnaryMultiCallable[node_pb2.ListSnapshotsRequest, node_pb2.ListSnapshotsResponse]
     Restore: grpc.UnaryStreamMultiCallable[node_pb2.RestoreRequest, node_pb2.SnapshotProgress]

@@ -1,7 +1,7 @@
 """The calls of a served node (`proto/keystore_api/node/v1`), and which role may make each.
 
 Control changes keys, takes snapshots and stops; it reads no data. Clients and routers read and write data, and change
-no key. A host looks and stops. So whoever takes over one of them has not the power of the others.
+no key. So whoever takes over one of them has not the power of the others.
 
 Leaves to others: connections, roles and errors (`keystore.agents.serving`), files and pages
 (`keystore.agents.node_files`).
@@ -35,12 +35,11 @@ _DATA = frozenset({Role.CLIENT, Role.ROUTER})
 _KEYS = frozenset({Role.CONTROL})
 
 ALLOWED: Allowed = {
-    "GetStatus": frozenset({Role.CONTROL, Role.HOST, Role.ROUTER, Role.CLIENT}),
-    "Stop": frozenset({Role.CONTROL, Role.HOST}),
+    "GetStatus": frozenset({Role.CONTROL, Role.ROUTER, Role.CLIENT}),
     **dict.fromkeys(("CreateFile", "DropFile", "ReadPages", "WritePages", "ReadFile", "WriteFile"), _DATA),
     **dict.fromkeys(("ListFiles", "VerifyFile"), _DATA | _KEYS),
     **dict.fromkeys(("RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert"), _KEYS),
-    **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore"), _KEYS),
+    **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore", "Stop"), _KEYS),
 }
 
 _KEY_STATES = {

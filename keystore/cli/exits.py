@@ -69,6 +69,9 @@ NO_CERTIFICATE = 10
 INTERRUPTED = 130
 TERMINATED = 143
 
+LASTING = frozenset({USAGE, KEY_INVALID, DAMAGED, NOT_THERE, EXISTS, NO_CERTIFICATE})
+"""Codes of what waiting does not mend."""
+
 MEANINGS = {
     OK: "done",
     ERROR: "any other error; nothing is half done",

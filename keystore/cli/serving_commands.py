@@ -1,11 +1,13 @@
-"""Commands that serve: a node."""
+"""Commands that serve: a node, and the host that looks after it."""
 
+from contextlib import closing
 from pathlib import Path
 
 import rich_click as click
 
+from keystore.cli import exits
 from keystore.cli.arguments import NODE, PATH
-from keystore.cli.connecting import connector, with_kms
+from keystore.cli.connecting import connector, root_option, with_kms
 from keystore.cli.opening import open_node
 
 LISTEN = click.option(
@@ -55,3 +57,65 @@ def serve_node(node: Path, listen: str, tls: Path, ready_file: Path | None, kms_
         stopping.on_signals()
         ready = {"node_id": opened.node_id.hex(), "name": opened.name}
         serve(server, stopping, ready_file=ready_file, ready=ready, before_stop=service.begin_stop)
+
+
+@click.group("host")
+def host_group() -> None:
+    """Look after the node and router processes of one machine."""
+
+
+@host_group.command("serve")
+@click.argument("directory", metavar="DIR", type=PATH)
+@LISTEN
+@TLS
+@READY_FILE
+@click.option(
+    "--node",
+    "nodes",
+    type=(PATH, PATH),
+    metavar="NODE TLS",
+    multiple=True,
+    help="A node directory to serve, and its certificates; may be given several times.",
+)
+@with_kms
+def serve_host(
+    directory: Path,
+    listen: str,
+    tls: Path,
+    ready_file: Path | None,
+    nodes: tuple[tuple[Path, Path], ...],
+    kms_endpoint: str | None,
+) -> None:
+    """Start processes, watch them, and take orders about them, until SIGTERM or Ctrl-C ends this and them.
+
+    DIR is the host's own: it is made if missing, and keeps who the host is, where its processes listen, which of them
+    an order has stopped, and their logs. A process that dies is started again; one that its key keeps from starting
+    waits for an order. The host asks no KMS and holds no key.
+    """
+    from keystore.agents.host import HostService, Program
+    from keystore.agents.host_state import HostState
+    from keystore.agents.identity import Role
+    from keystore.agents.process import Stopping, serve
+    from keystore.agents.restarting import ExitCodes
+    from keystore.agents.serving import AgentServer
+
+    options = ("--kms-endpoint", kms_endpoint) if kms_endpoint else ()
+    programs = [Program(Role.NODE, node, own, root=_root_options(), options=options) for node, own in nodes]
+    codes = ExitCodes(exits.OK, exits.LASTING, exits.MEANINGS)
+    with closing(HostState(directory)) as state:
+        stopping, service = Stopping(), HostService(directory.absolute().name, state, programs, codes)
+        server = AgentServer(listen, tls, Role.HOST, service.service())
+        stopping.on_signals()
+        service.begin()
+        try:
+            serve(server, stopping, ready_file=ready_file, ready={"host_id": state.host_id.hex()})
+        finally:
+            service.end()
+
+
+def _root_options() -> tuple[str, ...]:
+    """Return the options before the command, for a process that is started by this one."""
+    named = ("outside_anchor", "credentials_file", "credentials")
+    found = [(f"--{name.replace('_', '-')}", value) for name in named if (value := root_option(name))]
+    flag = ("--ignore-outside-anchor",) if root_option("ignore_outside_anchor") else ()
+    return (*(part for pair in found for part in pair), *flag)

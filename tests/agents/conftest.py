@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keystore.agents.tls import ClusterCa
-from tests.agents.running import Cluster, NodeProcess, ServedNode
+from tests.agents.running import AgentProcess, Cluster, ServedNode
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
 
@@ -24,9 +24,9 @@ def node(tmp_path: Path, cmk: str, cluster: Cluster) -> Iterator[ServedNode]:
 
 
 @pytest.fixture
-def processes() -> Iterator[list[NodeProcess]]:
+def processes() -> Iterator[list[AgentProcess]]:
     """Processes that a test started; what still runs at its end is killed."""
-    started: list[NodeProcess] = []
+    started: list[AgentProcess] = []
     try:
         yield started
     finally:

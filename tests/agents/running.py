@@ -78,12 +78,14 @@ class ServedNode:
         self.end()
 
 
-class NodeProcess:
-    """`keystore node serve`, started; `wait_ready` or `wait_end` comes next."""
+class AgentProcess:
+    """`keystore node serve`, or of another kind, started; `wait_ready` or `wait_end` comes next."""
 
-    def __init__(self, directory: Path, tls: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    kind = "node"
+
+    def __init__(self, directory: Path, tls: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
         self.ready_file = directory.with_name(f"{directory.name}.ready")
-        command = [*PROGRAM, "node", "serve", directory, "--tls", tls, "--ready-file", self.ready_file, *arguments]
+        command = [*PROGRAM, self.kind, "serve", directory, "--tls", tls, "--ready-file", self.ready_file, *arguments]
         self.popen = subprocess.Popen(
             [*map(str, command)],
             stdin=subprocess.DEVNULL,
@@ -112,3 +114,13 @@ class NodeProcess:
     def kill(self) -> None:
         self.popen.kill()
         self.popen.communicate(timeout=WAIT_MAX_S)
+
+
+class NodeProcess(AgentProcess):
+    """`keystore node serve`."""
+
+
+class HostProcess(AgentProcess):
+    """`keystore host serve`."""
+
+    kind = "host"

@@ -15,7 +15,7 @@ from keystore.cli import exits
 from keystore.errors import KmsUnreachableError, NodeUnreachableError
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
-from tests.agents.running import Cluster, NodeProcess
+from tests.agents.running import AgentProcess, Cluster, NodeProcess
 from tests.emulator.running import process as emulator_process
 from tests.emulator_process import CLOUDS, Emulator
 
@@ -28,7 +28,7 @@ def directory(tmp_path: Path, cmk: str) -> Path:
 
 @pytest.mark.parametrize("by_call", [False, True], ids=["SIGTERM", "Stop"])
 def test_it_serves_until_it_is_stopped_and_keeps_what_was_written(
-    directory: Path, cluster: Cluster, processes: list[NodeProcess], by_call: bool
+    directory: Path, cluster: Cluster, processes: list[AgentProcess], by_call: bool
 ) -> None:
     content = os.urandom(100_000)
     served = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
@@ -50,7 +50,7 @@ def test_it_serves_until_it_is_stopped_and_keeps_what_was_written(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order(
-    directory: Path, cluster: Cluster, processes: list[NodeProcess], number: signal.Signals
+    directory: Path, cluster: Cluster, processes: list[AgentProcess], number: signal.Signals
 ) -> None:
     served = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
     processes.append(served)
@@ -61,7 +61,7 @@ def test_a_signal_ends_it_in_order(
 
 
 def test_a_node_that_was_killed_serves_again_with_every_commit(
-    directory: Path, cluster: Cluster, processes: list[NodeProcess]
+    directory: Path, cluster: Cluster, processes: list[AgentProcess]
 ) -> None:
     first = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
     processes.append(first)
@@ -80,7 +80,7 @@ def test_a_node_that_was_killed_serves_again_with_every_commit(
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_it_starts_only_if_its_key_unwraps_and_needs_no_kms_after_that(
-    tmp_path: Path, cluster: Cluster, emulator: Emulator, processes: list[NodeProcess], cloud: str
+    tmp_path: Path, cluster: Cluster, emulator: Emulator, processes: list[AgentProcess], cloud: str
 ) -> None:
     uri = emulator.create_key(cloud)
     Node.init(tmp_path / "node-1", uri, connector(emulator.endpoint)).close()
@@ -106,7 +106,7 @@ def test_it_starts_only_if_its_key_unwraps_and_needs_no_kms_after_that(
 
 
 def test_without_its_kms_it_does_not_start_and_says_so_and_goes_on_if_it_runs(
-    tmp_path: Path, cluster: Cluster, processes: list[NodeProcess]
+    tmp_path: Path, cluster: Cluster, processes: list[AgentProcess]
 ) -> None:
     tls = cluster.tls(Role.NODE, "node-1")
     (tmp_path / "emulator").mkdir()
@@ -134,7 +134,7 @@ def test_without_its_kms_it_does_not_start_and_says_so_and_goes_on_if_it_runs(
     assert "no KMS answers" in printed
 
 
-def test_a_directory_is_served_by_one_process(directory: Path, cluster: Cluster, processes: list[NodeProcess]) -> None:
+def test_a_directory_is_served_by_one_process(directory: Path, cluster: Cluster, processes: list[AgentProcess]) -> None:
     tls = cluster.tls(Role.NODE, "node-1")
     served = NodeProcess(directory, tls)
     processes.append(served)
@@ -150,7 +150,7 @@ def test_a_directory_is_served_by_one_process(directory: Path, cluster: Cluster,
 
 
 def test_what_cannot_be_served_is_refused_with_a_code_of_its_own(
-    tmp_path: Path, directory: Path, cluster: Cluster, processes: list[NodeProcess]
+    tmp_path: Path, directory: Path, cluster: Cluster, processes: list[AgentProcess]
 ) -> None:
     tls = cluster.tls(Role.NODE, "node-1")
     cases = [
@@ -168,7 +168,7 @@ def test_what_cannot_be_served_is_refused_with_a_code_of_its_own(
     Node.open(directory, connector()).close()
 
 
-def test_nothing_secret_is_printed(directory: Path, cluster: Cluster, processes: list[NodeProcess], cmk: str) -> None:
+def test_nothing_secret_is_printed(directory: Path, cluster: Cluster, processes: list[AgentProcess], cmk: str) -> None:
     secret = Path(cmk.removeprefix("local://")).read_bytes()
     served = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
     processes.append(served)

@@ -104,9 +104,9 @@ class CountingBlockFile(BlockFile):
         self._counts.bytes_written += memoryview(data).nbytes
         self._inner.write(offset, data)
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self._counts.extends += 1
-        self._inner.extend(size)
+        self._inner.extend(size, written=written)
 
     def truncate(self, size: int) -> None:
         self._counts.truncates += 1

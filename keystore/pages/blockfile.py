@@ -90,10 +90,12 @@ class OsBlockFile:
                 raise OSError(errno.EIO, "a write made no progress", str(self.path))
             done += count
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         now = self.size()
         if size > now:
             os.posix_fallocate(self._fd, now, size - now)
+            if written:
+                self.write(now, bytes(size - now))
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)

@@ -64,10 +64,10 @@ class GuardedFile:
         except OSError as error:
             raise self._refusal(error, "a write") from error
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self.check()
         try:
-            self._file.extend(size)
+            self._file.extend(size, written=written)
         except OSError as error:
             raise self._refusal(error, "growing the file") from error
 

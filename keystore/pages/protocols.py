@@ -24,8 +24,12 @@ class BlockFile(Protocol):
     def write(self, offset: int, data: Buffer) -> None:
         """Write all of `data`, inside the present length; not durable before `sync`."""
 
-    def extend(self, size: int) -> None:
-        """Make the file `size` bytes long, with the space allocated; the new bytes read as zeros."""
+    def extend(self, size: int, *, written: bool = False) -> None:
+        """Make the file `size` bytes long, with the space allocated; the new bytes read as zeros.
+
+        Where they are `written`, now, a later write of them changes no table of the file system, and its sync needs no
+        other write.
+        """
 
     def truncate(self, size: int) -> None:
         """Cut the file to `size` bytes."""

@@ -8,21 +8,17 @@ Invariants:
 3. `begin` and `rollback` bracket a change: after a rollback every bit is as it was.
 """
 
-from collections.abc import Iterable
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
 
 from keystore.format import layout
-from keystore.format.entry import U8Array
+from keystore.pages import slot_bits
 from keystore.pages.slot_index import SlotIndex
 
-Bits = dict[int, U8Array]
+Bits = dict[int, bytearray]
 """Bitmaps of one kind, by block of the slot map; a block that is absent has no bit set."""
 
 SEARCH_BYTES = 512
 """How much of a bitmap one step of a search looks at: 4096 slots."""
-
-_BIT = np.array([1 << bit for bit in range(8)], dtype=np.uint8)
 
 
 class SlotMap:
@@ -39,11 +35,15 @@ class SlotMap:
         self._held: list[Bits] = [{}, {}]
         self._pinned: Bits = {}
         self._cursor = layout.first_slot(page_size)
+        self._run_end = 0
+        """Slots from the cursor to here are free."""
         self._undo: list[tuple[bool, tuple[int, ...]]] | None = None
         self.slot_count = slot_count
         self.used_count = used_count
         self.busy_count = used_count
         self.dirty: set[int] = set()
+        self.killed_count = 0
+        """Slots that were killed since the last header."""
         self.ceiling: int | None = None
         """While the end of the file is being emptied: slots from here on are taken last."""
 
@@ -58,9 +58,9 @@ class SlotMap:
         for block in range(layout.slot_blocks(self.slot_count, self._page_size) - 1, -1, -1):
             if block in self._busy_in or self._index.used(block):
                 self._block(block)
-                there = np.flatnonzero(self._busy[block])
-                if len(there):
-                    return block * self._per_block + int(there[-1]) * 8 + int(self._busy[block][there[-1]]).bit_length()
+                last = slot_bits.last_set(self._busy[block])
+                if last >= 0:
+                    return block * self._per_block + last + 1
         return layout.first_slot(self._page_size)
 
     # -- changes ------------------------------------------------------------------------------------------------------
@@ -70,26 +70,21 @@ class SlotMap:
         if count > self.free_count:
             return None
         low = self.slot_count if self.ceiling is None else min(self.ceiling, self.slot_count)
-        taken = self._find(self._cursor, low, count)
-        taken += self._find(layout.first_slot(self._page_size), min(self._cursor, low), count - len(taken))
-        taken += self._find(low, self.slot_count, count - len(taken))
+        if self._cursor + count <= min(self._run_end, low):
+            taken = list(range(self._cursor, self._cursor + count))
+        else:
+            self._run_end = 0
+            taken = self._find(self._cursor, low, count)
+            taken += self._find(layout.first_slot(self._page_size), min(self._cursor, low), count - len(taken))
+            taken += self._find(low, self.slot_count, count - len(taken))
         self._cursor = taken[-1] + 1 if taken else self._cursor
-        self.mark(taken)
+        self._mark(taken)
         return taken
 
-    def mark(self, slots: Iterable[int]) -> None:
+    def mark(self, slots: Sequence[int]) -> None:
         """Set the bits of `slots`, which must be free: they are in use from now on."""
-        slots = tuple(slots)
-        for slot in slots:
-            block, byte, bit = self._place(slot)
-            self._block(block)[byte] |= bit
-            self._busy[block][byte] |= bit
-            self._busy_in[block] += 1
-            self.dirty.add(block)
-        self.used_count += len(slots)
-        self.busy_count += len(slots)
-        if self._undo is not None:
-            self._undo.append((True, slots))
+        self._run_end = 0
+        self._mark(slots)
 
     def untake(self, slots: list[int]) -> None:
         """Give back the slots of the latest `take`, which nothing names yet."""
@@ -97,21 +92,20 @@ class SlotMap:
             raise AssertionError("only the latest take can be given back")
         self._clear(slots)
 
-    def kill(self, slots: Iterable[int]) -> None:
+    def kill(self, slots: Sequence[int]) -> None:
         """Note that nothing of the coming state names `slots` any more; they are held, not free."""
-        slots = tuple(slots)
-        for slot in slots:
-            block, byte, bit = self._place(slot)
-            self._block(block)[byte] &= ~bit
-            self._hold_block(self._held[0], block)[byte] |= bit
+        for block, first, part in self._by_block(slots):
+            slot_bits.clear_bits(self._block(block), part, first)
+            slot_bits.set_bits(self._hold_block(self._held[0], block), part, first)
             self.dirty.add(block)
         self.used_count -= len(slots)
+        self.killed_count += len(slots)
         if self._undo is not None:
-            self._undo.append((False, slots))
+            self._undo.append((False, tuple(slots)))
 
-    def load_for(self, slots: Iterable[int]) -> None:
+    def load_for(self, slots: Sequence[int]) -> None:
         """Read the blocks of the map that `kill` of these slots will touch, so that it cannot fail."""
-        for block in {slot // self._per_block for slot in slots}:
+        for block, _, _ in self._by_block(slots):
             self._block(block)
 
     def begin(self) -> None:
@@ -128,19 +122,20 @@ class SlotMap:
             if taken:
                 self._clear(slots)
                 continue
-            for slot in slots:
-                block, byte, bit = self._place(slot)
-                self._used[block][byte] |= bit
-                self._held[0][block][byte] &= ~bit
+            for block, first, part in self._by_block(slots):
+                slot_bits.set_bits(self._used[block], part, first)
+                slot_bits.clear_bits(self._held[0][block], part, first)
             self.used_count += len(slots)
+            self.killed_count -= len(slots)
 
     def header_durable(self, *, pinned: bool) -> None:
         """A new header is durable in place of the oldest: free what only that one reached, unless pins hold it."""
         expired = self._held[1]
         self._held = [{}, self._held[0]]
+        self.killed_count = 0
         if pinned:
             for block, bits in expired.items():
-                self._hold_block(self._pinned, block)[:] |= bits
+                slot_bits.set_all(self._hold_block(self._pinned, block), bits)
         else:
             self._free(expired)
 
@@ -156,7 +151,7 @@ class SlotMap:
 
     def search_from(self, slot: int) -> None:
         """Start the next search at `slot`."""
-        self._cursor = slot
+        self._cursor, self._run_end = slot, 0
 
     def shrink(self, slot_count: int) -> None:
         """Use no slot from `slot_count` on any more; none of them may be in use or held."""
@@ -172,7 +167,7 @@ class SlotMap:
             for bits in (self._used, self._busy, self._pinned, *self._held):
                 bits.pop(block, None)
         self.slot_count = slot_count
-        self._cursor = min(self._cursor, slot_count)
+        self.search_from(min(self._cursor, slot_count))
 
     def resize(self, slot_count: int) -> None:
         """The file now has `slot_count` slots; those that it lost were free."""
@@ -182,52 +177,71 @@ class SlotMap:
 
     def block_bytes(self, block: int) -> bytes:
         """Return a block of the slot map as the next header should reach it."""
-        return self._block(block).tobytes()
+        return bytes(self._block(block))
 
     def used_in(self, block: int) -> int:
         """Return how many slots of a block the next header should reach."""
-        return int(np.bitwise_count(self._block(block)).sum())
+        return slot_bits.count(self._block(block))
 
     def is_free(self, slot: int) -> bool:
         """Tell whether `slot` could be taken: no state that still counts names it."""
-        block, byte, bit = self._place(slot)
+        block, within = divmod(slot, self._per_block)
         self._block(block)
-        return not self._busy[block][byte] & bit
+        return not self._busy[block][within >> 3] >> (within & 7) & 1
 
     # -- private ------------------------------------------------------------------------------------------------------
 
-    def _place(self, slot: int) -> tuple[int, int, np.uint8]:
-        block, within = divmod(slot, self._per_block)
-        return block, within >> 3, _BIT[within & 7]
+    def _by_block(self, slots: Sequence[int]) -> Iterator[tuple[int, int, Sequence[int]]]:
+        """Yield each block of the slot map that `slots` lie in, its first slot, and those that do."""
+        if not slots:
+            return
+        block = min(slots) // self._per_block
+        if block == max(slots) // self._per_block:
+            yield block, block * self._per_block, slots
+            return
+        parts: dict[int, list[int]] = {}
+        for slot in slots:
+            parts.setdefault(slot // self._per_block, []).append(slot)
+        for block, part in parts.items():
+            yield block, block * self._per_block, part
 
-    def _block(self, block: int) -> U8Array:
+    def _block(self, block: int) -> bytearray:
         bits = self._used.get(block)
         if bits is None:
-            content = self._index.load(block)
-            bits = np.frombuffer(content or bytes(self._page_size), dtype=np.uint8).copy()
+            bits = bytearray(self._index.load(block) or self._page_size)
             self._used[block] = bits
             self._busy[block] = bits.copy()
-            self._busy_in[block] = int(np.bitwise_count(bits).sum())
+            self._busy_in[block] = slot_bits.count(bits)
         return bits
 
-    def _clear(self, slots: Iterable[int]) -> None:
-        for slot in slots:
-            block, byte, bit = self._place(slot)
-            self._used[block][byte] &= ~bit
-            self._busy[block][byte] &= ~bit
-            self._busy_in[block] -= 1
-            self.used_count -= 1
-            self.busy_count -= 1
+    def _mark(self, slots: Sequence[int]) -> None:
+        for block, first, part in self._by_block(slots):
+            slot_bits.set_bits(self._block(block), part, first)
+            slot_bits.set_bits(self._busy[block], part, first)
+            self._busy_in[block] += len(part)
+            self.dirty.add(block)
+        self.used_count += len(slots)
+        self.busy_count += len(slots)
+        if self._undo is not None:
+            self._undo.append((True, tuple(slots)))
 
-    def _hold_block(self, bits: Bits, block: int) -> U8Array:
+    def _clear(self, slots: Sequence[int]) -> None:
+        for block, first, part in self._by_block(slots):
+            slot_bits.clear_bits(self._used[block], part, first)
+            slot_bits.clear_bits(self._busy[block], part, first)
+            self._busy_in[block] -= len(part)
+        self.used_count -= len(slots)
+        self.busy_count -= len(slots)
+
+    def _hold_block(self, bits: Bits, block: int) -> bytearray:
         if block not in bits:
-            bits[block] = np.zeros(self._page_size, dtype=np.uint8)
+            bits[block] = bytearray(self._page_size)
         return bits[block]
 
     def _free(self, expired: Bits) -> None:
         for block, bits in expired.items():
-            self._busy[block] &= ~bits
-            freed = int(np.bitwise_count(bits).sum())
+            slot_bits.clear_all(self._busy[block], bits)
+            freed = slot_bits.count(bits)
             self._busy_in[block] -= freed
             self.busy_count -= freed
 
@@ -240,8 +254,7 @@ class SlotMap:
             if not self._has_room(block):
                 at = self._next_with_room(block + 1) * self._per_block
                 continue
-            slots, at = self._search(at, end, count - len(found))
-            found += slots
+            at = self._search(at, end, count, found)
         return found
 
     def _has_room(self, block: int) -> bool:
@@ -263,14 +276,16 @@ class SlotMap:
                 return block
         return loaded
 
-    def _search(self, start: int, end: int, wanted: int) -> tuple[list[int], int]:
-        """Look for free slots from `start` in one window; return them and where to go on."""
+    def _search(self, start: int, end: int, count: int, found: list[int]) -> int:
+        """Add free slots from `start` on to `found`, up to `count`, in one window; return where to go on."""
         block, within = divmod(start, self._per_block)
-        base = within & ~7
-        stop = min(end - block * self._per_block, self._per_block, base + 8 * SEARCH_BYTES)
-        self._block(block)
-        window = self._busy[block][base >> 3 : (stop + 7) >> 3]
-        free = np.flatnonzero(np.unpackbits(window, bitorder="little") == 0) + base
-        free = free[(free >= within) & (free < stop)][:wanted]
         first = block * self._per_block
-        return [first + int(slot) for slot in free], first + stop
+        stop = min(end - first, self._per_block, within + 8 * SEARCH_BYTES)
+        self._block(block)
+        for run, run_end in slot_bits.clear_runs(self._busy[block], within, stop):
+            taken = range(first + run, first + min(run_end, run + count - len(found)))
+            found.extend(taken)
+            if len(found) == count:
+                self._run_end = first + run_end
+                break
+        return first + stop

@@ -10,6 +10,10 @@ from keystore.pages.slots import SlotMap
 GROW_BYTES_MIN = 1 << 20
 GROW_BYTES_MAX = 64 << 20
 """LIMIT: one step of growth is an eighth of the file, between these two."""
+GROW_WRITTEN_BYTES = 128 << 10
+"""LIMIT: bytes of a commit up to which the file grows by `GROW_BYTES_MIN`, written with zeros: a small commit then
+syncs its own bytes and no table of the file system (docs/adr/0025-small-commits.md). A larger one would lose more by
+writing twice than by that."""
 RESERVE_SLOTS = 64
 """LIMIT: slots kept free beyond what the coming checkpoint needs: places of records, and the blocks of the slot map
 that change while slots are taken for it."""
@@ -37,7 +41,7 @@ class Space:
     def _take(self, count: int, reserve: int) -> list[int]:
         missing = count + reserve - self.slots.free_count
         if missing > 0:
-            self._grow(missing)
+            self._grow(missing, written=count * self._page_size <= GROW_WRITTEN_BYTES)
         taken = self.slots.take(count)
         if taken is None or len(taken) < count:
             raise StoreFullError(f"store {self._name}: no room for {count} pages; nothing was changed. Open it again")
@@ -54,15 +58,15 @@ class Space:
         finally:
             self.slots.ceiling = ceiling
 
-    def _grow(self, missing: int) -> None:
+    def _grow(self, missing: int, *, written: bool = False) -> None:
         size = self._file.size()
-        step = min(max(size // 8, GROW_BYTES_MIN), GROW_BYTES_MAX)
+        step = GROW_BYTES_MIN if written else min(max(size // 8, GROW_BYTES_MIN), GROW_BYTES_MAX)
         wanted = max(missing, -(-step // self._page_size))
         now = size // self._page_size
         try:
-            self._file.extend((now + wanted) * self._page_size)
+            self._file.extend((now + wanted) * self._page_size, written=written)
         except StoreFullError:
             wanted = missing
-            self._file.extend((now + missing) * self._page_size)
+            self._file.extend((now + missing) * self._page_size, written=written)
         self._file.sync()
         self.slots.resize(now + wanted)

@@ -45,8 +45,8 @@ class VolumeFile:
             whole[offset - start : offset - start + len(view)] = view
             self._inner.write(start, self._cipher.encrypt(start, whole))
 
-    def extend(self, size: int) -> None:
-        self._inner.extend(size)
+    def extend(self, size: int, *, written: bool = False) -> None:
+        self._inner.extend(size, written=written)
 
     def truncate(self, size: int) -> None:
         self._inner.truncate(size)

@@ -19,6 +19,9 @@ CHECKPOINT_RECORDS = 4096
 CHECKPOINT_RECORD_BYTES = 32 << 20
 CHECKPOINT_PAGES = 1 << 16
 """LIMIT: records, bytes of records, changed pages between two checkpoints: bounds memory, and the work of recovery."""
+CHECKPOINT_DEAD_BYTES = 64 << 20
+"""LIMIT: bytes of slots that were killed between two checkpoints, or an eighth of the file where that is more: bounds
+what a store takes on the disk beyond its pages, since slots are used again only after checkpoints."""
 
 
 class Writer:
@@ -137,11 +140,13 @@ class Writer:
 
     def checkpoint_if_due(self) -> None:
         """Checkpoint if a limit was reached; the caller has the lock."""
-        state = self._state
+        state, slots = self._state, self._state.space.slots
         if (
             state.records >= CHECKPOINT_RECORDS
             or state.record_bytes >= CHECKPOINT_RECORD_BYTES
             or len(state.pages.recent) >= CHECKPOINT_PAGES
+            or slots.killed_count * state.page_size >= CHECKPOINT_DEAD_BYTES
+            and slots.killed_count * 8 >= slots.slot_count
         ):
             self.checkpoint_now()
 

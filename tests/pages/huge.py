@@ -6,6 +6,7 @@ from keystore.crypto.kernel import KERNEL
 from keystore.crypto.secret import SecretKey
 from keystore.format import layout
 from keystore.format.entry import ENTRY, EntryArray, U8Array, encode_aads
+from keystore.pages import slot_bits
 from keystore.pages.checkpoint import write_checkpoint, write_header
 from keystore.pages.pagemap import PageMap
 from keystore.pages.protocols import Buffer
@@ -42,7 +43,7 @@ class SparseFile:
         for at in range(0, len(view), SECTOR):
             self.sectors[(offset + at) // SECTOR] = bytes(view[at : at + SECTOR])
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self.length = max(self.length, size)
 
     def truncate(self, size: int) -> None:
@@ -145,9 +146,9 @@ def _use_all(store: PageStore, end: int, free: range) -> None:
     for block in range(first // per_block, layout.slot_blocks(end, store.page_size)):
         numbers = np.arange(block * per_block, (block + 1) * per_block)
         chosen = (numbers >= first) & (numbers < end) & ~((numbers >= free.start) & (numbers < free.stop))
-        bits = np.packbits(chosen, bitorder="little")
-        slots._block(block)[:] |= bits
-        slots._busy[block] |= bits
+        bits = bytearray(np.packbits(chosen, bitorder="little"))
+        slot_bits.set_all(slots._block(block), bits)
+        slot_bits.set_all(slots._busy[block], bits)
         slots._busy_in[block] += int(chosen.sum())
         slots.used_count += int(chosen.sum())
         slots.busy_count += int(chosen.sum())

@@ -249,7 +249,7 @@ class SimDisk:
             self._change(Write(offset, data[:half]))
         _fail(fault.error)
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self._resize("extend", max(size, self.size()))
 
     def truncate(self, size: int) -> None:

@@ -63,9 +63,9 @@ class CountedFile:
         self._count("write", len(data))
         self.file.write(offset, data)
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self._count("extend", 0)
-        self.file.extend(size)
+        self.file.extend(size, written=written)
 
     def truncate(self, size: int) -> None:
         self._count("truncate", 0)

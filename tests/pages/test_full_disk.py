@@ -23,10 +23,10 @@ class PoorFile(CountedFile):
     limit = 1 << 62
     fail: "dict[str, int]" = {}  # noqa: RUF012 - each test sets its own
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         if size > self.limit:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        super().extend(size)
+        super().extend(size, written=written)
 
     def write(self, offset: int, data: Buffer) -> None:
         self._maybe_fail("write")
@@ -139,9 +139,9 @@ class FullFile(CountedFile):
         self._need_room()
         super().write(offset, data)
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self._need_room()
-        super().extend(size)
+        super().extend(size, written=written)
 
     def _need_room(self) -> None:
         if self.room <= 0:

@@ -35,7 +35,7 @@ class RamFile:
         assert offset + len(data) <= len(self.content)
         self.content[offset : offset + len(data)] = data
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self.content.extend(bytes(size - len(self.content)))
 
     def truncate(self, size: int) -> None:
@@ -147,9 +147,9 @@ class TracedFile(CountedFile):
         self.trace.append(("write", offset, -(-len(data) // 16)))
         super().write(offset, data)
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         self.trace.append(("extend", size, 0))
-        super().extend(size)
+        super().extend(size, written=written)
 
     def sync(self) -> None:
         self.trace.append(("sync", 0, 0))

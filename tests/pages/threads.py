@@ -39,10 +39,10 @@ class GatedFile(CountedFile):
         self.limit = 1 << 62
         self.failing: set[int] = set()
 
-    def extend(self, size: int) -> None:
+    def extend(self, size: int, *, written: bool = False) -> None:
         if size > self.limit:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        super().extend(size)
+        super().extend(size, written=written)
 
     def sync(self) -> None:
         if not self.gate.is_set():

@@ -1,8 +1,8 @@
 """The prelude of the three sealed blocks: header, commit record and watermark (docs/FORMAT.md, section 5)."""
 
 import struct
-from dataclasses import dataclass
-from typing import Final, Self
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Self
 
 from keystore.format import layout
 
@@ -25,8 +25,7 @@ class NotABlockError(Exception):
     """The bytes are not a block of this kind; the text says which check failed."""
 
 
-@dataclass(frozen=True)
-class Prelude:
+class Prelude(NamedTuple):
     """The clear part of a sealed block; the field order of the format."""
 
     kind: int
@@ -95,9 +94,9 @@ class Prelude:
         )
 
 
-def encode_runs(runs: list[tuple[int, int]]) -> bytes:
+def encode_runs(runs: Sequence[tuple[int, int]]) -> bytes:
     """Encode ``(first slot, slots)`` of each run of a record."""
-    return b"".join(_RUN.pack(*run) for run in runs)
+    return b"".join([_RUN.pack(*run) for run in runs])
 
 
 def decode_runs(data: bytes) -> list[tuple[int, int]]:

@@ -1,14 +1,16 @@
 """Body of a commit record (docs/FORMAT.md, section 5), and the rows of sessions it shares with the session table."""
 
 import struct
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from keystore.format.block import NotABlockError
-from keystore.format.entry import ENTRY
+from keystore.format.entry import ENTRY, FEW, U8Array
 
 CHANGE: Final = np.dtype([("page", "<u8"), ("entry", ENTRY)])
 """A page and its new entry; 48 bytes, no padding."""
@@ -18,6 +20,9 @@ PAGES_SYNCED: Final = 1
 
 _FIXED = struct.Struct("<QQQQQ16sIIII")
 _SESSION = struct.Struct("<II16s32s16s")
+_CHANGE = struct.Struct("<QQI12s16s")
+_ROW = struct.Struct("<Q40s")
+_PLACE = struct.Struct("<8xQI28x")
 FIXED_BYTES: Final = _FIXED.size
 SESSION_BYTES: Final = _SESSION.size
 
@@ -44,9 +49,30 @@ def no_changes() -> npt.NDArray[np.void]:
     return np.empty(0, dtype=CHANGE)
 
 
+def encode_changes(page_nos: list[int], slots: list[int], session: int, nonces: U8Array, tags: U8Array) -> bytes:
+    """Return the rows of pages sealed in one session, joined; nonces of shape (n, 12), tags (n, 16)."""
+    if len(page_nos) <= FEW:
+        return b"".join(
+            [
+                _CHANGE.pack(page_no, slot, session, nonces[at].tobytes(), tags[at].tobytes())
+                for at, (page_no, slot) in enumerate(zip(page_nos, slots, strict=True))
+            ]
+        )
+    changes = np.empty(len(page_nos), dtype=CHANGE)
+    entries = changes["entry"]
+    changes["page"], entries["slot"], entries["session"] = page_nos, slots, session
+    entries["nonce"], entries["tag"] = nonces, tags
+    return changes.tobytes()
+
+
+def encode_holes(page_nos: Collection[int]) -> bytes:
+    """Return the rows of pages that become holes, joined."""
+    return b"".join([page_no.to_bytes(_CHANGE.size, "little") for page_no in page_nos])
+
+
 @dataclass(frozen=True)
 class RecordBody:
-    """One commit. `changes` is an array of `CHANGE`."""
+    """One commit. `rows` are its changes, joined: 48 bytes each."""
 
     time_ns: int
     page_count: int
@@ -57,7 +83,20 @@ class RecordBody:
     session: int
     flags: int
     sessions: tuple[SessionRecord, ...] = ()
-    changes: npt.NDArray[np.void] = field(default_factory=no_changes)
+    rows: bytes = b""
+
+    @property
+    def changes(self) -> npt.NDArray[np.void]:
+        """The changes as an array of `CHANGE`, without a copy."""
+        return np.frombuffer(self.rows, dtype=CHANGE)
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """Yield page number and entry of every change."""
+        return _ROW.iter_unpack(self.rows)
+
+    def references(self) -> Counter[int]:
+        """Return how many pages each session has sealed; holes have none."""
+        return Counter([session for slot, session in _PLACE.iter_unpack(self.rows) if slot])
 
     def encode(self) -> bytes:
         fixed = _FIXED.pack(
@@ -70,9 +109,9 @@ class RecordBody:
             self.session,
             self.flags,
             len(self.sessions),
-            len(self.changes),
+            len(self.rows) // CHANGE.itemsize,
         )
-        return fixed + b"".join(session.encode() for session in self.sessions) + self.changes.tobytes()
+        return fixed + b"".join(session.encode() for session in self.sessions) + self.rows
 
     @classmethod
     def decode(cls, data: bytes | bytearray) -> Self:
@@ -90,5 +129,4 @@ class RecordBody:
         sessions = tuple(
             SessionRecord.decode(data[at : at + SESSION_BYTES]) for at in range(FIXED_BYTES, end, SESSION_BYTES)
         )
-        changes = np.frombuffer(data, dtype=CHANGE, offset=end)
-        return cls(time_ns, pages, length, following, later, tag, session, flags, sessions, changes)
+        return cls(time_ns, pages, length, following, later, tag, session, flags, sessions, bytes(data[end:]))

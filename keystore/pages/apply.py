@@ -7,12 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
-
 from keystore.errors import InputError
 from keystore.format import layout
-from keystore.format.entry import HOLE, EntryArray, entry_session, entry_slot
-from keystore.format.record import CHANGE, RecordBody
+from keystore.format.entry import HOLE, entry_session, entry_slot
+from keystore.format.record import RecordBody
 from keystore.pages.state import StoreState
 
 
@@ -22,8 +20,8 @@ class Replaced:
 
     slots: list[int]
     sessions: Counter[int]
-    cut: EntryArray
-    """Changes to holes for the pages that lie beyond the new end."""
+    cut: list[int]
+    """Pages beyond the new end, which become holes."""
 
 
 def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cut_max: int | None = None) -> Replaced:
@@ -33,7 +31,7 @@ def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cu
         StoreDamagedError: a node of the map cannot be read; nothing changed.
         InputError: more than `cut_max` pages lie beyond the new end.
     """
-    old = [state.pages.entry(page_no) for page_no in page_nos]
+    old = state.pages.entries(page_nos)
     stop = None if cut_max is None else cut_max + 1
     beyond = dict(islice(state.pages.existing(page_count), stop)) if page_count < state.page_count else {}
     if cut_max is not None and len(beyond) > cut_max:
@@ -41,12 +39,10 @@ def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cu
             f"store {state.name}: more than {cut_max} pages beyond the new end of {page_count}, too many for one "
             "commit. Nothing was changed; `cut` does it in steps"
         )
-    cut = np.zeros(len(beyond), dtype=CHANGE)
-    cut["page"] = np.fromiter(beyond, dtype=np.uint64, count=len(beyond))
     gone = [entry for entry in (*old, *beyond.values()) if entry != HOLE]
     slots = [entry_slot(entry) for entry in gone]
     state.space.slots.load_for(slots)
-    return Replaced(slots, Counter(entry_session(entry) for entry in gone), cut)
+    return Replaced(slots, Counter([entry_session(entry) for entry in gone]), list(beyond))
 
 
 def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes, replaced: Replaced) -> None:
@@ -54,17 +50,15 @@ def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes,
     state.space.slots.kill(replaced.slots)
     for number, count in replaced.sessions.items():
         state.sessions.count(number, -count)
-    entries = body.changes["entry"]
-    numbers, counts = np.unique(entries["session"][entries["slot"] != 0], return_counts=True)
-    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+    for number, count in body.references().items():
         state.sessions.count(number, count)
     with state.map_lock:
         state.torn = True
-        state.pages.apply(replaced.cut)
-        state.pages.apply(body.changes)
+        state.pages.apply((page_no, HOLE) for page_no in replaced.cut)
+        state.pages.apply(body.entries())
         state.sequence, state.last_tag, state.time_ns = sequence, tag, body.time_ns
         state.page_count, state.byte_length = body.page_count, body.byte_length
         state.torn = False
     state.next_place, state.later_place = body.next_place, body.later_place
     state.records += 1
-    state.record_bytes += layout.BLOCK_BYTES + body.changes.nbytes
+    state.record_bytes += layout.BLOCK_BYTES + len(body.rows)

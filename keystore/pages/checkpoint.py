@@ -164,7 +164,7 @@ def write_checkpoint(
     """
     fold = _Fold(state, session, SlotWriter(state.file, state.page_size))
     slots = state.space.slots
-    places, log_slots, dirty = (state.next_place, state.later_place), set(state.log_slots), set(slots.dirty)
+    places, log_slots, dirty = (state.next_place, state.later_place), list(state.log_slots), set(slots.dirty)
 
     def undo() -> None:
         slots.rollback()
@@ -220,7 +220,8 @@ def write_header(state: StoreState, session: Session) -> None:
         state.sessions_tree.root,
         state.slots_tree.root,
     )
-    sealed = seal_whole(state.prelude(block.HEADER, session, state.sequence), body.encode(), session)
+    encoded = body.encode()
+    sealed = seal_whole(state.prelude(block.HEADER, session, state.sequence, len(encoded)), encoded, session)
     offset = layout.HEADER_OFFSETS[state.checkpoint % len(layout.HEADER_OFFSETS)]
     state.file.write(offset, sealed.ljust(layout.BLOCK_BYTES, b"\0"))
     state.file.sync()

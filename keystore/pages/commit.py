@@ -13,16 +13,15 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from keystore.crypto.kernel import KERNEL, TAG_BYTES
 from keystore.errors import InputError, PageRangeError
 from keystore.format import layout
-from keystore.format.entry import encode_aads
-from keystore.format.record import CHANGE, PAGES_SYNCED, RecordBody, SessionRecord
+from keystore.format.record import PAGES_SYNCED, RecordBody, SessionRecord, encode_holes
 from keystore.pages import log
-from keystore.pages.apply import Replaced, apply_record, find_replaced
+from keystore.pages.apply import apply_record, find_replaced
 from keystore.pages.handover import Kept, hand_over
 from keystore.pages.protocols import Buffer
 from keystore.pages.sealed import tag_of
+from keystore.pages.sealing import seal_and_write, write_slots
 from keystore.pages.sessions import Session
 from keystore.pages.state import StoreState
 
@@ -32,8 +31,6 @@ CUT_PAGES_MAX = 1 << 18
 """LIMIT: pages that one commit may leave beyond a new end; bounds the memory of a commit and of its replay."""
 SYNC_FIRST_BYTES = 8 << 20
 """LIMIT: bytes of pages that share a sync with their record; recovery opens at most these again."""
-BATCH_BYTES = 1 << 20
-"""Bytes sealed in one call of the kernel."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def check_change(
     if not 0 <= length < 1 << 63:
         raise InputError(f"store {state.name}: a length of {length} bytes; nothing was changed")
     for page_no, data in pages.items():
-        if data is not None and memoryview(data).nbytes != state.page_size:
+        if data is not None and (len(data) if type(data) is bytes else memoryview(data).nbytes) != state.page_size:
             raise InputError(
                 f"store {state.name}: page {page_no} has {memoryview(data).nbytes} bytes; this store's pages have "
                 f"{state.page_size}. Nothing was changed"
@@ -96,16 +93,14 @@ def commit(state: StoreState, change: Change) -> int:
         CommitUnknownError: the record may or may not be durable; the store is poisoned.
     """
 
-    def write_pages(session: Session) -> npt.NDArray[np.void]:
-        return np.concatenate([_write_pages(state, session, change.pages, kept), holes])
+    def write_pages(session: Session) -> bytes:
+        return seal_and_write(state, session, change.pages, kept) + encode_holes(change.holes)
 
     kept = Kept(state, len(change.pages) * state.page_size)
-    holes = np.zeros(len(change.holes), dtype=CHANGE)
-    holes["page"] = change.holes
     page_nos = [page_no for page_no, _ in change.pages] + change.holes
     session = state.sessions.for_seals(len(change.pages) + 2)
     flags = PAGES_SYNCED if len(change.pages) * state.page_size > SYNC_FIRST_BYTES else 0
-    return _commit(state, session, page_nos, change, flags, (), write_pages, kept)
+    return _commit(state, session, page_nos, len(change.pages), change, flags, (), write_pages, kept)
 
 
 def adopt(
@@ -121,117 +116,72 @@ def adopt(
     numbers of this store; `ciphertext` holds the pages in the same order. The caller has opened each. Pages that only
     `moved` stand in other slots of this store."""
 
-    def write_pages(_: Session) -> npt.NDArray[np.void]:
+    def write_pages(_: Session) -> bytes:
         slots = state.space.take(len(entries))
-        _write_slots(state, slots, ciphertext)
+        write_slots(state, slots, ciphertext)
         kept.add(ciphertext)
         placed = entries.copy()
         placed["entry"]["slot"] = slots
-        return placed
+        return placed.tobytes()
 
     session = state.sessions.for_seals(2)
     kept = Kept(state, 0 if moved else ciphertext.nbytes)
     page_nos = entries["page"].tolist()
-    return _commit(state, session, page_nos, change, PAGES_SYNCED, tuple(sessions), write_pages, kept, moved=moved)
+    known = tuple(sessions)
+    return _commit(state, session, page_nos, len(page_nos), change, PAGES_SYNCED, known, write_pages, kept, moved=moved)
 
 
 def _commit(
     state: StoreState,
     session: Session,
     page_nos: list[int],
+    placed: int,
     change: Change,
     flags: int,
     sessions: tuple[SessionRecord, ...],
-    write_pages: Callable[[Session], npt.NDArray[np.void]],
+    write_pages: Callable[[Session], bytes],
     kept: Kept,
     *,
     moved: bool = False,
 ) -> int:
-    slots, log_slots = state.space.slots, set(state.log_slots)
+    """Commit what changes `page_nos`; `placed` of them are pages, which `write_pages` puts into slots."""
+    slots, log_slots = state.space.slots, len(state.log_slots)
 
     def undo() -> None:
         slots.rollback()
-        state.log_slots = log_slots
+        del state.log_slots[log_slots:]
         if state.witness is not None:
             state.witness.refused()
 
     with state.file.changing("a commit record", undo) as under_way:
         slots.begin()
-        replaced: Replaced = find_replaced(state, page_nos, change.page_count, cut_max=CUT_PAGES_MAX)
+        replaced = find_replaced(state, page_nos, change.page_count, cut_max=CUT_PAGES_MAX)
         state.reserve_for_checkpoint(page_nos)
-        changes = write_pages(session)
-        grows = bool(np.any(changes["entry"]["slot"]))
+        rows = write_pages(session)
         body = RecordBody(
             time_ns=state.record_time_ns(),
             page_count=change.page_count,
             byte_length=change.byte_length,
             next_place=state.later_place,
-            later_place=log.new_place(state, use_reserve=not grows),
+            later_place=log.new_place(state, use_reserve=not placed),
             previous_tag=state.last_tag,
             session=session.record.number,
             flags=flags,
             sessions=sessions,
-            changes=changes,
+            rows=rows,
         )
         encoded = body.encode()
-        runs = log.take_runs(state, len(encoded), use_reserve=not grows)
+        runs = log.take_runs(state, len(encoded), use_reserve=not placed)
         record = log.seal_record(state, encoded, session, runs)
         if flags & PAGES_SYNCED:
             state.file.sync()
         under_way.no_return()
         log.write_record(state, state.next_place, record, runs)
         state.file.sync()
-        state.committed_pages += int(np.count_nonzero(changes["entry"]["slot"]))
+        state.committed_pages += placed
         apply_record(state, state.sequence + 1, body, tag_of(record), replaced)
         slots.accept()
         log.write_watermark(state, session)
         state.store_anchor(sync=False)
     hand_over(state, body, kept, moved=moved)
     return state.sequence
-
-
-def _write_pages(
-    state: StoreState, session: Session, pages: list[tuple[int, Buffer]], kept: Kept
-) -> npt.NDArray[np.void]:
-    """Seal `pages` into free slots and write them; return their changes."""
-    changes = np.zeros(len(pages), dtype=CHANGE)
-    if not pages:
-        return changes
-    changes["page"] = [page_no for page_no, _ in pages]
-    slots = state.space.take(len(pages))
-    entries = changes["entry"]
-    entries["slot"] = slots
-    entries["session"] = session.record.number
-    nonces = session.nonces(len(pages))
-    entries["nonce"] = nonces
-    tags = np.empty((len(pages), TAG_BYTES), dtype=np.uint8)
-    aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, changes["page"])
-    step = max(1, BATCH_BYTES // state.page_size)
-    out = bytearray(min(step, len(pages)) * state.page_size + TAG_BYTES)
-    for at in range(0, len(pages), step):
-        part = slice(at, min(at + step, len(pages)))
-        plaintext = _gather(pages[part])
-        try:
-            KERNEL.seal_pages(session.page_key, plaintext, state.page_size, nonces[part], aads[part], out, tags[part])
-        finally:
-            if isinstance(plaintext, bytearray):  # joined here; a single page is the caller's own
-                plaintext[:] = bytes(len(plaintext))
-        ciphertext = memoryview(out)[: (part.stop - part.start) * state.page_size]
-        _write_slots(state, slots[part], ciphertext)
-        kept.add(ciphertext)
-    entries["tag"] = tags
-    return changes
-
-
-def _gather(pages: list[tuple[int, Buffer]]) -> Buffer:
-    if len(pages) == 1:
-        return memoryview(pages[0][1]).cast("B")
-    return bytearray().join(pages_data for _, pages_data in pages)
-
-
-def _write_slots(state: StoreState, slots: list[int], data: memoryview) -> None:
-    at = 0
-    for slot, count in log.adjacent_runs(slots):
-        length = count * state.page_size
-        state.file.write(slot * state.page_size, data[at : at + length])
-        at += length

@@ -5,21 +5,41 @@ through this object. What the disk has is then unknown (F-2, F-16), and only a n
 """
 
 import errno
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Self
 
 from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
 from keystore.pages.protocols import BlockFile, Buffer, DescribedFile
 
 
 class Change:
-    """A change under way; `begun` once the disk may show it."""
+    """A change of a store, from its first to its last step; a context manager.
 
-    begun = False
+    Before `no_return` an error calls `undo`; from there on, and after a signal at any point, the outcome is unknown:
+    memory may be torn, so nothing more is done through this object.
+    """
+
+    def __init__(self, file: "GuardedFile", what: str, undo: Callable[[], None]) -> None:
+        self._file, self._what, self._undo = file, what, undo
+        self._begun = False
 
     def no_return(self) -> None:
-        """From here on an error leaves the outcome unknown."""
-        self.begun = True
+        """From here on an error leaves the outcome unknown: the disk may show the change."""
+        self._begun = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
+            return
+        if not self._begun and isinstance(error, Exception):
+            self._undo()
+            return
+        file = self._file
+        file.poison = file.poison or f"writing {self._what} was cut off ({type(error).__name__})"
+        if isinstance(error, StoreError):
+            raise file.unknown() from error
 
 
 class GuardedFile:
@@ -92,24 +112,9 @@ class GuardedFile:
     def close(self) -> None:
         self._file.close()
 
-    @contextmanager
-    def changing(self, what: str, undo: Callable[[], None]) -> Iterator["Change"]:
-        """Guard one change of the store, from its first to its last step.
-
-        Before `Change.no_return` an error calls `undo`; from there on, and after a signal at any point, the outcome is
-        unknown: memory may be torn, so nothing more is done through this object.
-        """
-        change = Change()
-        try:
-            yield change
-        except BaseException as error:
-            if not change.begun and isinstance(error, Exception):
-                undo()
-                raise
-            self.poison = self.poison or f"writing {what} was cut off ({type(error).__name__})"
-            if isinstance(error, StoreError):
-                raise self.unknown() from error
-            raise
+    def changing(self, what: str, undo: Callable[[], None]) -> Change:
+        """Return the guard of one change of the store."""
+        return Change(self, what, undo)
 
     def check(self) -> None:
         """Raise if the outcome of an earlier change is unknown."""

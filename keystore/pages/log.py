@@ -18,7 +18,7 @@ def new_place(state: StoreState, *, use_reserve: bool = False) -> int:
         return following
     take = state.space.take_for_checkpoint if use_reserve else state.space.take
     slot = take(1)[0]
-    state.log_slots.add(slot)
+    state.log_slots.append(slot)
     return slot * per_slot
 
 
@@ -34,9 +34,8 @@ def drop_passed_slots(state: StoreState) -> None:
     """Kill the slots of records that a coming header will have folded in."""
     per_slot = state.page_size // layout.BLOCK_BYTES
     coming = {state.next_place // per_slot, state.later_place // per_slot}
-    passed = state.log_slots - coming
-    state.space.slots.kill(sorted(passed))
-    state.log_slots &= coming
+    state.space.slots.kill([slot for slot in state.log_slots if slot not in coming])
+    state.log_slots = [slot for slot in state.log_slots if slot in coming]
 
 
 def take_runs(state: StoreState, body_bytes: int, *, use_reserve: bool) -> list[tuple[int, int]]:
@@ -48,12 +47,14 @@ def take_runs(state: StoreState, body_bytes: int, *, use_reserve: bool) -> list[
     if len(adjacent_runs(slots)) > block.RUNS_MAX:
         state.space.slots.untake(slots)
         slots = state.space.take_adjacent(needed)
-    state.log_slots.update(slots)
+    state.log_slots += slots
     return adjacent_runs(slots)
 
 
 def adjacent_runs(slots: list[int]) -> list[tuple[int, int]]:
     """Group ascending neighbours: ``[5, 6, 7, 2] -> [(5, 3), (2, 1)]``."""
+    if slots and slots[-1] - slots[0] == len(slots) - 1 and slots == list(range(slots[0], slots[-1] + 1)):
+        return [(slots[0], len(slots))]
     runs: list[tuple[int, int]] = []
     for slot in slots:
         if runs and slot == sum(runs[-1]):
@@ -65,7 +66,8 @@ def adjacent_runs(slots: list[int]) -> list[tuple[int, int]]:
 
 def seal_record(state: StoreState, body: bytes, session: Session, runs: list[tuple[int, int]]) -> bytes:
     """Return the whole record, its first 4096 bytes and then what goes into the runs."""
-    return seal_whole(state.prelude(block.RECORD, session, state.sequence + 1), body, session, runs)
+    prelude = state.prelude(block.RECORD, session, state.sequence + 1, len(body), len(runs))
+    return seal_whole(prelude, body, session, runs)
 
 
 def write_record(state: StoreState, place: int, record: bytes, runs: list[tuple[int, int]]) -> None:
@@ -80,5 +82,6 @@ def write_record(state: StoreState, place: int, record: bytes, runs: list[tuple[
 
 def write_watermark(state: StoreState, session: Session) -> None:
     """Write down that the present sequence was acknowledged; no sync."""
-    sealed = seal_whole(state.prelude(block.WATERMARK, session, state.sequence), state.last_tag, session)
+    tag = state.last_tag
+    sealed = seal_whole(state.prelude(block.WATERMARK, session, state.sequence, len(tag)), tag, session)
     state.file.write(layout.WATERMARK_OFFSET, sealed.ljust(layout.WATERMARK_BYTES, b"\0"))

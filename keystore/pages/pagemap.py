@@ -1,11 +1,10 @@
 """The page map of an open store: the tree of the last checkpoint, and over it what was committed since."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from keystore.format import layout
 from keystore.format.entry import HOLE, EntryArray, entries_from_bytes
 from keystore.format.layout import ENTRY_BYTES
 from keystore.pages.tree import Tree
@@ -31,6 +30,20 @@ class PageMap:
         leaf, place = divmod(page_no, self.tree.fanout)
         at = place * ENTRY_BYTES
         return self.tree.leaf(leaf)[at : at + ENTRY_BYTES]
+
+    def entries(self, page_nos: Iterable[int]) -> list[bytes]:
+        """Return the entries of pages, holes too; of adjacent numbers each leaf is looked up once."""
+        found, fanout, leaf_no, leaf = [], self.tree.fanout, -1, b""
+        for page_no in page_nos:
+            entry = self.recent.get(page_no)
+            if entry is None:
+                if page_no // fanout != leaf_no:
+                    leaf_no = page_no // fanout
+                    leaf = self.tree.leaf(leaf_no)
+                at = page_no % fanout * ENTRY_BYTES
+                entry = leaf[at : at + ENTRY_BYTES]
+            found.append(entry)
+        return found
 
     def range(self, first: int, count: int) -> EntryArray:
         """Return the entries of consecutive pages, holes too, in an array of its own."""
@@ -87,14 +100,12 @@ class PageMap:
             if len(present):
                 yield (present + first).astype(np.uint64), entries[present]
 
-    def apply(self, changes: EntryArray) -> None:
-        """Take over the changes of one commit (an array of `record.CHANGE`)."""
-        pages = changes["page"].tolist()
-        rows = np.ascontiguousarray(changes["entry"]).tobytes()
-        fanout = layout.fanout(self.tree.blocks.page_size)
-        self.dirty_leaves.update(np.unique(changes["page"] // np.uint64(fanout)).tolist())
-        for at, page_no in enumerate(pages):
-            self.recent[page_no] = rows[at * 40 : at * 40 + 40]
+    def apply(self, changes: Iterable[tuple[int, bytes]]) -> None:
+        """Take over new entries by page number."""
+        entries = dict(changes)
+        self.recent.update(entries)
+        fanout = self.tree.fanout
+        self.dirty_leaves.update([page_no // fanout for page_no in entries])
 
     def fold(self, tree: Tree) -> None:
         """`tree` holds everything recent now."""

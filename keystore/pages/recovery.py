@@ -163,7 +163,7 @@ def _load(name: str, file: GuardedFile, anchor: Anchor | None, scan: Scan, sessi
         time_ns=body.time_ns,
         next_place=body.next_place,
         later_place=body.later_place,
-        log_slots={body.next_place // per_slot, body.later_place // per_slot},
+        log_slots=sorted({body.next_place // per_slot, body.later_place // per_slot}),
     )
     return state
 
@@ -203,11 +203,12 @@ def _replay(state: StoreState, link: Link) -> None:
     for record in body.sessions:
         state.sessions.load(record)
     per_slot = state.page_size // layout.BLOCK_BYTES
-    log_slots = {slot for first, count in link.runs for slot in range(first, first + count)}
-    log_slots |= {body.later_place // per_slot} - state.log_slots
-    state.log_slots |= log_slots
-    page_nos = body.changes["page"].tolist()
-    replaced = find_replaced(state, page_nos, body.page_count)
-    new = body.changes["entry"]["slot"]
-    state.space.slots.mark(sorted(log_slots) + new[new != 0].tolist())
+    log_slots = [slot for first, count in link.runs for slot in range(first, first + count)]
+    if body.later_place // per_slot != state.later_place // per_slot:
+        log_slots.append(body.later_place // per_slot)
+    state.log_slots += log_slots
+    changes = body.changes
+    replaced = find_replaced(state, changes["page"].tolist(), body.page_count)
+    new = changes["entry"]["slot"]
+    state.space.slots.mark(log_slots + new[new != 0].tolist())
     apply_record(state, prelude.sequence, body, link.tag, replaced)

@@ -1,6 +1,7 @@
 """Seals and reads the three self-describing blocks: header, record, watermark (docs/FORMAT.md, section 5)."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from keystore.crypto.kernel import TagMismatchError, open_block, seal_block
 from keystore.format import layout
@@ -84,13 +85,11 @@ def _read_runs(file: GuardedFile, runs: list[tuple[int, int]], page_size: int) -
     return b"".join(parts)
 
 
-def seal_whole(prelude: Prelude, body: bytes, session: Session, runs: list[tuple[int, int]] | None = None) -> bytes:
-    """Seal `body` behind `prelude`; return prelude, tag, runs and ciphertext in order, not padded."""
-    table = encode_runs(runs or [])
-    prelude = replace(prelude, body_bytes=len(body), runs=len(runs or []), nonce=session.nonce())
-    clear = prelude.encode()
+def seal_whole(prelude: Prelude, body: bytes, session: Session, runs: Sequence[tuple[int, int]] = ()) -> bytes:
+    """Seal `body` behind `prelude`, made for it; return prelude, tag, runs and ciphertext in order, not padded."""
+    clear, table = prelude.encode(), encode_runs(runs)
     sealed = seal_block(session.metadata_key, prelude.nonce, body, clear + table)
-    return clear + sealed[len(body) :] + table + sealed[: len(body)]
+    return b"".join((clear, sealed[len(body) :], table, sealed[: len(body)]))
 
 
 def tag_of(block: bytes) -> bytes:

@@ -19,7 +19,7 @@ from keystore.crypto.secret import SecretKey
 from keystore.errors import WrongKeyError
 from keystore.format import layout
 from keystore.format.block import Prelude
-from keystore.format.entry import U8Array
+from keystore.format.entry import FEW, U8Array, rows_of
 from keystore.format.record import SessionRecord
 from keystore.pages.protocols import DataKeys
 
@@ -47,16 +47,21 @@ class Session:
 
         SAFETY: 8 bytes from the operating system at every call, then the counter, which is never taken back.
         """
-        if self.seals + count > 1 << 32:
+        first = self.seals
+        if first + count > 1 << 32:
             raise AssertionError("the seal counter of a session would wrap")  # numpy would wrap it without a word
+        drawn = secrets.token_bytes(8)
+        self.seals = first + count
+        if count <= FEW:
+            joined = b"".join([drawn + at.to_bytes(4, "little") for at in range(first, first + count)])
+            return rows_of(joined, 12)
         rows = np.empty((count, 12), dtype=np.uint8)
-        rows[:, :8] = np.frombuffer(secrets.token_bytes(8), dtype=np.uint8)
-        counters = np.arange(self.seals, self.seals + count, dtype="<u4")
-        rows[:, 8:] = counters.view(np.uint8).reshape(count, 4)
-        self.seals += count
+        rows[:, :8] = np.frombuffer(drawn, dtype=np.uint8)
+        rows[:, 8:] = np.arange(first, first + count, dtype="<u4").view(np.uint8).reshape(count, 4)
         return rows
 
     def nonce(self) -> bytes:
+        """Take one fresh nonce."""
         return self.nonces(1).tobytes()
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ Invariants:
 3. `begin` and `rollback` bracket a change: after a rollback every bit is as it was.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from keystore.format import layout
 from keystore.pages import slot_bits

@@ -46,7 +46,8 @@ class StoreState:
     time_ns: int = 0
     next_place: int = 0
     later_place: int = 0
-    log_slots: set[int] = field(default_factory=set)
+    log_slots: list[int] = field(default_factory=list)
+    """Of the records since the last checkpoint, and of the two to come; in the order in which they were taken."""
     table_rows: int = 0
     """Sessions in the table that the newest header names."""
     records: int = 0
@@ -61,22 +62,22 @@ class StoreState:
     witness: Witness | None = None
     """Is told of every commit."""
 
-    def prelude(self, kind: int, session: Session, sequence: int) -> Prelude:
-        """Return the clear part of a new block; lengths and nonce are filled in when it is sealed."""
+    def prelude(self, kind: int, session: Session, sequence: int, body_bytes: int, runs: int = 0) -> Prelude:
+        """Return the clear part of a new block, with a fresh nonce of `session`."""
         record = session.record
         return Prelude(
             kind,
             self.page_size,
-            0,
+            body_bytes,
             self.store_id,
             self.epoch,
             sequence,
             record.generation,
-            0,
+            runs,
             self.checkpoint,
             record.salt,
             record.commitment,
-            bytes(12),
+            session.nonce(),
         )
 
     def checkpoint_session(self, moving: int = 0) -> Session:
@@ -104,7 +105,8 @@ class StoreState:
         So a store on a full disk can still be cut, checkpointed, closed and opened.
         """
         fanout = layout.fanout(self.page_size)
-        leaves = len(self.pages.dirty_leaves | {page_no // fanout for page_no in page_nos})
+        dirty = self.pages.dirty_leaves
+        leaves = len(dirty) + len({page_no // fanout for page_no in page_nos}.difference(dirty))
         nodes = leaves + leaves // (fanout - 1) + layout.height(layout.PAGES_MAX, self.page_size)
         map_blocks = layout.slot_blocks(self.space.slots.slot_count, self.page_size)
         table = len(self.sessions) // layout.sessions_per_block(self.page_size)

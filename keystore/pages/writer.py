@@ -145,8 +145,10 @@ class Writer:
             state.records >= CHECKPOINT_RECORDS
             or state.record_bytes >= CHECKPOINT_RECORD_BYTES
             or len(state.pages.recent) >= CHECKPOINT_PAGES
-            or slots.killed_count * state.page_size >= CHECKPOINT_DEAD_BYTES
-            and slots.killed_count * 8 >= slots.slot_count
+            or (
+                slots.killed_count * state.page_size >= CHECKPOINT_DEAD_BYTES
+                and slots.killed_count * 8 >= slots.slot_count
+            )
         ):
             self.checkpoint_now()
 

@@ -101,7 +101,7 @@ def _header() -> bytes:
 def _record(pages: int) -> bytes:
     changes = np.zeros(pages, dtype=record.CHANGE)
     changes["page"], changes["entry"] = np.arange(pages), entries(pages)
-    return record.RecordBody(1, pages, 2, 3, 4, A, 1, record.PAGES_SYNCED, (SESSION,), changes).encode()
+    return record.RecordBody(1, pages, 2, 3, 4, A, 1, record.PAGES_SYNCED, (SESSION,), changes.tobytes()).encode()
 
 
 def _keyfile_body() -> bytes:

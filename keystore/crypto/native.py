@@ -4,6 +4,7 @@ Leaves to others: everything but the call. Checks and messages are the extension
 """
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import cmk_keystore_native as library
@@ -15,6 +16,9 @@ from keystore.crypto.secret import SecretKey
 
 THREADS_VARIABLE: Final = "KEYSTORE_THREADS"
 """Environment variable: threads that a large batch is divided over; 1 by default."""
+
+_seal_changes: Final[Callable[..., bytes] | None] = getattr(library, "seal_changes", None)
+"""The library is a wheel of its own, and may be older than this."""
 
 
 class NativeKernel:
@@ -43,6 +47,25 @@ class NativeKernel:
         tags: U8Array,
     ) -> None:
         self._contexts.get(key).seal_pages(plaintext, page_size, nonces, aads, out, tags, self.threads)
+
+    def seal_changes(
+        self,
+        key: SecretKey,
+        pages: Sequence[bytes | memoryview],
+        page_size: int,
+        aad: bytes,
+        drawn: bytes,
+        counter: int,
+        session: int,
+        page_nos: Sequence[int],
+        slots: Sequence[int],
+        out: bytearray,
+    ) -> bytes:
+        if _seal_changes is None:
+            seal = self._portable.seal_changes
+            return seal(key, pages, page_size, aad, drawn, counter, session, page_nos, slots, out)
+        context = self._contexts.get(key)
+        return _seal_changes(context, pages, page_size, aad, drawn, counter, session, page_nos, slots, out)
 
     def open_pages(
         self,

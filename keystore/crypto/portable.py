@@ -1,7 +1,7 @@
 """The page kernel on the `cryptography` package, which is always there."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import length_hint
 
 import numpy as np
@@ -9,6 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto.buffers import check_apart, check_arrays, check_length, check_room, check_writable, flat
+from keystore.crypto.changes import seal_changes
 from keystore.crypto.contexts import AeadContexts
 from keystore.crypto.protocols import TAG_BYTES, Buffer, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
@@ -45,6 +46,22 @@ class PortableKernel:
         for at in range(0, count, step):
             part, start, end = slice(at, at + step), at * page_size, (at + step) * page_size
             _seal(encrypt_into, source[start:end], page_size, nonces[part], aads[part], target[start:], tags[part])
+
+    def seal_changes(
+        self,
+        key: SecretKey,
+        pages: Sequence[bytes | memoryview],
+        page_size: int,
+        aad: bytes,
+        drawn: bytes,
+        counter: int,
+        session: int,
+        page_nos: Sequence[int],
+        slots: Sequence[int],
+        out: bytearray,
+    ) -> bytes:
+        encrypt_into = self._contexts.get(key).encrypt_into
+        return seal_changes(encrypt_into, pages, page_size, aad, drawn, counter, session, page_nos, slots, out)
 
     def open_pages(
         self,

@@ -1,5 +1,6 @@
 """What a page kernel is: sealing and opening in batches, in buffers that the caller owns."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, Protocol, TypeAlias
 
@@ -106,6 +107,29 @@ class PageKernel(Protocol):
         """Seal `plaintext` (n * page_size bytes) into `out` and `tags`.
 
         `out` has at least n * page_size + 16 bytes, whose last 16 are scratch, and shares no memory with the rest.
+        """
+
+    def seal_changes(
+        self,
+        key: SecretKey,
+        pages: Sequence[bytes | memoryview],
+        page_size: int,
+        aad: bytes,
+        drawn: bytes,
+        counter: int,
+        session: int,
+        page_nos: Sequence[int],
+        slots: Sequence[int],
+        out: bytearray,
+    ) -> bytes:
+        """Seal the pages of a commit, each from a buffer of its own, into `out`, one behind the other.
+
+        Page `i` is sealed with the nonce `drawn` (8 bytes) and `counter + i` (u32), under the 40 bytes of `aad` with
+        its number for the last 8 (F-8, F-11). `out` has at least n * page_size + 16 bytes, whose last 16 are scratch,
+        and shares no memory with the pages.
+
+        Returns:
+            What a record says of them: n rows of 48 bytes.
         """
 
     def open_pages(

@@ -5,7 +5,6 @@ nonce is ever used twice. Caches use it as their key and need no invalidation.
 """
 
 import struct
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -82,11 +81,11 @@ def rows_of(data: bytes | bytearray, width: int) -> U8Array:
     return np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
 
 
-def encode_aads(tree: int, level: int, origin: bytes, numbers: U64Array | Sequence[int]) -> U8Array:
+def encode_aads(tree: int, level: int, origin: bytes, numbers: U64Array) -> U8Array:
     """Return the associated data of many blocks: shape (n, 40), uint8."""
     if len(numbers) <= FEW:
-        return rows_of(b"".join([encode_aad(tree, level, origin, int(number)) for number in numbers]), AAD_BYTES)
+        return rows_of(b"".join([encode_aad(tree, level, origin, number) for number in numbers.tolist()]), AAD_BYTES)
     rows = np.empty((len(numbers), AAD_BYTES), dtype=np.uint8)
     rows[:] = np.frombuffer(encode_aad(tree, level, origin, 0), dtype=np.uint8)
-    rows[:, 32:40] = np.asarray(numbers, dtype="<u8").view(np.uint8).reshape(-1, 8)
+    rows[:, 32:40] = np.ascontiguousarray(numbers, dtype="<u8").view(np.uint8).reshape(-1, 8)
     return rows

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keystore.format.block import NotABlockError
-from keystore.format.entry import ENTRY, FEW, U8Array
+from keystore.format.entry import ENTRY
 
 CHANGE: Final = np.dtype([("page", "<u8"), ("entry", ENTRY)])
 """A page and its new entry; 48 bytes, no padding."""
@@ -49,20 +49,9 @@ def no_changes() -> npt.NDArray[np.void]:
     return np.empty(0, dtype=CHANGE)
 
 
-def encode_changes(page_nos: list[int], slots: list[int], session: int, nonces: U8Array, tags: U8Array) -> bytes:
-    """Return the rows of pages sealed in one session, joined; nonces of shape (n, 12), tags (n, 16)."""
-    if len(page_nos) <= FEW:
-        return b"".join(
-            [
-                _CHANGE.pack(page_no, slot, session, nonces[at].tobytes(), tags[at].tobytes())
-                for at, (page_no, slot) in enumerate(zip(page_nos, slots, strict=True))
-            ]
-        )
-    changes = np.empty(len(page_nos), dtype=CHANGE)
-    entries = changes["entry"]
-    changes["page"], entries["slot"], entries["session"] = page_nos, slots, session
-    entries["nonce"], entries["tag"] = nonces, tags
-    return changes.tobytes()
+def encode_change(page_no: int, slot: int, session: int, nonce: bytes, tag: bytes) -> bytes:
+    """Return the row of a page that was sealed."""
+    return _CHANGE.pack(page_no, slot, session, nonce, tag)
 
 
 def encode_holes(page_nos: Collection[int]) -> bytes:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from keystore.durable import begin_writing
 from keystore.errors import StoreExistsError, StoreIOError, StoreLockedError, StoreMissingError
 from keystore.pages.protocols import Buffer
 
@@ -89,6 +90,9 @@ class OsBlockFile:
             if count == 0:
                 raise OSError(errno.EIO, "a write made no progress", str(self.path))
             done += count
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        begin_writing(self._fd, offset, length)
 
     def extend(self, size: int, *, written: bool = False) -> None:
         now = self.size()

@@ -37,7 +37,9 @@ SYNC_FIRST_BYTES = 8 << 20
 class Change:
     """A commit as asked for, checked: what to seal, what becomes a hole, and the new ends."""
 
-    pages: list[tuple[int, Buffer]]
+    page_nos: list[int]
+    pages: list[Buffer]
+    """The content of `page_nos`."""
     holes: list[int]
     page_count: int
     byte_length: int
@@ -46,8 +48,11 @@ class Change:
     def of(cls, pages: Mapping[int, Buffer | None], page_count: int, byte_length: int) -> Self:
         """Part pages and holes, in ascending order."""
         ordered = sorted(pages)
-        sealed = [(page_no, data) for page_no in ordered if (data := pages[page_no]) is not None]
-        return cls(sealed, [page_no for page_no in ordered if pages[page_no] is None], page_count, byte_length)
+        holes = [page_no for page_no in ordered if pages[page_no] is None]
+        if holes:
+            ordered = [page_no for page_no in ordered if pages[page_no] is not None]
+        contents = [data for page_no in ordered if (data := pages[page_no]) is not None]
+        return cls(ordered, contents, holes, page_count, byte_length)
 
 
 def check_change(
@@ -94,10 +99,10 @@ def commit(state: StoreState, change: Change) -> int:
     """
 
     def write_pages(session: Session) -> bytes:
-        return seal_and_write(state, session, change.pages, kept) + encode_holes(change.holes)
+        return seal_and_write(state, session, change.page_nos, change.pages, kept) + encode_holes(change.holes)
 
     kept = Kept(state, len(change.pages) * state.page_size)
-    page_nos = [page_no for page_no, _ in change.pages] + change.holes
+    page_nos = change.page_nos + change.holes
     session = state.sessions.for_seals(len(change.pages) + 2)
     flags = PAGES_SYNCED if len(change.pages) * state.page_size > SYNC_FIRST_BYTES else 0
     return _commit(state, session, page_nos, len(change.pages), change, flags, (), write_pages, kept)

@@ -162,7 +162,7 @@ class Compactor:
             damage = StoreDamagedError(state.name, "page", page_nos[error.index], str(error))
             raise self._life.latch(damage) from None
         plain[:] = bytes(len(plain))
-        adopt(state, Change([], [], state.page_count, state.byte_length), (), changes, batch.ciphertext, moved=True)
+        adopt(state, Change([], [], [], state.page_count, state.byte_length), (), changes, batch.ciphertext, moved=True)
         self._moved += len(page_nos)
         return all(entry_slot(state.pages.entry(page_no)) < self._ceiling for page_no in page_nos)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Self
 
 from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
-from keystore.pages.protocols import BlockFile, Buffer, DescribedFile
+from keystore.pages.protocols import BlockFile, Buffer, DescribedFile, EarlyFile
 
 
 class Change:
@@ -47,6 +47,7 @@ class GuardedFile:
 
     def __init__(self, name: str, file: BlockFile) -> None:
         self._name, self._file = name, file
+        self._early = file if isinstance(file, EarlyFile) else None
         self.poison: str | None = None
         self.written_bytes = 0
         """Bytes given to `write` since the opening."""
@@ -83,6 +84,11 @@ class GuardedFile:
             self.written_bytes += memoryview(data).nbytes
         except OSError as error:
             raise self._refusal(error, "a write") from error
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        """Have the system begin to write these bytes out, where the file has a way to; promises nothing."""
+        if self._early is not None:
+            self._early.begin_writing(offset, length)
 
     def extend(self, size: int, *, written: bool = False) -> None:
         self.check()

@@ -52,6 +52,14 @@ class DescribedFile(Protocol):
         """Return the descriptor, open until `close`."""
 
 
+@runtime_checkable
+class EarlyFile(Protocol):
+    """A `BlockFile` that can have the system begin to write before a sync asks for it."""
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        """Begin to write these bytes out, and do not wait; nothing is durable by it, and nothing fails."""
+
+
 class DataKeys(Protocol):
     """The data keys of one database."""
 

@@ -1,14 +1,10 @@
-"""Seals the pages of a commit and writes them into free slots, a batch at a time.
-
-Invariant: what is joined here of several pages in clear is wiped when its batch is sealed, or sealing failed.
-"""
+"""Seals the pages of a commit and writes them into free slots, a batch at a time."""
 
 from collections.abc import Sequence
 
-from keystore.crypto.kernel import KERNEL, TAG_BYTES
+from keystore.crypto.kernel import KERNEL
 from keystore.format import layout
-from keystore.format.entry import U8Array, encode_aads, rows_of
-from keystore.format.record import encode_changes
+from keystore.format.entry import encode_aad
 from keystore.pages import log
 from keystore.pages.handover import Kept
 from keystore.pages.protocols import Buffer
@@ -16,51 +12,35 @@ from keystore.pages.scratch import BATCH_BYTES, scratch
 from keystore.pages.sessions import Session
 from keystore.pages.state import StoreState
 
-_ZEROS = bytes(BATCH_BYTES)
+EARLY_BYTES = 64 << 10
+"""Bytes in one place from which on the system is asked to begin writing at once, while the next batch is sealed."""
 
 
-def seal_and_write(state: StoreState, session: Session, pages: Sequence[tuple[int, Buffer]], kept: Kept) -> bytes:
+def seal_and_write(
+    state: StoreState, session: Session, page_nos: list[int], pages: Sequence[Buffer], kept: Kept
+) -> bytes:
     """Seal `pages` into free slots and write them; return their rows of the record."""
     if not pages:
         return b""
-    page_size, page_nos = state.page_size, [page_no for page_no, _ in pages]
+    page_size, number = state.page_size, session.record.number
+    buffers = [page if type(page) is bytes else memoryview(page).cast("B") for page in pages]
     slots = state.space.take(len(pages))
-    nonces = session.nonces(len(pages))
-    aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, page_nos)
-    tags = rows_of(bytearray(TAG_BYTES * len(pages)), TAG_BYTES)
-    step = max(1, BATCH_BYTES // page_size)
+    drawn, counter = session.draw(len(pages))
+    aad = encode_aad(layout.TREE_PAGES, 0, session.record.origin, 0)
+    step, rows = max(1, BATCH_BYTES // page_size), []
     with scratch() as out:
         for at in range(0, len(pages), step):
             part = slice(at, at + step)
-            _seal(session, pages[part], page_size, nonces[part], aads[part], out, tags[part])
-            ciphertext = memoryview(out)[: len(slots[part]) * page_size]
-            write_slots(state, slots[part], ciphertext)
+            taken, batch, numbers = slots[part], buffers[part], page_nos[part]
+            rows.append(
+                KERNEL.seal_changes(
+                    session.page_key, batch, page_size, aad, drawn, counter + at, number, numbers, taken, out
+                )
+            )
+            ciphertext = memoryview(out)[: len(taken) * page_size]
+            write_slots(state, taken, ciphertext)
             kept.add(ciphertext)
-    return encode_changes(page_nos, slots, session.record.number, nonces, tags)
-
-
-def _seal(
-    session: Session,
-    pages: Sequence[tuple[int, Buffer]],
-    page_size: int,
-    nonces: U8Array,
-    aads: U8Array,
-    out: bytearray,
-    tags: U8Array,
-) -> None:
-    """Seal one batch into `out` and `tags`."""
-    if len(pages) == 1:
-        KERNEL.seal_pages(session.page_key, memoryview(pages[0][1]).cast("B"), page_size, nonces, aads, out, tags)
-        return
-    size = len(pages) * page_size
-    with scratch() as plain:
-        try:
-            for number, (_, data) in enumerate(pages):
-                plain[number * page_size : (number + 1) * page_size] = data
-            plaintext = memoryview(plain)[:size]
-            KERNEL.seal_pages(session.page_key, plaintext, page_size, nonces, aads, out, tags)
-        finally:
-            memoryview(plain)[:size] = memoryview(_ZEROS)[:size]
+    return b"".join(rows)
 
 
 def write_slots(state: StoreState, slots: list[int], data: memoryview) -> None:
@@ -69,4 +49,6 @@ def write_slots(state: StoreState, slots: list[int], data: memoryview) -> None:
     for slot, count in log.adjacent_runs(slots):
         length = count * state.page_size
         state.file.write(slot * state.page_size, data[at : at + length])
+        if length >= EARLY_BYTES:
+            state.file.begin_writing(slot * state.page_size, length)
         at += length

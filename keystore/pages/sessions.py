@@ -42,8 +42,8 @@ class Session:
     reported: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
-    def nonces(self, count: int) -> U8Array:
-        """Take `count` fresh nonces: shape (count, 12).
+    def draw(self, count: int) -> tuple[bytes, int]:
+        """Take `count` fresh nonces; return the 8 bytes that all begin with, and the counter of the first.
 
         SAFETY: 8 bytes from the operating system at every call, then the counter, which is never taken back.
         """
@@ -52,6 +52,11 @@ class Session:
             raise AssertionError("the seal counter of a session would wrap")  # numpy would wrap it without a word
         drawn = secrets.token_bytes(8)
         self.seals = first + count
+        return drawn, first
+
+    def nonces(self, count: int) -> U8Array:
+        """Take `count` fresh nonces: shape (count, 12)."""
+        drawn, first = self.draw(count)
         if count <= FEW:
             joined = b"".join([drawn + at.to_bytes(4, "little") for at in range(first, first + count)])
             return rows_of(joined, 12)
@@ -62,7 +67,8 @@ class Session:
 
     def nonce(self) -> bytes:
         """Take one fresh nonce."""
-        return self.nonces(1).tobytes()
+        drawn, counter = self.draw(1)
+        return drawn + counter.to_bytes(4, "little")
 
     def close(self) -> None:
         """Wipe the keys."""

@@ -13,7 +13,7 @@ from threading import Lock
 
 from keystore.crypto.secret import SecretKey
 from keystore.crypto.sectors import BLOCK_BYTES, SectorCipher
-from keystore.pages.protocols import BlockFile, Buffer
+from keystore.pages.protocols import BlockFile, Buffer, EarlyFile
 
 
 class VolumeFile:
@@ -44,6 +44,10 @@ class VolumeFile:
                 self.read(block, memoryview(whole)[block - start : block - start + BLOCK_BYTES])
             whole[offset - start : offset - start + len(view)] = view
             self._inner.write(start, self._cipher.encrypt(start, whole))
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        if isinstance(self._inner, EarlyFile):
+            self._inner.begin_writing(offset, length)
 
     def extend(self, size: int, *, written: bool = False) -> None:
         self._inner.extend(size, written=written)

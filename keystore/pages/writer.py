@@ -129,7 +129,7 @@ class Writer:
             plain[:] = bytes(len(plain))
             self.checkpoint_if_due()
             end = max(state.page_count, int(batch.page_nos.max(initial=0)) + 1)
-            change = Change([], [], end, state.byte_length)
+            change = Change([], [], [], end, state.byte_length)
             return adopt(state, change, list(known.values()), entries, batch.ciphertext)
 
     def checkpoint(self) -> None:

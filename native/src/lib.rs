@@ -9,6 +9,7 @@
 
 mod bare;
 mod buffers;
+mod changes;
 mod job;
 mod pages;
 mod pool;
@@ -97,5 +98,6 @@ fn cmk_keystore_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bare::BareLoop>()?;
     module.add_class::<reader::SlotReader>()?;
     module.add_class::<reader::Reading>()?;
+    module.add_function(wrap_pyfunction!(changes::seal_changes, module)?)?;
     module.add_class::<PageKey>()
 }

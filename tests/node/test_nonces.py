@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto import kernel, wrap
 from keystore.crypto.secret import SecretKey
+from keystore.format.record import CHANGE
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.restoring import restore
@@ -40,15 +42,22 @@ def pairs(monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]) -> Itera
         def decrypt_into(self, *args: Any) -> int:
             return self._real.decrypt_into(*args)
 
-    seal_pages = kernel.KERNEL.seal_pages
+    seal_pages, seal_changes = kernel.KERNEL.seal_pages, kernel.KERNEL.seal_changes
 
     def recording(key: SecretKey, plaintext: Any, page_size: int, nonces: Any, *rest: Any) -> None:
         found.extend(hashlib.sha256(key.view()).digest() + nonce.tobytes() for nonce in nonces)
         seal_pages(key, plaintext, page_size, nonces, *rest)
 
+    def recording_changes(key: SecretKey, *rest: Any) -> bytes:
+        rows = seal_changes(key, *rest)
+        nonces = np.frombuffer(rows, CHANGE)["entry"]["nonce"]
+        found.extend(hashlib.sha256(key.view()).digest() + nonce.tobytes() for nonce in nonces)
+        return rows
+
     monkeypatch.setattr(wrap, "AESGCM", Recorder)
     monkeypatch.setattr(kernel._CONTEXTS, "_make", Recorder)
     monkeypatch.setattr(kernel.KERNEL, "seal_pages", recording)
+    monkeypatch.setattr(kernel.KERNEL, "seal_changes", recording_changes)
     yield found
     tell(f"{len(found)} seals of a node, its copies and restores, no pair of key and nonce twice")
 

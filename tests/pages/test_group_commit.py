@@ -182,14 +182,14 @@ def test_damage_in_the_way_of_one_change_refuses_only_that_one(
 ) -> None:
     """A node of the map that cannot be read: only who changes pages under it is refused."""
     store, file = gated_store(tmp_path / "s")
-    pages, entry = store._state.pages, store._state.pages.entry
+    pages, entries = store._state.pages, store._state.pages.entries
 
-    def damaged(page_no: int) -> bytes:
-        if page_no == 5:
+    def damaged(page_nos: list[int]) -> list[bytes]:
+        if 5 in page_nos:
             raise StoreDamagedError("gated", "map", 0, "the test says so")
-        return entry(page_no)
+        return entries(page_nos)
 
-    monkeypatch.setattr(pages, "entry", damaged)
+    monkeypatch.setattr(pages, "entries", damaged)
     futures = line_up(
         store,
         file,

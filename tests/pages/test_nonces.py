@@ -15,11 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystore.crypto import kernel, wrap
+from keystore.crypto.secret import SecretKey
 from keystore.errors import CommitUnknownError, StoreForkedError, StoreFullError
+from keystore.format.record import CHANGE
 from keystore.pages import sessions
 from keystore.pages.store import PageStore
 from tests.pages.simdisk import Fault, Machine
@@ -67,6 +70,16 @@ def seals(
     seals = Seals()
     monkeypatch.setattr(kernel._CONTEXTS, "_make", seals.recorder())
     monkeypatch.setattr(wrap, "AESGCM", seals.recorder())
+    if kernel.KERNEL.name == "native":  # the pages of a commit do not go through the library that is recorded
+        seal_changes = kernel.KERNEL.seal_changes
+
+        def recording(key: SecretKey, *rest: Any) -> bytes:
+            rows = seal_changes(key, *rest)
+            for nonce in np.frombuffer(rows, CHANGE)["entry"]["nonce"]:
+                seals.add((hashlib.sha256(key.view()).digest(), nonce.tobytes()))
+            return rows
+
+        monkeypatch.setattr(kernel.KERNEL, "seal_changes", recording)
     yield seals
     monkeypatch.undo()
     what = request.node.name.removeprefix("test_").replace("_", " ")

@@ -24,7 +24,7 @@ from threading import Lock
 
 from keystore.errors import InputError, StoreClosedError, StoreFullError, StoreIOError
 from keystore.pages.pace import Pace
-from keystore.pages.protocols import BlockFile, Buffer
+from keystore.pages.protocols import BlockFile, Buffer, EarlyFile
 from keystore.progress import Progress
 
 STEP_BYTES = 1 << 20
@@ -74,8 +74,13 @@ class MovableFile:
     def write(self, offset: int, data: Buffer) -> None:
         self._change(lambda file: file.write(offset, data))
 
-    def extend(self, size: int) -> None:
-        self._change(lambda file: file.extend(size))
+    def begin_writing(self, offset: int, length: int) -> None:
+        file = self._file
+        if isinstance(file, EarlyFile):
+            file.begin_writing(offset, length)
+
+    def extend(self, size: int, *, written: bool = False) -> None:
+        self._change(lambda file: file.extend(size, written=written))
 
     def truncate(self, size: int) -> None:
         self._change(lambda file: file.truncate(size))

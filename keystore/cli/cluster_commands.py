@@ -82,6 +82,33 @@ def change_cmk(
 
 @cluster.command()
 @NAME
+@click.option("--on", "key", metavar="URI", help="Turn customer keys on, under this CMK.")
+@click.option("--off", is_flag=True, help="Turn customer keys off: everything goes under the platform key.")
+@NO_WAIT
+@with_database
+@with_kms
+@with_output
+@click.pass_context
+def convert(
+    context: click.Context,
+    out: Output,
+    name: str,
+    key: str | None,
+    off: bool,
+    no_wait: bool,
+    database: str,
+    kms_endpoint: str | None,
+) -> None:
+    """Turn customer keys on or off. Every member rewrites its own files, one member after the other, and serves."""
+    if (key is None) != off:
+        raise click.UsageError("say either --on URI or --off")
+    with open_plane(database, kms_endpoint) as plane:
+        order = plane.requests.convert_off(name) if key is None else plane.requests.convert_on(name, key)
+        context.exit(_followed(out, plane, order, no_wait=no_wait))
+
+
+@cluster.command()
+@NAME
 @NO_WAIT
 @with_database
 @with_kms

@@ -50,6 +50,8 @@ def step_text(step: StepRecord) -> str:
     if step.act == "step_down":
         return f"{step.member}  steps down: {step.state}"
     keys = "" if step.generation_after is None else f", master key {step.generation_before} -> {step.generation_after}"
+    if step.bytes_total and step.state == "open":
+        keys = f", {100 * (step.bytes_done or 0) // step.bytes_total} %"
     spent = ""
     if step.started_ns is not None and step.finished_ns is not None:
         spent = f", {(step.finished_ns - step.started_ns) / 1e9:.1f} s"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keystore.control.clusters import Cluster
+from keystore.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Member(Protocol):
 
     def change_cmk(self, key_uri: str, expected_generation: int) -> int:
         """Make a new master key under another key; return its generation."""
+        ...
+
+    def convert(self, key_uri: str, volume_key: str | None, expected_generation: int, progress: Progress) -> int:
+        """Rewrite the stores under a new master key, with or without a volume layer; return its generation."""
         ...
 
     def close(self) -> None: ...

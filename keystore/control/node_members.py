@@ -7,6 +7,7 @@ from keystore.agents.identity import Role
 from keystore.control.clusters import Cluster
 from keystore.control.creation import ClusterFiles
 from keystore.control.members import MemberStatus
+from keystore.progress import Progress
 
 STATUS_S = 5.0
 """LIMIT: seconds for the answer of a member that is to serve; one that takes longer is not healthy."""
@@ -33,6 +34,9 @@ class NodeMember:
 
     def change_cmk(self, key_uri: str, expected_generation: int) -> int:
         return self._client.change_cmk(key_uri, expected_generation).master_key.generation
+
+    def convert(self, key_uri: str, volume_key: str | None, expected_generation: int, progress: Progress) -> int:
+        return self._client.convert(key_uri, volume_key, expected_generation, progress).master_key.generation
 
     def close(self) -> None:
         self._client.close()

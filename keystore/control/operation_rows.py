@@ -30,17 +30,27 @@ class Kind(StrEnum):
     """Under the same key."""
     CHANGE_CMK = "change-cmk"
     """Under another key of the customer."""
+    CONVERT_ON = "convert-on"
+    """Customer keys on: under the customer's key, stores rewritten above a volume layer under the platform key."""
+    CONVERT_OFF = "convert-off"
+    """Customer keys off: under the platform key, stores rewritten without a volume layer."""
 
 
 @dataclass(frozen=True)
 class StepRecord(Step):
-    """A step with what is known of it; times are on the control plane's clock."""
+    """A step with what is known of it; times are on the control plane's clock.
+
+    Attributes:
+        bytes_done, bytes_total: how far a conversion is with the member's stores.
+    """
 
     attempts: int = 0
     started_ns: int | None = None
     finished_ns: int | None = None
     generation_before: int | None = None
     generation_after: int | None = None
+    bytes_done: int | None = None
+    bytes_total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class Operation:
     """One operation.
 
     Attributes:
-        key_uri: the key that a change leads to; None for a rotation.
+        key_uri: the key that a change or a conversion leads to; None for a rotation.
         reason: why it waits or is halted, or nothing.
         tries: how often it had to wait since something was last done.
     """
@@ -208,6 +218,11 @@ def record_pause(connection: sa.Connection, operation_id: int, state: OperationS
     )
 
 
+def record_bytes(connection: sa.Connection, operation_id: int, position: int, done: int, total: int) -> None:
+    """Record how far a conversion is."""
+    connection.execute(steps.update().where(_is(operation_id, position)).values(bytes_done=done, bytes_total=total))
+
+
 def record_end(connection: sa.Connection, operation: Operation, state: OperationState, now_ns: int) -> bool:
     """Record that the operation ended; return whether this call did it."""
     ended = connection.execute(
@@ -218,7 +233,7 @@ def record_end(connection: sa.Connection, operation: Operation, state: Operation
     if ended.rowcount and state is OperationState.DONE:
         values: dict[str, object] = {"renewed_ns": now_ns}
         if operation.kind is not Kind.ROTATE:
-            values["customer_key"] = operation.key_uri
+            values["customer_key"] = None if operation.kind is Kind.CONVERT_OFF else operation.key_uri
         connection.execute(clusters.update().where(clusters.c.id == operation.cluster_id).values(values))
     return bool(ended.rowcount)
 

@@ -15,6 +15,7 @@ Invariants:
 4. A member is asked with no transaction open.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -34,11 +35,13 @@ from keystore.control.operation_rows import (
     forget_generation,
     open_step,
     operation_of,
+    record_bytes,
 )
 from keystore.control.rolling import Action, Halt, Health, StepDown, Touch, Wait, next_action
 from keystore.errors import (
     CertificateError,
     ControlError,
+    ConversionUnfinishedError,
     GenerationError,
     KeystoreError,
     KmsUnreachableError,
@@ -46,9 +49,13 @@ from keystore.errors import (
     cause_of,
 )
 from keystore.kms.protocol import KmsConnector
+from keystore.progress import Progress
 
 Guard = Callable[[sa.Connection], None]
 """Makes sure, in a transaction, that this process may still act; raises `FencedError` if not."""
+
+BYTES_EVERY_S = 0.5
+"""How often the progress of a conversion is written down."""
 
 
 class Operator:
@@ -112,7 +119,7 @@ class Operator:
             if operation.kind is Kind.CHANGE_CMK and status.key_uri == operation.key_uri:
                 after = status.generation  # by an earlier attempt, or an operation that was abandoned
             else:
-                after = self._ask(operation, step, member, guard)
+                after = self._ask(cluster, operation, step, member, guard)
         with self._database.write() as connection:
             guard(connection)
             close_step(connection, operation.id, action.position, after, self._clock.now_ns())
@@ -122,18 +129,39 @@ class Operator:
             guard(connection)
             return open_step(connection, operation.id, action.position, status.generation, self._clock.now_ns())
 
-    def _ask(self, operation: Operation, step: StepRecord, member: Member, guard: Guard) -> int:
+    def _ask(self, cluster: Cluster, operation: Operation, step: StepRecord, member: Member, guard: Guard) -> int:
         """Have the member do it; return the generation of its master key then."""
         expected = step.generation_before or 0
+        key_uri = operation.key_uri or cluster.platform_key
         try:
-            if operation.key_uri is None:
+            if operation.kind is Kind.ROTATE:
                 return member.rotate_master(expected)
-            return member.change_cmk(operation.key_uri, expected)
+            if operation.kind is Kind.CHANGE_CMK:
+                return member.change_cmk(key_uri, expected)
+            volume_key = cluster.platform_key if operation.kind is Kind.CONVERT_ON else None
+            return member.convert(key_uri, volume_key, expected, self._telling(operation.id, step.position))
         except GenerationError:
             with self._database.write() as connection:
                 guard(connection)
                 forget_generation(connection, operation.id, step.position)
             raise
+
+    def _telling(self, operation_id: int, position: int) -> Progress:
+        """Return a progress that is written down now and then."""
+        told_s = 0.0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told_s
+            if done < total and time.monotonic() - told_s < BYTES_EVERY_S:
+                return
+            told_s = time.monotonic()
+            with self._database.write() as connection:
+                record_bytes(connection, operation_id, position, done, total)
+
+        return tell
+
+
+_WAITED_FOR = (KmsUnreachableError, NodeUnreachableError, CertificateError, ConversionUnfinishedError)
 
 
 def keys_needed(cluster: Cluster, operation: Operation) -> list[str]:
@@ -141,12 +169,16 @@ def keys_needed(cluster: Cluster, operation: Operation) -> list[str]:
 
     The former key is among them: a member that fell while it is disabled would not come back.
     """
+    if operation.kind is Kind.CONVERT_OFF:
+        return [cluster.key_uri, cluster.platform_key]
     wanted = [cluster.key_uri, operation.key_uri]
+    if operation.kind is Kind.CONVERT_ON:
+        wanted.append(cluster.platform_key)
     return list(dict.fromkeys(key_uri for key_uri in wanted if key_uri))
 
 
 def after_failure(error: KeystoreError) -> Wait | Halt:
     """Return what the failure of a step means: nobody answers, so wait; somebody says no, so halt."""
-    if isinstance(error, KmsUnreachableError | NodeUnreachableError | CertificateError):
+    if isinstance(error, _WAITED_FOR):
         return Wait(cause_of(error))
     return Halt(cause_of(error))

@@ -69,7 +69,11 @@ def banner_of(operation: Operation | None) -> str:
     """Return the banner of an operation: from its order until its last member."""
     if operation is None or operation.kind is Kind.ROTATE or not operation.is_open:
         return ""
-    return f"The cluster moves to {operation.key_uri}. Do not disable or delete the former key until that is done."
+    if operation.kind is Kind.CHANGE_CMK:
+        return f"The cluster moves to {operation.key_uri}. Do not disable or delete the former key until that is done."
+    if operation.kind is Kind.CONVERT_ON:
+        return f"The cluster is being encrypted under {operation.key_uri}."
+    return "Customer keys are being turned off. Do not disable or delete the key until that is done."
 
 
 def _member(plane: Plane, cluster: Cluster, name: str) -> MemberReport:

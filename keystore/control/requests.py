@@ -18,6 +18,7 @@ from keystore.errors import (
     AgentError,
     ClusterStateError,
     ControlConflictError,
+    InputError,
     OperationMissingError,
     OperationOpenError,
     cause_of,
@@ -57,7 +58,7 @@ class Requests:
         cluster = cluster_named(self._database, name)
         if cluster.customer_key is None:
             raise ClusterStateError(
-                f"cluster {name} has customer keys off. Nothing was changed; it is under {cluster.platform_key}."
+                f"cluster {name} has customer keys off. Nothing was changed; turn them on under {key_uri}."
             )
         cluster, statuses = self._ready(name)
         goes_back = key_uri == cluster.key_uri and any(status.key_uri != key_uri for status in statuses)
@@ -66,6 +67,31 @@ class Requests:
         require_enabled(cluster.key_uri, self._connect_kms)
         require_usable(key_uri, self._connect_kms)
         return self._record(cluster, Kind.CHANGE_CMK, key_uri)
+
+    def convert_on(self, name: str, key_uri: str) -> Operation:
+        """Order customer keys on, under a key of the customer; errors as `change_cmk`."""
+        key_uri = parse(key_uri).text
+        cluster = cluster_named(self._database, name)
+        if cluster.customer_key is not None:
+            raise ClusterStateError(
+                f"cluster {name} has customer keys on, under {cluster.customer_key}. Nothing was changed; to move to "
+                "another key, change the CMK."
+            )
+        if parse(cluster.platform_key) == parse(key_uri):
+            raise InputError(f"{key_uri} is the platform key of cluster {name}, not a customer's. Nothing was changed.")
+        cluster, _ = self._ready(name)
+        require_usable(key_uri, self._connect_kms)
+        return self._record(cluster, Kind.CONVERT_ON, key_uri)
+
+    def convert_off(self, name: str) -> Operation:
+        """Order customer keys off; errors as `change_cmk`."""
+        cluster = cluster_named(self._database, name)
+        if cluster.customer_key is None:
+            raise ClusterStateError(f"cluster {name} has customer keys off already. Nothing was changed.")
+        cluster, _ = self._ready(name)
+        require_enabled(cluster.key_uri, self._connect_kms)
+        require_usable(cluster.platform_key, self._connect_kms)
+        return self._record(cluster, Kind.CONVERT_OFF, None)
 
     def resume(self, name: str) -> Operation:
         """Have the open operation of a cluster tried again now.

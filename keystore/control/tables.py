@@ -94,7 +94,7 @@ operations = Table(
     Column("started_ns", BigInteger, nullable=True),
     Column("finished_ns", BigInteger, nullable=True),
 )
-"""`key_uri` is the key that a change leads to; `tries` counts waits since the last progress."""
+"""`key_uri` is the key that a change or a conversion leads to; `tries` counts waits since the last progress."""
 
 Index(
     "one_open_operation",
@@ -117,5 +117,7 @@ steps = Table(
     Column("finished_ns", BigInteger, nullable=True),
     Column("generation_before", Integer, nullable=True),
     Column("generation_after", Integer, nullable=True),
+    Column("bytes_done", BigInteger, nullable=True),
+    Column("bytes_total", BigInteger, nullable=True),
 )
 """`generation_before` is written once, before the member is asked: what the member is asked to change exactly once."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from keystore.agents.master_changes import MasterChanges
@@ -10,6 +11,9 @@ from keystore.control.members import MemberStatus
 from keystore.errors import NodeUnreachableError
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
+from keystore.progress import Progress
+
+CONTENT = bytes(range(256)) * 200
 
 
 class KilledError(BaseException):
@@ -37,6 +41,16 @@ class LocalMembers:
     def create(self, names: tuple[str, ...], key_uri: str) -> None:
         for name in names:
             self._opened(name, Node.init(self.directory / name, key_uri, self.connect_kms))
+            self.nodes[name].import_file("db", "file", BytesIO(CONTENT))
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the file of each member."""
+        return {name: _content(node) for name, node in self.nodes.items()}
+
+    def volume_keys(self) -> dict[str, str | None]:
+        """Return the platform key of each member's volume layer."""
+        layers = {name: node.volume_info for name, node in self.nodes.items()}
+        return {name: layer.key_id if layer else None for name, layer in layers.items()}
 
     def stop(self, name: str) -> None:
         self.nodes.pop(name).close()
@@ -85,6 +99,11 @@ class LocalMember:
     def change_cmk(self, key_uri: str, expected_generation: int) -> int:
         return self._touch(lambda changes: changes.change_cmk(key_uri, expected_generation)[0].generation)
 
+    def convert(self, key_uri: str, volume_key: str | None, expected_generation: int, progress: Progress) -> int:
+        return self._touch(
+            lambda changes: changes.convert(key_uri, volume_key, expected_generation, progress)[1].generation
+        )
+
     def close(self) -> None:
         pass
 
@@ -101,3 +120,9 @@ class LocalMember:
         finally:
             owner.touching -= 1
         return generation
+
+
+def _content(node: Node) -> bytes:
+    target = BytesIO()
+    node.export_file("db", "file", target)
+    return target.getvalue()

@@ -31,7 +31,7 @@ from keystore.errors import (
 )
 from keystore.kms.connect import connector
 from keystore.kms.local import create_key_file
-from tests.control.local_members import KilledError, LocalMembers
+from tests.control.local_members import CONTENT, KilledError, LocalMembers
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
 
@@ -133,24 +133,35 @@ def test_a_change_of_the_key_ends_with_the_last_member(plane: Plane, cmk: str, o
     assert not plane.operation(operation.id).is_open
 
 
+def order(plane: Plane, kind: str, key_uri: str) -> Operation:
+    """Order an operation that changes something: conversions go off and on by turns."""
+    if kind == "rotate":
+        return plane.requests.rotate("orders")
+    if kind == "change-cmk":
+        return plane.requests.change_cmk("orders", key_uri)
+    if plane.cluster.customer_key is None:
+        return plane.requests.convert_on("orders", key_uri)
+    return plane.requests.convert_off("orders")
+
+
 POINTS = 14
 """Where a run can be killed: around the opening, the effect and the closing of three touches, at the step-down, and at
 the end."""
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("kind", ["rotate", "change-cmk"])
+@pytest.mark.parametrize("kind", ["rotate", "change-cmk", "convert"])
 def test_a_kill_at_every_point_leaves_each_effect_once(plane: Plane, kind: str, cmk: str, other_cmk: str) -> None:
-    keys = [cmk, other_cmk]
     before = 1
     for point in range(100):
-        order = partial(plane.requests.change_cmk, key_uri=keys[before % 2]) if kind == "change-cmk" else None
-        operation = order("orders") if order else plane.requests.rotate("orders")
+        operation = order(plane, kind, (cmk, other_cmk)[before % 2])
         was_killed = killed_at(plane, point)
         plane = plane.replaced()
         while plane.operation(operation.id).is_open:
             assert plane.run_due() == Done()
         assert plane.members.generations() == dict.fromkeys(NAMES, before + 1), f"killed at point {point}"
+        assert len(set(plane.members.keys().values())) == len(set(plane.members.volume_keys().values())) == 1
+        assert plane.members.contents() == dict.fromkeys(NAMES, CONTENT)
         assert sum(step.attempts for step in plane.operation(operation.id).steps) <= 5
         before += 1
         if not was_killed:
@@ -183,6 +194,26 @@ def killed_at(plane: Plane, point: int) -> bool:
         plane.guarded = nothing
         members.before_touch = members.after_touch = nothing
     return False
+
+
+def test_customer_keys_go_off_and_on(plane: Plane, cmk: str, other_cmk: str) -> None:
+    platform_key = plane.cluster.platform_key
+    plane.requests.convert_off("orders")
+    assert plane.run_due() == Done()
+    assert plane.cluster.customer_key is None
+    assert plane.members.keys() == dict.fromkeys(NAMES, platform_key)
+    assert plane.members.volume_keys() == dict.fromkeys(NAMES, None)
+    assert plane.members.contents() == dict.fromkeys(NAMES, CONTENT)
+    plane.requests.convert_on("orders", other_cmk)
+    assert plane.run_due() == Done()
+    assert plane.cluster.customer_key == other_cmk
+    assert plane.members.keys() == dict.fromkeys(NAMES, other_cmk)
+    assert plane.members.volume_keys() == dict.fromkeys(NAMES, platform_key)
+    assert plane.members.contents() == dict.fromkeys(NAMES, CONTENT)
+    assert plane.members.touched == [*ORDER, "n1", "n3", "n2"]
+    done = [step for each in plane.history() for step in each.steps if step.bytes_total]
+    assert len(done) == 6
+    assert all(step.bytes_done == step.bytes_total for step in done)
 
 
 def test_who_was_taken_for_dead_writes_nothing(plane: Plane) -> None:
@@ -389,17 +420,23 @@ def test_an_order_is_refused_while_a_member_is_down(plane: Plane, other_cmk: str
     assert plane.history() == []
 
 
-def test_an_order_for_what_is_not_there_is_refused(plane: Plane, other_cmk: str) -> None:
+def test_an_order_for_what_is_not_there_is_refused(plane: Plane, cmk: str, other_cmk: str) -> None:
     with pytest.raises(ClusterMissingError):
         plane.requests.rotate("invoices")
     with pytest.raises(OperationMissingError):
         plane.requests.resume("orders")
     with pytest.raises(OperationMissingError):
         plane.requests.abandon("orders")
+    with pytest.raises(ClusterStateError, match="on, under"):
+        plane.requests.convert_on("orders", other_cmk)
     with plane.database.write() as connection:
         connection.execute(sa.text("UPDATE clusters SET customer_key = NULL"))
     with pytest.raises(ClusterStateError, match="off"):
         plane.requests.change_cmk("orders", other_cmk)
+    with pytest.raises(ClusterStateError, match="off already"):
+        plane.requests.convert_off("orders")
+    with pytest.raises(InputError, match="platform"):
+        plane.requests.convert_on("orders", f"{cmk}-platform")
     assert plane.history() == []
 
 

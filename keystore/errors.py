@@ -45,6 +45,7 @@ No message carries key material or plaintext.
         CertificateError            a certificate is missing, expired, or not of this cluster
         RoleError                   the caller's certificate is genuine, and not for that
         GenerationError             the master key is not of the generation that the caller expected
+        TopologyError               a router knows a newer topology than the one that it was given
       ControlError                  the control plane's state, or what it does; nodes run on
         ControlUnreachableError     its database does not answer: a second try can help
         ControlSchemaError          a newer version of the program made its tables
@@ -470,6 +471,10 @@ class RoleError(AgentError):
 
 class GenerationError(AgentError):
     """The node's master key is not of the generation that the caller expected; nothing was changed."""
+
+
+class TopologyError(AgentError):
+    """A router knows a newer topology than the one that it was given; nothing was changed."""
 
 
 class ControlError(KeystoreError):

@@ -34,6 +34,8 @@ CALLS_MAX = 256
 """LIMIT: calls at once, with those that wait for a thread; more are answered RESOURCE_EXHAUSTED."""
 MESSAGE_BYTES_MAX = 17 << 20
 """LIMIT: bytes of one message: 16 MiB of pages, and what stands around them."""
+WAIT_MAX_S = 86400.0
+"""LIMIT: seconds that an answer is waited for on behalf of a caller."""
 DRAIN_S = 10.0
 """LIMIT: seconds that running calls get to end when the process stops."""
 
@@ -55,17 +57,19 @@ class Service:
     Attributes:
         calls: its methods are the calls.
         allowed: the roles that may make each call, by its name.
+        is_raw: messages come and go as bytes.
     """
 
     descriptor: ServiceDescriptor
     calls: object
     allowed: Allowed
+    is_raw: bool = False
 
 
 class AgentServer:
     """One listening server. `start` it, `stop` it."""
 
-    def __init__(self, listen: str, tls: Path, role: Role, service: Service) -> None:
+    def __init__(self, listen: str, tls: Path, role: Role, *services: Service) -> None:
         """Bind, and take no call yet.
 
         Raises:
@@ -75,11 +79,11 @@ class AgentServer:
         own = certificates.load(tls)
         if own.identity.role is not role:
             raise RoleError(f"the certificate in {tls} is for {own.identity}, not for a {role}. Nothing was started.")
-        self.identity, self._name = own.identity, service.descriptor.full_name
+        self.identity, self._names = own.identity, ["", *(service.descriptor.full_name for service in services)]
         self._server = grpc.server(ThreadPoolExecutor(THREADS_MAX), options=_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._server.add_generic_rpc_handlers((_handler(service, own.identity),))
+        self._server.add_generic_rpc_handlers([_handler(service, own.identity) for service in services])
         self.address = self._bind(listen, certificates.server_credentials(tls, own))
 
     def start(self) -> None:
@@ -92,7 +96,7 @@ class AgentServer:
         self._server.stop(grace_s).wait()
 
     def _set_health(self, status: int) -> None:
-        for name in ("", self._name):
+        for name in self._names:
             self._health.set(name, status)
 
     def _bind(self, listen: str, credentials: grpc.ServerCredentials) -> str:
@@ -117,19 +121,20 @@ def log(text: str) -> None:
 
 def _handler(service: Service, own: Identity) -> grpc.GenericRpcHandler:
     handlers = {
-        method.name: _method_handler(method, getattr(service.calls, _python_name(method.name)), roles, own)
+        method.name: _method_handler(method, service, roles, own)
         for method in service.descriptor.methods
         if (roles := service.allowed.get(method.name))
     }
     return grpc.method_handlers_generic_handler(service.descriptor.full_name, handlers)
 
 
-def _python_name(name: str) -> str:
+def python_name(name: str) -> str:
+    """Return the name of the method for a call."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _method_handler(
-    method: MethodDescriptor, function: Callable[..., Any], roles: frozenset[Role], own: Identity
+    method: MethodDescriptor, service: Service, roles: frozenset[Role], own: Identity
 ) -> grpc.RpcMethodHandler[Any, Any]:
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
@@ -137,12 +142,12 @@ def _method_handler(
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }
-    guard = _Guard(method.full_name, function, roles, own)
+    guard = _Guard(method.full_name, getattr(service.calls, python_name(method.name)), roles, own)
     make: Any = kinds[method.client_streaming, method.server_streaming]
     handler: grpc.RpcMethodHandler[Any, Any] = make(
         guard.stream if method.server_streaming else guard.unary,
-        request_deserializer=GetMessageClass(method.input_type).FromString,
-        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        request_deserializer=None if service.is_raw else GetMessageClass(method.input_type).FromString,
+        response_serializer=None if service.is_raw else GetMessageClass(method.output_type).SerializeToString,
     )
     return handler
 
@@ -151,7 +156,7 @@ class Call:
     """A call that is being served, for what serves it."""
 
     def __init__(self, context: grpc.ServicerContext, caller: Identity) -> None:
-        self.caller = caller
+        self.caller, self._context = caller, context
         self._ended = threading.Event()
         if not context.add_callback(self._ended.set):
             self._ended.set()
@@ -160,6 +165,11 @@ class Call:
     def is_ended(self) -> bool:
         """Whether nobody waits for an answer any more: cancelled, timed out, cut off."""
         return self._ended.is_set()
+
+    @property
+    def time_left_s(self) -> float:
+        """How long the caller still waits for an answer, with a bound of ours where it named none."""
+        return min(self._context.time_remaining() or WAIT_MAX_S, WAIT_MAX_S)
 
 
 class _Guard:

@@ -40,6 +40,7 @@ from keystore.errors import (
     StoreDamagedError,
     StoreFullError,
     StoreLockedError,
+    TopologyError,
 )
 
 NAME_METADATA, ARGUMENTS_METADATA = "x-keystore-error", "x-keystore-error-arguments-bin"
@@ -57,7 +58,7 @@ _STATUSES: tuple[tuple[tuple[type[KeystoreError], ...], grpc.StatusCode], ...] =
     ((InputError,), grpc.StatusCode.INVALID_ARGUMENT),
     ((CertificateError,), grpc.StatusCode.UNAUTHENTICATED),
     ((RoleError,), grpc.StatusCode.PERMISSION_DENIED),
-    ((GenerationError, KmsInvalidError, KeyNotFoundError), grpc.StatusCode.FAILED_PRECONDITION),
+    ((GenerationError, TopologyError, KmsInvalidError, KeyNotFoundError), grpc.StatusCode.FAILED_PRECONDITION),
     ((StoreLockedError, NodeLockedError, ConversionUnfinishedError), grpc.StatusCode.ABORTED),
     ((StoreFullError,), grpc.StatusCode.RESOURCE_EXHAUSTED),
     ((StoreDamagedError, SnapshotDamagedError, CommitUnknownError), grpc.StatusCode.DATA_LOSS),

@@ -25,7 +25,7 @@ from keystore.cli.node_key_commands import node_key
 from keystore.cli.opening import OUTSIDE_ANCHOR
 from keystore.cli.output import print_error
 from keystore.cli.outside_commands import outside_anchor
-from keystore.cli.serving_commands import host_group, node_group
+from keystore.cli.serving_commands import host_group, node_group, router_group
 from keystore.cli.snapshot_commands import snapshot
 from keystore.cli.upkeep_commands import compact, repair, stats, verify
 from keystore.errors import KeystoreError
@@ -80,7 +80,7 @@ def cli(**_: object) -> None:
 for command in (
     *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, rewrap_volume, outside_anchor, data_key, reseal, shred),
-    *(snapshot, log, node_key, keys, node_group, host_group, cluster, inspect, doctor, bench),
+    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, inspect, doctor, bench),
 ):
     cli.add_command(command)
 

@@ -1,4 +1,4 @@
-"""Commands that serve: a node, and the host that looks after it."""
+"""Commands that serve: a node, a router, and the host that looks after them."""
 
 from contextlib import closing
 from pathlib import Path
@@ -59,6 +59,35 @@ def serve_node(node: Path, listen: str, tls: Path, ready_file: Path | None, kms_
         serve(server, stopping, ready_file=ready_file, ready=ready, before_stop=service.begin_stop)
 
 
+@click.group("router")
+def router_group() -> None:
+    """Forward the reads and writes of clients to the members of a cluster."""
+
+
+@router_group.command("serve")
+@click.argument("directory", metavar="DIR", type=PATH)
+@LISTEN
+@TLS
+@READY_FILE
+def serve_router(directory: Path, listen: str, tls: Path, ready_file: Path | None) -> None:
+    """Serve a node's calls on files and pages and forward them to the members, until SIGTERM, Ctrl-C or a call ends it.
+
+    DIR is the router's own: it is made if missing, and keeps who the members are, as control has set it. A router holds
+    no key and asks no KMS.
+    """
+    from keystore.agents.identity import Role
+    from keystore.agents.process import Stopping, serve
+    from keystore.agents.router import RouterService
+    from keystore.agents.serving import AgentServer
+    from keystore.agents.topology import TopologyFile
+
+    stopping = Stopping()
+    with closing(RouterService(TopologyFile(directory), tls, stopping.begin)) as service:
+        server = AgentServer(listen, tls, Role.ROUTER, *service.services())
+        stopping.on_signals()
+        serve(server, stopping, ready_file=ready_file)
+
+
 @click.group("host")
 def host_group() -> None:
     """Look after the node and router processes of one machine."""
@@ -77,6 +106,14 @@ def host_group() -> None:
     multiple=True,
     help="A node directory to serve, and its certificates; may be given several times.",
 )
+@click.option(
+    "--router",
+    "routers",
+    type=(PATH, PATH),
+    metavar="ROUTER TLS",
+    multiple=True,
+    help="The directory of a router to serve, and its certificates; may be given several times.",
+)
 @with_kms
 def serve_host(
     directory: Path,
@@ -84,6 +121,7 @@ def serve_host(
     tls: Path,
     ready_file: Path | None,
     nodes: tuple[tuple[Path, Path], ...],
+    routers: tuple[tuple[Path, Path], ...],
     kms_endpoint: str | None,
 ) -> None:
     """Start processes, watch them, and take orders about them, until SIGTERM or Ctrl-C ends this and them.
@@ -101,6 +139,7 @@ def serve_host(
 
     options = ("--kms-endpoint", kms_endpoint) if kms_endpoint else ()
     programs = [Program(Role.NODE, node, own, root=_root_options(), options=options) for node, own in nodes]
+    programs += [Program(Role.ROUTER, router, own) for router, own in routers]
     codes = ExitCodes(exits.OK, exits.LASTING, exits.MEANINGS)
     with closing(HostState(directory)) as state:
         stopping, service = Stopping(), HostService(directory.absolute().name, state, programs, codes)

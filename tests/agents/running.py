@@ -124,3 +124,9 @@ class HostProcess(AgentProcess):
     """`keystore host serve`."""
 
     kind = "host"
+
+
+class RouterProcess(AgentProcess):
+    """`keystore router serve`."""
+
+    kind = "router"

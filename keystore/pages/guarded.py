@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Self
 
 from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
-from keystore.pages.protocols import BlockFile, Buffer, DescribedFile, EarlyFile
+from keystore.pages.protocols import BlockFile, Buffer, ChangingFile, DescribedFile, EarlyFile
 
 
 class Change:
@@ -73,9 +73,14 @@ class GuardedFile:
     def descriptor(self) -> int | None:
         """Return a descriptor by which the file's bytes can be read as `read` returns them, or None if there is none.
 
-        It is valid until `close`.
+        It is valid until `close`, or until what was given to `when_moved` was called.
         """
         return self._file.descriptor() if isinstance(self._file, DescribedFile) else None
+
+    def when_moved(self, act: Callable[[], None]) -> None:
+        """Call `act` whenever the descriptor has become another one."""
+        if isinstance(self._file, ChangingFile):
+            self._file.when_moved(act)
 
     def write(self, offset: int, data: Buffer) -> None:
         self.check()

@@ -24,7 +24,7 @@ from threading import Lock
 
 from keystore.errors import InputError, StoreClosedError, StoreFullError, StoreIOError
 from keystore.pages.pace import Pace
-from keystore.pages.protocols import BlockFile, Buffer, EarlyFile
+from keystore.pages.protocols import BlockFile, Buffer, DescribedFile, EarlyFile
 from keystore.progress import Progress
 
 STEP_BYTES = 1 << 20
@@ -58,12 +58,19 @@ class MovableFile:
         self._both = False
         """Whether either may be the one that the next opening finds."""
         self._closed = False
+        self._moved: Callable[[], None] = lambda: None
         self._process, self._changing = os.getpid(), _Turns()
 
     @property
     def file(self) -> BlockFile:
         """The file that is read, for a look at what it is."""
         return self._file
+
+    def descriptor(self) -> int | None:
+        return self._file.descriptor() if isinstance(self._file, DescribedFile) else None
+
+    def when_moved(self, act: Callable[[], None]) -> None:
+        self._moved = act
 
     def size(self) -> int:
         return self._file.size()
@@ -210,7 +217,10 @@ class MovableFile:
             self._both = False
             raise
         make_durable()
+        former = self._file
         self._file, self._copy, self._both = copy, None, False
+        self._moved()
+        del former  # from here on nobody reads by its descriptor
 
     def _give_up(self, copy: BlockFile) -> None:
         with self._changing:

@@ -6,12 +6,14 @@ read through the store's file and opened by the kernel (`keystore.pages.reading`
 Leaves to others: which entries are current, and what a page that does not open means.
 
 Invariants:
-1. The descriptor is not used once `close` returned.
+1. The descriptor is not used once `close` returned. Where the file moves, the former one is not used once the move
+   ended; what is begun by it is read through the file then.
 2. A key is dropped here where it is wiped there: `forget` comes after the wipe, and a key that was wiped between its
    look-up and its admission is dropped again.
 """
 
 import os
+from threading import Lock
 
 import numpy as np
 
@@ -37,8 +39,9 @@ class Opener:
 
     def __init__(self, state: StoreState, life: Life) -> None:
         self._state, self._life = state, life
-        fd = state.file.descriptor()
-        self._slots: SlotReader | None = None if fd is None else KERNEL.slot_reader(fd, state.page_size)
+        self._changing, self._closed = Lock(), False
+        self._slots = self._reader()
+        state.file.when_moved(self._reopen)
 
     @property
     def threads(self) -> int:
@@ -62,7 +65,8 @@ class Opener:
                     if isinstance(found, bytes):
                         return found
             except (ValueError, OSError) as error:
-                raise self._told(error) from error
+                if slots is self._slots:  # else the file has moved meanwhile
+                    raise self._told(error) from error
         page = bytearray(self._state.page_size)
         self._portably(np.array([page_no], dtype=np.uint64), entries_from_bytes(entry), memoryview(page))
         return bytes(page)
@@ -78,7 +82,8 @@ class Opener:
                 if self._admitted(found, entry) and not slots.read_page_into(entry, page_no, out):
                     return
             except (ValueError, OSError) as error:
-                raise self._told(error) from error
+                if slots is self._slots:
+                    raise self._told(error) from error
         self._portably(np.array([page_no], dtype=np.uint64), entries_from_bytes(entry), out)
 
     def pages_into(self, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int | None = None) -> None:
@@ -95,7 +100,9 @@ class Opener:
         Raises:
             UnreadableError: a page names a session that is unknown; nothing was begun.
         """
-        return Opening(self, page_nos, entries, out, self._begin_slots(page_nos, entries, out, threads))
+        slots = self._slots
+        reading = None if slots is None else self._begin_slots(slots, page_nos, entries, out, threads)
+        return Opening(self, page_nos, entries, out, reading, slots)
 
     def forget(self) -> None:
         """Drop all keys; they are looked up anew."""
@@ -104,31 +111,47 @@ class Opener:
 
     def close(self) -> None:
         """Drop all keys, and wait for who uses the descriptor; later calls fail as on a closed file."""
-        if self._slots is not None:
-            self._slots.forget()
-            self._slots.close()
+        with self._changing:
+            self._closed = True
+            if self._slots is not None:
+                self._slots.forget()
+                self._slots.close()
 
     def after_fork_in_child(self) -> None:
         """Drop all keys; who used the descriptor at the fork is not there to be waited for."""
         self.forget()
         self._slots = None
+        self._changing = Lock()
+
+    def _reader(self) -> SlotReader | None:
+        fd = self._state.file.descriptor()
+        return None if fd is None else KERNEL.slot_reader(fd, self._state.page_size)
+
+    def _reopen(self) -> None:
+        """Read by the descriptor that the file has now, and wait for who uses the former one."""
+        with self._changing:
+            if self._closed:
+                return
+            former, self._slots = self._slots, self._reader()
+            if former is not None:
+                former.forget()
+                former.close()
 
     def _begin_slots(
-        self, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int
+        self, slots: SlotReader, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int
     ) -> SlotReading | None:
-        if self._slots is None:
-            return None
         rows = np.ascontiguousarray(entries).view(np.uint8).reshape(-1, layout.ENTRY_BYTES)
         numbers = page_nos.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
         try:
             for _ in range(ADMISSIONS_MAX + 1):
-                begun = self._slots.begin(rows, numbers, out, threads)
+                begun = slots.begin(rows, numbers, out, threads)
                 if not isinstance(begun, int):
                     return begun
                 index = int(np.flatnonzero((entries["session"] == begun) & (entries["slot"] != 0))[0])
                 self._admit(begun, index)
         except (ValueError, OSError) as error:
-            raise self._told(error) from error
+            if slots is self._slots:
+                raise self._told(error) from error
         return None
 
     def _admitted(self, fault: int, entry: bytes) -> bool:
@@ -181,10 +204,16 @@ class Opening:
     """Pages being opened."""
 
     def __init__(
-        self, opener: Opener, page_nos: U64Array, entries: EntryArray, out: memoryview, reading: SlotReading | None
+        self,
+        opener: Opener,
+        page_nos: U64Array,
+        entries: EntryArray,
+        out: memoryview,
+        reading: SlotReading | None,
+        slots: SlotReader | None,
     ) -> None:
         self._opener, self._page_nos, self._entries, self._out = opener, page_nos, entries, out
-        self._reading = reading
+        self._reading, self._slots = reading, slots
 
     def finish(self) -> None:
         """Open what is not yet, and wait for the rest; errors as `Opener.pages_into`."""
@@ -194,7 +223,10 @@ class Opening:
         try:
             found = self._reading.finish()
         except (ValueError, OSError) as error:
-            raise self._opener._told(error) from error
+            if self._slots is self._opener._slots:
+                raise self._opener._told(error) from error
+            self._opener._portably(self._page_nos, self._entries, self._out)  # the file has moved meanwhile
+            return
         if found is not None:
             index, fault, opened = found
             raise UnreadableError(index, _why(fault, int(self._entries["slot"][index])), opened)

@@ -1,5 +1,6 @@
 """What a page store needs from outside: a file, data keys, and an anchor. Small, so that tests can replace each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -48,8 +49,16 @@ class BlockFile(Protocol):
 class DescribedFile(Protocol):
     """A `BlockFile` that shows the system's own: bytes at an offset of it are those that `read` returns."""
 
-    def descriptor(self) -> int:
-        """Return the descriptor, open until `close`."""
+    def descriptor(self) -> int | None:
+        """Return the descriptor, open until `close`; None where it shows none just now."""
+
+
+@runtime_checkable
+class ChangingFile(Protocol):
+    """A `BlockFile` whose descriptor may become another one."""
+
+    def when_moved(self, act: Callable[[], None]) -> None:
+        """Call `act` whenever that has happened; the former descriptor is open until it returns."""
 
 
 @runtime_checkable

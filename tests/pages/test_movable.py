@@ -11,6 +11,8 @@ from threading import Event, Thread
 
 import pytest
 
+from keystore.crypto.kernel import KERNEL
+from keystore.crypto.protocols import PageKernel, SlotReader
 from keystore.crypto.secret import SecretKey
 from keystore.errors import StoreClosedError, StoreFullError, StoreIOError
 from keystore.pages import movable
@@ -18,6 +20,7 @@ from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.movable import MovableFile
 from keystore.pages.pace import Pace
 from keystore.pages.protocols import AnchorState, BlockFile, Buffer
+from keystore.pages.reading import READ_BYTES
 from keystore.pages.store import PageStore
 from keystore.pages.volumefile import VolumeFile
 from keystore.progress import Progress, untold
@@ -182,6 +185,43 @@ def test_readers_writers_and_a_pin_go_on_through_many_moves(moving: Moving) -> N
     with moving.again(plain) as again:
         assert [int.from_bytes(page[:8], "big") for page in contents(again)] == written
         assert again.verify().damaged == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_scans_and_ranges_go_on_through_a_move(moving: Moving, threads: int) -> None:
+    """Pieces that were begun by the former file's descriptor are finished, from whichever file."""
+    store, random = moving.store, Random(3)
+    pages = 3 * (READ_BYTES // 4096) + 5
+    content = random.randbytes(pages * 4096)
+    store.commit({page: content[page * 4096 :][:4096] for page in range(pages)}, page_count=pages)
+    for wrap in (plain, layered, plain):
+        found, is_moved = bytearray(), False
+        for piece in store.scan(threads=threads):
+            found += piece
+            if not is_moved:
+                moving.move(wrap=wrap)
+                is_moved = True
+        assert found == content
+        assert b"".join(store.read_many(range(pages))) == content
+    assert [name for name in open_files() if str(moving.path) in name] == [str(moving.path)]
+
+
+def test_after_a_move_pages_are_read_by_the_descriptor_of_the_new_file(
+    moving: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a plain file is read as fast as one that never moved; under the layer there is no descriptor to read by."""
+    asked: list[int] = []
+    reader = type(KERNEL).slot_reader
+
+    def slot_reader(self: PageKernel, fd: int, page_size: int) -> SlotReader | None:
+        asked.append(os.fstat(fd).st_ino)
+        return reader(self, fd, page_size)
+
+    monkeypatch.setattr(type(KERNEL), "slot_reader", slot_reader)
+    moving.move()
+    assert asked == []
+    moving.move(wrap=plain)
+    assert asked == [moving.path.stat().st_ino]
 
 
 def test_who_waits_comes_before_who_comes_again() -> None:

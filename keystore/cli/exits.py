@@ -9,6 +9,7 @@ from keystore.errors import (
     ClusterExistsError,
     ClusterMissingError,
     CommitUnknownError,
+    ConversionUnfinishedError,
     InputError,
     KeyFileDamagedError,
     KeyFileMissingError,
@@ -111,7 +112,9 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
 
 
 def code_of(error: KeystoreError) -> int:
-    """Return the exit code for an error."""
+    """Return the exit code for an error; what is not at its end has that of what is in its way."""
+    if isinstance(error, ConversionUnfinishedError) and isinstance(error.__cause__, KeystoreError):
+        return code_of(error.__cause__)
     return next((code for types, code in _CODES if isinstance(error, types)), ERROR)
 
 

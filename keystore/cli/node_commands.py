@@ -65,7 +65,7 @@ def init(
         "node_id": node_id,
         "name": made_name,
         "master_key": master_values(info),
-        "volume_layer": _volume_values(volume),
+        "volume_layer": volume_values(volume),
         "outside_anchor": outside_values(outside),
     }
     pairs = [("node", str(node)), ("node id", node_id), *_master_pairs(info), *_volume_pairs(volume)]
@@ -140,7 +140,7 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
     """List databases, files and keys of a node."""
     with open_node(node, kms_endpoint) as opened:
         info, databases, files = opened.master_info, opened.list_databases(), opened.list_files()
-        volume = opened.volume_info
+        volume, is_converting = opened.volume_info, opened.is_converting
         node_id, name, outside = opened.node_id.hex(), opened.name, opened.outside_anchor
     problems = [file.problem for file in files if file.problem is not None]
     values = {
@@ -149,7 +149,8 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
         "node_id": node_id,
         "name": name,
         "master_key": master_values(info),
-        "volume_layer": _volume_values(volume),
+        "volume_layer": volume_values(volume),
+        "converting": is_converting,
         "outside_anchor": outside_values(outside),
         "databases": [_database_values(database) for database in databases],
         "files": [_file_values(file) for file in files],
@@ -158,7 +159,8 @@ def ls(context: click.Context, out: Output, node: Path, kms_endpoint: str | None
     def text() -> None:
         named = [("name", name)] if name != node.absolute().name else []
         pairs = [("node", f"{node} ({node_id})"), *named, *_master_pairs(info), *_volume_pairs(volume)]
-        print_pairs([*pairs, *outside_pairs(outside)])
+        under_way = [("conversion", "under way: `convert` again finishes it")] if is_converting else []
+        print_pairs([*pairs, *under_way, *outside_pairs(outside)])
         click.echo()
         rows = [_file_row(file) for file in files]
         print_table(("FILE", "SIZE", "ON DISK", "PAGE", "CREATED"), rows, right=(1, 2, 3), flexible=0)
@@ -210,12 +212,13 @@ def rewrap_volume(out: Output, node: Path, key: str, kms_endpoint: str | None) -
     with open_node(node, kms_endpoint) as opened:
         volume = opened.rewrap_volume(key, new_connector(kms_endpoint))
     out.emit(
-        {"node": str(node), "volume_layer": _volume_values(volume)},
+        {"node": str(node), "volume_layer": volume_values(volume)},
         lambda: print_pairs([("node", str(node)), *_volume_pairs(volume), ("data written", "none")]),
     )
 
 
-def _volume_values(info: "VolumeInfo | None") -> dict[str, Any] | None:
+def volume_values(info: "VolumeInfo | None") -> dict[str, Any] | None:
+    """Return a volume layer as JSON shows it."""
     if info is None:
         return None
     return {

@@ -471,10 +471,10 @@ def test_without_space_the_node_goes_on_and_the_next_call_finishes(
 ) -> None:
     before, extend = contents(plain), OsBlockFile.extend
 
-    def full(self: OsBlockFile, size: int) -> None:
+    def full(self: OsBlockFile, size: int, *, written: bool = False) -> None:
         if self.path.suffix == ".converting":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        extend(self, size)
+        extend(self, size, written=written)
 
     with monkeypatch.context() as patch:
         patch.setattr(OsBlockFile, "extend", full)

@@ -22,8 +22,9 @@ class Stopping:
     def begin(self) -> None:
         self._event.set()
 
-    def wait(self) -> None:
-        self._event.wait()
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the end is to come, or the time is over; return whether it is to come."""
+        return self._event.wait(timeout_s)
 
     def on_signals(self) -> None:
         """Let SIGTERM and SIGINT begin the end; for the main thread."""
@@ -57,19 +58,23 @@ def serve(
     server.start()
     try:
         if ready_file is not None:
-            _write(ready_file, values)
+            write_ready(ready_file, values)
         log(f"{server.identity} serves at {server.address}")
         stopping.wait()
     finally:
         if ready_file is not None:
-            _remove(ready_file, values)
+            remove_ready(ready_file, values)
         before_stop()
         server.stop()
         log(f"{server.identity} has stopped")
 
 
-def _write(path: Path, values: Mapping[str, object]) -> None:
-    """Write the file under another name and rename it: who sees it sees all of it."""
+def write_ready(path: Path, values: Mapping[str, object]) -> None:
+    """Write a ready file under another name and rename it: who sees it sees all of it.
+
+    Raises:
+        InputError: it cannot be written; nothing is served.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(json.dumps(values) + "\n", encoding="utf-8")
@@ -80,7 +85,7 @@ def _write(path: Path, values: Mapping[str, object]) -> None:
         raise InputError(f"the ready file {path} cannot be written: {error.strerror}. Nothing was served.") from None
 
 
-def _remove(path: Path, values: Mapping[str, object]) -> None:
+def remove_ready(path: Path, values: Mapping[str, object]) -> None:
     """Remove the ready file if it is still this process's."""
     with suppress(OSError, ValueError):
         if json.loads(path.read_text(encoding="utf-8")) == values:

@@ -9,7 +9,9 @@ from keystore.errors import (
     ClusterExistsError,
     ClusterMissingError,
     CommitUnknownError,
+    ControlUnreachableError,
     ConversionUnfinishedError,
+    FencedError,
     InputError,
     KeyFileDamagedError,
     KeyFileMissingError,
@@ -78,7 +80,7 @@ MEANINGS = {
     ERROR: "any other error; nothing is half done",
     USAGE: "the command line, or a value on it, cannot be used",
     KEY_INVALID: "the KMS says no: key disabled, deleted, unknown, permission missing, passphrase wrong",
-    UNREACHABLE: "no answer from the KMS, the outside anchor, an object store or a node: try again",
+    UNREACHABLE: "no answer from the KMS, the outside anchor, an object store, a node or a database: try again",
     DAMAGED: "damage found: changed, cut, missing, rolled back, or sealed under another key",
     NOT_THERE: "the node, file, snapshot or directory does not exist",
     EXISTS: "something of that name exists already, and is unchanged",
@@ -91,6 +93,7 @@ MEANINGS = {
 
 _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((KmsUnreachableError, OutsideAnchorUnreachableError, PlaceUnreachableError, NodeUnreachableError), UNREACHABLE),
+    ((ControlUnreachableError,), UNREACHABLE),
     ((KmsInvalidError,), KEY_INVALID),
     ((PathMissingError,), NOT_THERE),
     ((PathTakenError,), EXISTS),
@@ -107,7 +110,7 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((StoreExistsError, NodeExistsError, NameTakenError, ObjectExistsError), EXISTS),
     ((ClusterExistsError,), EXISTS),
     ((StoreLockedError, NodeLockedError, OutsideAnchorConflictError, LogConflictError), LOCKED),
-    ((OperationOpenError,), LOCKED),
+    ((OperationOpenError, FencedError), LOCKED),
 )
 
 

@@ -15,6 +15,7 @@ from keystore.cli import exits
 from keystore.cli.arguments import PATH, PLACE
 from keystore.cli.bench_command import bench
 from keystore.cli.cluster_commands import cluster
+from keystore.cli.control_commands import control
 from keystore.cli.convert_command import convert
 from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
@@ -81,7 +82,7 @@ def cli(**_: object) -> None:
 for command in (
     *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, convert, rewrap_volume, outside_anchor, data_key, reseal, shred),
-    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, inspect, doctor, bench),
+    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, inspect, doctor, bench),
 ):
     cli.add_command(command)
 

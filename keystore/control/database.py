@@ -51,12 +51,16 @@ USE = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
 
 class Database:
-    """An open database. Threads may share it; a fork may not."""
+    """An open database. Threads may share it; a fork may not.
+
+    Attributes:
+        shown: its URL without the password.
+    """
 
     def __init__(self, url: URL) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self._shown = url.render_as_string(hide_password=True)
+        self.shown = url.render_as_string(hide_password=True)
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
         self._reading = self._engine.execution_options(reads_only=True)
 
@@ -87,7 +91,7 @@ class Database:
         self._engine.dispose()
 
     def __repr__(self) -> str:
-        return f"Database({self._shown})"
+        return f"Database({self.shown})"
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -95,16 +99,16 @@ class Database:
             yield
         except IntegrityError as error:
             raise ControlConflictError(
-                f"the control database {self._shown} has that already: {_cause(error)}. Nothing was changed."
+                f"the control database {self.shown} has that already: {_cause(error)}. Nothing was changed."
             ) from None
         except SQLAlchemyError as error:
             if _is_unreachable(error):
                 raise ControlUnreachableError(
-                    f"the control database {self._shown} does not answer: {_cause(error)}. What runs on the nodes goes "
+                    f"the control database {self.shown} does not answer: {_cause(error)}. What runs on the nodes goes "
                     "on; try again when it is back."
                 ) from None
             raise ControlError(
-                f"the control database {self._shown} cannot be used: {_cause(error)}. Nothing was changed."
+                f"the control database {self.shown} cannot be used: {_cause(error)}. Nothing was changed."
             ) from None
 
 
@@ -122,7 +126,7 @@ def open_database(text: str) -> Database:
         with database.write() as connection:
             if not database.is_sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
-            _prepare(connection, str(database))
+            _prepare(connection, database.shown)
     except BaseException:
         database.close()
         raise
@@ -135,8 +139,8 @@ def _prepare(connection: sa.Connection, shown: str) -> None:
         found = connection.scalar(sa.select(control.c.schema_version))
     if found is not None and found > SCHEMA_VERSION:
         raise ControlSchemaError(
-            f"{shown} has tables of version {found}; this program knows versions up to {SCHEMA_VERSION}. Nothing was "
-            "changed; use the newer program."
+            f"the control database {shown} has tables of version {found}; this program knows versions up to "
+            f"{SCHEMA_VERSION}. Nothing was changed; use the newer program."
         )
     for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
         UPGRADES[version](connection)

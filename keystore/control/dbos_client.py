@@ -25,7 +25,7 @@ class DbosClient:
     """
 
     def __init__(self, database: Database) -> None:
-        self._shown = repr(database)
+        self._shown = f"the control database {database.shown}"
         self._client = DBOSClient(
             system_database_url=url_of(database),
             serializer=SERIALIZER,

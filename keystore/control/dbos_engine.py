@@ -128,10 +128,10 @@ class DbosEngine:
     def fenced(self) -> bool:
         return self._lost.is_set()
 
-    def close(self) -> None:
-        """As `Workflows.close`; waits up to `CLOSE_WAIT_S` for steps under way. A second call does nothing."""
+    def close(self) -> bool:
+        """As `WorkflowEngine.close`; waits up to `CLOSE_WAIT_S` for steps under way. A second call does nothing."""
         if self._executor is None:
-            return
+            return True
         if not self._closing.wait(CLOSE_WAIT_S):
             LOG.warning("steps are still under way after %s s; whoever goes on with them repeats them", CLOSE_WAIT_S)
         for thread in self._threads:
@@ -142,6 +142,7 @@ class DbosEngine:
             LOG.warning("the end of %s could not be recorded; others notice it by its silence", self._name)
         DBOS.destroy(destroy_registry=True)
         self._executor = None
+        return self._under_way.wait_for_none(THREAD_WAIT_S)
 
     def take_over(self, watch: Watch) -> list[str]:
         """Have what dead executors left run again, and what ended here without an outcome; return the keys."""
@@ -206,6 +207,9 @@ class DbosEngine:
                     LOG.error("%s", error)
                     self._closing.event.set()
                     self._lost.set()
+                except Exception:
+                    if not self._closing.event.is_set():
+                        LOG.exception("a round of the engine failed; the next one tries again")
                 if self._closing.event.wait(every_s):
                     return
 
@@ -218,7 +222,7 @@ class UnderWay:
     """Which workflows run in this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._keys: dict[str, int] = {}
         self._missed: dict[str, float] = {}
 
@@ -234,6 +238,12 @@ class UnderWay:
                 self._keys[key] -= 1
                 if not self._keys[key]:
                     del self._keys[key]
+                self._lock.notify_all()
+
+    def wait_for_none(self, timeout_s: float) -> bool:
+        """Wait until none runs; return whether that is so."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._keys, timeout_s)
 
     def not_seen_for(self, seconds: float, keys: Sequence[str]) -> list[str]:
         """Return those of `keys` that did not run here at any call for that time; between two runs is no time."""

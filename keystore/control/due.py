@@ -48,12 +48,12 @@ class DueTable:
     """The table `due` of a database."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def add(self, job: Due) -> bool:
         """Make a row; return whether it is new."""
         try:
-            with self._database.write() as connection:
+            with self.database.write() as connection:
                 connection.execute(due.insert().values(_values(job)))
         except ControlConflictError:
             return False
@@ -65,7 +65,7 @@ class DueTable:
         Raises:
             FencedError: the executor is dead.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             require_alive(connection, executor)
             dead = due.c.epoch.not_in(living_epochs())
             free = sa.or_(due.c.state == OPEN, sa.and_(due.c.state == CLAIMED, dead))
@@ -87,7 +87,7 @@ class DueTable:
         Raises:
             FencedError: the claim went to another executor meanwhile.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             claim = (due.c.state == CLAIMED) & (due.c.epoch == executor.epoch)
             # The workflow may have been quicker: then the row is done.
             if connection.execute(due.update().where(_is(job), claim).values(state=STARTED)).rowcount != 1:
@@ -97,12 +97,23 @@ class DueTable:
 
     def done(self, job: Due, next_at: int | None) -> None:
         """Close the row and make the next one; a second call changes nothing."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             finish(connection, job, next_at)
+
+    def started_jobs(self, kinds: Sequence[str]) -> list[Due]:
+        """Return the jobs whose workflow exists and has not closed their row."""
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(due).where(due.c.kind.in_(kinds), due.c.state == STARTED)).all()
+        return [Due(row.kind, row.subject, row.at_ns) for row in rows]
+
+    def is_started(self, job: Due) -> bool:
+        """Return whether the row is still as `started_jobs` saw it."""
+        with self.database.read() as connection:
+            return connection.scalar(sa.select(due.c.state).where(_is(job))) == STARTED
 
     def open_jobs(self, kind: str) -> list[Due]:
         """Return the jobs of a kind that are not done, the earliest first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(
                 sa.select(due).where(due.c.kind == kind, due.c.state != DONE).order_by(due.c.at_ns, due.c.id)
             ).all()

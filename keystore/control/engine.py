@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
+from keystore.control.executors import Executor
 from keystore.errors import KeystoreError
 
 Value = TypeVar("Value")
@@ -117,10 +118,6 @@ class Workflows(Protocol):
         """Let a workflow begin no further step. What ended already stays as it is."""
         ...
 
-    def close(self) -> None:
-        """End what this object does. Workflows under way go on elsewhere, or when the process is back."""
-        ...
-
 
 class WorkflowEngine(Workflows, Protocol):
     """Runs workflows in this process."""
@@ -133,6 +130,18 @@ class WorkflowEngine(Workflows, Protocol):
         """Begin: run what was started, and take over what dead processes left."""
         ...
 
+    @property
+    def executor(self) -> Executor:
+        """What this process is registered as; after `launch`."""
+        ...
+
     def fenced(self) -> bool:
         """Return whether this process was taken for dead. It does no work any more; close it."""
+        ...
+
+    def close(self) -> bool:
+        """Begin no step any more and let those under way end; return whether nothing runs here any more.
+
+        Workflows under way go on elsewhere, or when the process is back.
+        """
         ...

@@ -1,0 +1,62 @@
+"""The process `keystore control serve`: its parts, in the order in which they begin and end."""
+
+import logging
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from keystore.agents.process import Stopping, remove_ready, write_ready
+from keystore.control.clock import MovableClock, SystemClock
+from keystore.control.database import open_database
+from keystore.control.dbos_engine import DbosEngine
+from keystore.control.executors import fenced
+from keystore.control.jobs import ROTATION_JOB
+from keystore.control.plane import Plane
+from keystore.control.requests import OPERATION_JOB
+from keystore.control.service import ControlService
+from keystore.control.workflows import register_jobs
+from keystore.kms.protocol import KmsConnector
+
+FENCED_LOOK_S = 0.2
+"""Seconds between two looks whether this process was taken for dead."""
+
+LOOK_WAIT_S = 10.0
+"""LIMIT: seconds that the end waits for jobs that are just being started."""
+
+
+def serve(url: str, name: str, connect: KmsConnector, ready_file: Path | None, movable_clock: bool) -> bool:
+    """Serve until SIGTERM or SIGINT; return whether nothing of it runs any more.
+
+    Args:
+        name: of this process; no other one on the database has it.
+        ready_file: appears when work is taken, and is removed at the end.
+
+    Raises:
+        ControlUrlError, ControlSetupError, ControlSchemaError, ControlUnreachableError: nothing was begun.
+        FencedError: the process was taken for dead, or started again elsewhere; it did nothing since.
+        InputError: the ready file cannot be written.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
+    stopping = Stopping()
+    with closing(open_database(url)) as database:
+        plane = Plane(database, connect, clock=MovableClock(database) if movable_clock else SystemClock())
+        engine = DbosEngine(database, name)
+        register_jobs(engine, plane.jobs)
+        stopping.on_signals()
+        engine.launch()
+        service = ControlService(database, engine, plane.clock, [ROTATION_JOB, OPERATION_JOB])
+        values = {"name": name, "pid": os.getpid()}
+        try:
+            if ready_file is not None:
+                write_ready(ready_file, values)
+            service.start()
+            while not stopping.wait(FENCED_LOOK_S):
+                if engine.fenced():
+                    raise fenced(engine.executor)
+        finally:
+            if ready_file is not None:
+                remove_ready(ready_file, values)
+            service.stop(LOOK_WAIT_S)
+            ended = engine.close()
+    return ended

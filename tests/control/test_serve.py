@@ -1,0 +1,103 @@
+"""`keystore control serve` as a process: its beginning and its end, and what it says when it cannot begin."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from keystore.control.database import Database
+from keystore.control.tables import SCHEMA_VERSION, control
+from tests.cli.running import PROGRAM, environment, keystore
+from tests.control.postgres import Postgres
+from tests.control.worker import WAIT_S, wait_until
+
+
+class Served:
+    """Control processes of a test."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def begin(self, url: str, name: str = "me") -> subprocess.Popen[str]:
+        self.ready(name).unlink(missing_ok=True)
+        command = [*PROGRAM, "control", "serve", "--database", url, "--name", name, "--ready-file", self.ready(name)]
+        self.processes.append(
+            subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=environment({}))
+        )
+        return self.processes[-1]
+
+    def start(self, url: str, name: str = "me") -> subprocess.Popen[str]:
+        process = self.begin(url, name)
+        wait_until(lambda: self.ready(name).exists() or process.poll() is not None, "the ready file")
+        assert process.poll() is None, process.communicate(timeout=WAIT_S)[1]
+        return process
+
+    def ready(self, name: str = "me") -> Path:
+        return self.directory / f"{name}.ready"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    found = Served(tmp_path)
+    yield found
+    for process in found.processes:
+        process.kill()
+        process.communicate(timeout=WAIT_S)
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, told = process.communicate(timeout=WAIT_S)
+    return process.returncode, told
+
+
+def test_it_says_that_it_is_ready_and_ends_when_it_is_told_to(database_url: str, served: Served) -> None:
+    process = served.start(database_url)
+    assert json.loads(served.ready().read_text()) == {"name": "me", "pid": process.pid}
+    process.send_signal(signal.SIGTERM)
+    assert _end(process) == (0, "")
+    assert not served.ready().exists()
+
+
+def test_the_second_of_a_name_goes_on_and_the_first_ends(tmp_path: Path, served: Served) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    first = served.start(url)
+    second = served.start(url)
+    code, told = _end(first)
+    assert code == 8
+    assert "started again elsewhere" in told
+    assert second.poll() is None
+    assert json.loads(served.ready().read_text())["pid"] == second.pid
+
+
+def test_it_ends_when_it_is_told_to_also_while_its_database_is_away(postgres: Postgres, served: Served) -> None:
+    process = served.start(postgres.create_database())
+    postgres.stop()
+    try:
+        process.send_signal(signal.SIGTERM)
+        code, told = _end(process)
+    finally:
+        postgres.start()
+    assert code == 0
+    assert "others notice it by its silence" in told
+
+
+def test_what_it_cannot_begin_with_is_told_by_the_exit_code(tmp_path: Path, opened: Callable[[str], Database]) -> None:
+    newer = f"sqlite:///{tmp_path / 'newer.db'}"
+    with opened(newer).write() as connection:
+        connection.execute(sa.update(control).values(schema_version=SCHEMA_VERSION + 1))
+    cases = {
+        newer: (1, "Use the newer program"),
+        "postgresql://keeper:hunter2@127.0.0.1:1/control": (4, "does not answer"),
+        "oracle://host/name": (2, "is not a control database"),
+        f"sqlite:///{tmp_path / 'no' / 'control.db'}": (6, "directory is missing"),
+    }
+    for url, (code, told) in cases.items():
+        ended = keystore("control", "serve", "--database", url, "--name", "me")
+        assert ended.code == code
+        assert told in ended.err
+        assert "hunter2" not in ended.err

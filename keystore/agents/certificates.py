@@ -54,7 +54,13 @@ def load(directory: str | os.PathLike[str], now: datetime | None = None) -> Cert
         raise _refused(place, f"the key in {IDENTITY_FILE} is not that of the certificate")
     if not any(_is_issued_by(certificate, authority) for authority in authorities):
         raise _refused(place, f"the certificate in {IDENTITY_FILE} was not issued by the authority in {CA_FILE}")
-    if (now or datetime.now(UTC)) > certificate.not_valid_after_utc:
+    today = now or datetime.now(UTC)
+    if today < certificate.not_valid_before_utc:
+        begin = certificate.not_valid_before_utc
+        raise _refused(
+            place, f"the certificate in {IDENTITY_FILE} is not valid before {begin:%F %T} UTC; see the clock"
+        )
+    if today > certificate.not_valid_after_utc:
         raise _refused(
             place, f"the certificate in {IDENTITY_FILE} expired at {certificate.not_valid_after_utc:%F %T} UTC"
         )

@@ -7,6 +7,7 @@ what it is made from is there too, as JSON. A class that a client does not know,
 import json
 from collections.abc import Callable
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import grpc
 
@@ -45,9 +46,9 @@ from keystore.errors import (
 
 NAME_METADATA, ARGUMENTS_METADATA = "x-keystore-error", "x-keystore-error-arguments-bin"
 
-MESSAGE_CHARACTERS_MAX = 1500
-"""LIMIT: characters of a message; with all metadata it must stay below the 8 KiB that gRPC clients take."""
-ARGUMENTS_BYTES_MAX = 3000
+MESSAGE_BYTES_MAX = 3000
+"""LIMIT: bytes of a message as HTTP/2 writes it; all metadata must stay below the 8 KiB that gRPC clients take."""
+ARGUMENTS_BYTES_MAX = 2000
 """LIMIT: bytes of what a class is made from; beyond it the client gets the class above."""
 
 _STATUSES: tuple[tuple[tuple[type[KeystoreError], ...], grpc.StatusCode], ...] = (
@@ -85,7 +86,7 @@ def abort(context: grpc.ServicerContext, error: KeystoreError) -> NoReturn:
         else:
             metadata.append((ARGUMENTS_METADATA, arguments))
     context.set_trailing_metadata(tuple(metadata))
-    context.abort(status_of(error), str(error)[:MESSAGE_CHARACTERS_MAX])
+    context.abort(status_of(error), _cut(str(error)))
 
 
 def status_of(error: KeystoreError) -> grpc.StatusCode:
@@ -128,6 +129,13 @@ def _of_the_way(code: grpc.StatusCode, details: str, who: str) -> KeystoreError:
         f"{who} does not answer: {why}. What was asked for may have been done; see whether the process runs, then try "
         "again."
     )
+
+
+def _cut(message: str) -> str:
+    """Return a message, or its beginning, with at most `MESSAGE_BYTES_MAX` bytes when every other byte is escaped."""
+    while (length := len(quote(message))) > MESSAGE_BYTES_MAX:
+        message = message[: len(message) * MESSAGE_BYTES_MAX // length - 1] + "…"
+    return message
 
 
 def _last(details: str) -> str:

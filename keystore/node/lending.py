@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from keystore.errors import InputError, KeystoreError, NodeClosedError, StoreLockedError
+from keystore.errors import InputError, KeystoreError, NodeClosedError, StoreDamagedError, StoreLockedError
 from keystore.pages.movable import MovableFile
 from keystore.pages.store import PageStore
 
@@ -114,8 +114,10 @@ class Lending:
             yield store
         except BaseException as error:
             with suppress(KeystoreError):
-                # What went wrong may be mended by the next opening, and by nothing else.
-                self._leave(place, lent=lent, keep=keep and isinstance(error, InputError))
+                # What went wrong may be mended by the next opening, and by nothing else. Damage is not, and a store
+                # that stays open remembers that it takes no more commits.
+                stays = isinstance(error, InputError | StoreDamagedError)
+                self._leave(place, lent=lent, keep=keep and stays)
             raise
         self._leave(place, lent=lent, keep=keep)
 

@@ -171,6 +171,17 @@ def test_damage_comes_with_what_it_names(node: ServedNode) -> None:
     assert (raised.value.store, raised.value.part, raised.value.number) == ("db/file", "page", page_no)
 
 
+def test_a_store_that_was_found_damaged_takes_no_more_commits(node: ServedNode) -> None:
+    client = node.client(Role.CLIENT)
+    client.write_file("db", "file", os.urandom(100_000), page_size=PAGE)
+    page_no = damage_page(node.node, "db", "file", 5)
+    with pytest.raises(StoreDamagedError):
+        client.read_pages("db", "file", [page_no])
+    with pytest.raises(StoreDamagedError):
+        client.write_pages("db", "file", {0: bytes(PAGE)})
+    assert client.read_pages("db", "file", [page_no + 1]).keys() == {page_no + 1}
+
+
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 

@@ -123,3 +123,9 @@ def test_an_expired_certificate_is_refused_with_its_end(authority: ClusterCa, tm
     assert certificates.load(tmp_path / "node-1", now=issued).identity.name == "node-1"
     with pytest.raises(CertificateError, match="expired at 2024-01-02"):
         certificates.load(tmp_path / "node-1")
+
+
+def test_a_certificate_of_the_future_is_refused(authority: ClusterCa, tmp_path: Path) -> None:
+    authority.issue(tmp_path / "node-1", Role.NODE, "node-1")
+    with pytest.raises(CertificateError, match="is not valid before"):
+        certificates.load(tmp_path / "node-1", now=datetime(2024, 1, 1, tzinfo=UTC))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from keystore.cli import exits
+from keystore.cli.arguments import PATH
 from keystore.cli.cluster_output import emit_report, operation_values, print_operation
 from keystore.cli.cluster_watching import watch
-from keystore.cli.connecting import with_kms
+from keystore.cli.connecting import connector, with_kms
 from keystore.cli.control_opening import open_plane, with_database
 from keystore.cli.output import Output, with_output
+from keystore.cli.serving_commands import root_arguments
 
 if TYPE_CHECKING:
+    from keystore.control.local_hosts import LocalHosts
     from keystore.control.operation_rows import Operation
     from keystore.control.plane import Plane
 
@@ -28,6 +32,75 @@ def cluster() -> None:
     Orders are carried out by `keystore control serve` on the same database; a command only watches, and may be ended at
     any time.
     """
+
+
+@cluster.command()
+@NAME
+@click.option("--members", "count", type=click.IntRange(1, 50), default=3, show_default=True, help="How many.")
+@click.option(
+    "--directory", type=PATH, metavar="DIR", help="Where everything of it will be.  [default: its name, here]"
+)
+@click.option("--platform-key", required=True, metavar="URI", help="The key under which it is without customer keys.")
+@click.option("--cmk", metavar="URI", help="The customer's master key.  [default: customer keys are off]")
+@with_database
+@with_kms
+@with_output
+def create(
+    out: Output,
+    name: str,
+    count: int,
+    directory: Path | None,
+    platform_key: str,
+    cmk: str | None,
+    database: str,
+    kms_endpoint: str | None,
+) -> None:
+    """Make a cluster on this machine: an authority, and a node and a host for each member; start them.
+
+    Members are called n1, n2, …; n1 is the primary. With a CMK there is a volume layer under the platform key.
+    """
+    from keystore.control.founding import create_local_cluster, local_cluster
+    from keystore.control.reports import report
+
+    place = (directory or Path(name)).absolute()
+    new = local_cluster(name, place, count, platform_key, cmk)
+    with open_plane(database, kms_endpoint) as plane:
+        hosts, connect = _hosts(place, kms_endpoint), connector(kms_endpoint)
+        create_local_cluster(plane.database, plane.clock.now_ns(), connect, new, hosts)
+        found = report(plane, name)
+    emit_report(out, found)
+
+
+@cluster.command()
+@NAME
+@with_database
+@with_kms
+@with_output
+def start(out: Output, name: str, database: str, kms_endpoint: str | None) -> None:
+    """Start the hosts of a cluster on this machine, and with them its nodes, where they do not run."""
+    from keystore.control.clusters import cluster_named, set_addresses
+    from keystore.control.reports import report
+
+    with open_plane(database, kms_endpoint) as plane:
+        found = cluster_named(plane.database, name)
+        records = _hosts(Path(found.directory), kms_endpoint).start(found.members)
+        set_addresses(plane.database, found.id, records)
+        told = report(plane, name)
+    emit_report(out, told)
+
+
+@cluster.command()
+@NAME
+@with_database
+@with_output
+def stop(out: Output, name: str, database: str) -> None:
+    """End the hosts and nodes of a cluster on this machine; keys are wiped from memory."""
+    from keystore.control.clusters import cluster_named
+
+    with open_plane(database, None) as plane:
+        found = cluster_named(plane.database, name)
+        _hosts(Path(found.directory), None).stop(found.members)
+    out.emit({"cluster": name, "stopped": found.member_names}, lambda: click.echo(f"stopped {name}"))
 
 
 @cluster.command()
@@ -135,6 +208,15 @@ def abandon(out: Output, name: str, database: str, kms_endpoint: str | None) -> 
     with open_plane(database, kms_endpoint) as plane:
         ended = plane.requests.abandon(name)
     out.emit(operation_values(ended), lambda: print_operation(ended))
+
+
+def _hosts(directory: Path, kms_endpoint: str | None) -> LocalHosts:
+    """Return the hosts of a cluster; they are started with the options of this command."""
+    from keystore.control.creation import ClusterFiles
+    from keystore.control.local_hosts import LocalHosts
+
+    options = ("--kms-endpoint", kms_endpoint) if kms_endpoint else ()
+    return LocalHosts(ClusterFiles(directory), root_arguments(), options)
 
 
 def _followed(out: Output, plane: Plane, operation: Operation, *, no_wait: bool) -> int:

@@ -138,7 +138,7 @@ def serve_host(
     from keystore.agents.serving import AgentServer
 
     options = ("--kms-endpoint", kms_endpoint) if kms_endpoint else ()
-    programs = [Program(Role.NODE, node, own, root=_root_options(), options=options) for node, own in nodes]
+    programs = [Program(Role.NODE, node, own, root=root_arguments(), options=options) for node, own in nodes]
     programs += [Program(Role.ROUTER, router, own) for router, own in routers]
     codes = ExitCodes(exits.OK, exits.LASTING, exits.MEANINGS)
     with closing(HostState(directory)) as state:
@@ -152,7 +152,7 @@ def serve_host(
             service.end()
 
 
-def _root_options() -> tuple[str, ...]:
+def root_arguments() -> tuple[str, ...]:
     """Return the options before the command, for a process that is started by this one."""
     named = ("outside_anchor", "credentials_file", "credentials")
     found = [(f"--{name.replace('_', '-')}", value) for name in named if (value := root_option(name))]

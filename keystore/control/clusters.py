@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from keystore.control.database import Database
 from keystore.control.tables import clusters, members
-from keystore.errors import ClusterExistsError, ClusterMissingError, ControlConflictError, InputError
+from keystore.errors import ClusterMissingError, InputError
 
 MEMBERS_MAX = 50
 """LIMIT: members of a cluster; the most that a replica set of MongoDB may have."""
@@ -102,23 +102,6 @@ def insert_cluster(connection: sa.Connection, new: NewCluster, now_ns: int) -> i
     ]
     connection.execute(members.insert(), lines)
     return cluster_id
-
-
-def add_cluster(database: Database, new: NewCluster, now_ns: int) -> Cluster:
-    """Record a cluster.
-
-    Raises:
-        ClusterExistsError: there is one of that name; it is unchanged.
-        InputError: its members cannot be a cluster; nothing was changed.
-    """
-    try:
-        with database.write() as connection:
-            insert_cluster(connection, new, now_ns)
-    except ControlConflictError:
-        raise ClusterExistsError(
-            f"there is a cluster {new.name} already, which is unchanged; choose another name."
-        ) from None
-    return cluster_named(database, new.name)
 
 
 def cluster_named(database: Database, name: str) -> Cluster:

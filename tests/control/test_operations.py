@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from keystore.control.clock import MovableClock
-from keystore.control.clusters import Cluster, add_cluster, cluster_named
+from keystore.control.clusters import Cluster, cluster_named
 from keystore.control.database import Database
 from keystore.control.due import Due, DueTable
 from keystore.control.executors import Executor, register, require_alive
-from keystore.control.jobs import CHECK_INTERVAL_NS, ROTATION_INTERVAL_NS, ROTATION_JOB, WAIT_NS_MAX, Jobs, wait_ns
+from keystore.control.founding import add_cluster
+from keystore.control.jobs import CHECK_INTERVAL_NS, ROTATION_JOB, WAIT_NS_MAX, Jobs, wait_ns
 from keystore.control.operation_rows import Operation, operation_of, operations_of
 from keystore.control.operations import Operator
 from keystore.control.requests import OPERATION_JOB, Requests
@@ -102,8 +103,7 @@ def plane(database: Database, cmk: str, tmp_path: Path) -> Iterator[Plane]:
     create_key_file(tmp_path / "cmk-platform")
     members.create(NAMES, cmk)
     plane = Plane(database, members, register(database, "control-1"))
-    cluster = add_cluster(database, members.new_cluster(NAMES, cmk), plane.clock.now_ns())
-    plane.due.add(Due(ROTATION_JOB, str(cluster.id), cluster.renewed_ns + ROTATION_INTERVAL_NS))
+    add_cluster(database, members.new_cluster(NAMES, cmk), plane.clock.now_ns())
     yield plane
     members.close()
 

@@ -1,0 +1,155 @@
+"""The hosts of a cluster that runs on this machine: one for each member, each a process that looks after its node.
+
+    DIRECTORY/hosts/NAME          what the host remembers, and the logs of its node
+    DIRECTORY/hosts/NAME.log      its own log
+    DIRECTORY/hosts/NAME.ready    while it runs: its address
+
+They outlive the command that starts them. On other machines a host is started by what starts services there.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from keystore.agents.host import PROGRAM
+from keystore.agents.host_client import HostClient
+from keystore.agents.identity import Role
+from keystore.agents.supervised import ProcessReport
+from keystore.control.clusters import MemberRecord
+from keystore.control.creation import ClusterFiles
+from keystore.errors import AgentError, NodeUnreachableError
+
+ANY_PORT = "127.0.0.1:0"
+START_S = 90.0
+"""LIMIT: seconds for a host and its node to start; a KMS may take a while to say no."""
+STOP_S = 60.0
+"""LIMIT: seconds for a host to end its node and itself."""
+LOOK_EVERY_S = 0.05
+
+
+class LocalHosts:
+    """The hosts of the cluster in a directory.
+
+    Args:
+        root: options of `keystore` before the command, for all of them.
+        options: options of `host serve`, such as where the KMS is.
+    """
+
+    def __init__(self, files: ClusterFiles, root: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+        self._files, self._root, self._options = files, root, options
+        self._begun: list[subprocess.Popen[bytes]] = []
+
+    def start(self, former: Sequence[MemberRecord]) -> list[MemberRecord]:
+        """Start every host that does not run, where it was before, and wait until its node serves.
+
+        Raises:
+            AgentError: one of them does not; the message says why. Those that run go on.
+        """
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        begun = [(record, self._begin(record)) for record in former]
+        return [self._settled(record, process) for record, process in begun]
+
+    def stop(self, records: Sequence[MemberRecord]) -> None:
+        """End every host that runs, with its node: keys are wiped.
+
+        Raises:
+            NodeUnreachableError: one of them did not end in time.
+        """
+        running = {record.name: pid for record in records if (pid := self._pid(record)) is not None}
+        for pid in running.values():
+            os.kill(pid, signal.SIGTERM)
+        for name in running:
+            self._wait(lambda name=name: not self._ready_file(name).exists(), STOP_S, f"the host of {name} to end")  # type: ignore[misc]
+
+    def take_back(self) -> None:
+        """End the hosts that this object has started, with their nodes, whatever state they are in."""
+        for process in self._begun:
+            process.terminate()
+        for process in self._begun:
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @property
+    def _directory(self) -> Path:
+        return self._files.directory / "hosts"
+
+    def _ready_file(self, name: str) -> Path:
+        return self._directory / f"{name}.ready"
+
+    def _client(self, name: str, address: str) -> HostClient:
+        return HostClient(address, self._files.tls(Role.CONTROL, "control"), name)
+
+    def _pid(self, record: MemberRecord) -> int | None:
+        """Return the process of a host that answers."""
+        try:
+            with self._client(record.name, record.host_address) as client:
+                return client.status().pid
+        except AgentError:
+            return None
+
+    def _begin(self, record: MemberRecord) -> subprocess.Popen[bytes] | None:
+        name = record.name
+        if record.host_address != ANY_PORT and self._pid(record) is not None:
+            return None
+        self._ready_file(name).unlink(missing_ok=True)
+        node = ["--node", self._files.node(name), self._files.tls(Role.NODE, name)]
+        places = ["--tls", self._files.tls(Role.HOST, name), "--ready-file", self._ready_file(name)]
+        command = [*PROGRAM, *self._root, "host", "serve", self._directory / name, "--listen", record.host_address]
+        with (self._directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*map(str, [*command, *places, *node]), *self._options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._begun.append(process)
+        return process
+
+    def _settled(self, record: MemberRecord, process: subprocess.Popen[bytes] | None) -> MemberRecord:
+        """Wait until a host and its node serve, and return where."""
+        name, host_address = record.name, record.host_address
+        if process is not None:
+            ready = self._ready_file(name)
+            self._wait(lambda: ready.exists() or process.poll() is not None, START_S, f"the host of {name} to start")
+            if not ready.exists():
+                raise AgentError(
+                    f"the host of {name} ended: {self._last_line(name)}. See {self._directory}/{name}.log."
+                )
+            host_address = str(json.loads(ready.read_text())["address"])
+        with self._client(name, host_address) as client:
+            report = self._node_report(client, name)
+        if report.state != "running":
+            raise AgentError(
+                f"the node of {name} is {report.state}: {report.reason}. Its host runs; mend what is wrong, then start "
+                "the cluster again."
+            )
+        return MemberRecord(name, report.address, host_address)
+
+    def _node_report(self, client: HostClient, name: str) -> ProcessReport:
+        found: list[ProcessReport] = []
+
+        def rests() -> bool:
+            found.append(client.status().processes[name])
+            return found[-1].state != "starting"
+
+        self._wait(rests, START_S, f"the node of {name} to start")
+        return found[-1] if found[-1].state == "running" else client.start(name)
+
+    def _last_line(self, name: str) -> str:
+        lines = (self._directory / f"{name}.log").read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing").rstrip(".")
+
+    def _wait(self, is_so: Callable[[], bool], seconds: float, what: str) -> None:
+        end_s = time.monotonic() + seconds
+        while not is_so():
+            if time.monotonic() > end_s:
+                raise NodeUnreachableError(f"waited {seconds:.0f} s in vain for {what}. See {self._directory}.")
+            time.sleep(LOOK_EVERY_S)

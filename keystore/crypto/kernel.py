@@ -37,6 +37,7 @@ __all__ = [
     "U8Array",
     "choose",
     "open_block",
+    "open_page",
     "seal_block",
 ]
 
@@ -101,6 +102,20 @@ def open_block(key: SecretKey, nonce: bytes, ciphertext: Buffer, tag: Buffer, aa
         out[:] = bytes(len(out))
         raise TagMismatchError(0) from None
     return out
+
+
+def open_page(key: SecretKey, nonce: bytes, sealed: bytearray, aad: bytes) -> bytes:
+    """Open one page from `sealed`, its ciphertext and then its tag: faster than a batch of one.
+
+    Raises:
+        TagMismatchError: with index 0.
+        ValueError: nonce or key have the wrong length, or the key was wiped.
+    """
+    _check_nonce(nonce)
+    try:
+        return _CONTEXTS.get(key).decrypt(nonce, sealed, aad)
+    except InvalidTag:
+        raise TagMismatchError(0) from None
 
 
 def _check_nonce(nonce: bytes) -> None:

@@ -38,7 +38,8 @@ class Arena:
             if frame is None:
                 return None
             self._frames.move_to_end(entry)
-            return bytes(self._frame(frame))
+            at = frame * self._page_size
+            return self._memory[at : at + self._page_size]
 
     def read_into(self, entry: bytes, buffer: memoryview) -> bool:
         """Copy the page of `entry` into `buffer` if it is here."""
@@ -110,15 +111,22 @@ class Arena:
         return self._view[frame * self._page_size : (frame + 1) * self._page_size]
 
     def _put(self, entry: bytes, page: bytes | bytearray | memoryview) -> int | None:
-        frame = self._frames.get(entry)
-        if frame is None:
-            frame = self._free.pop() if self._free else self._evict()
-            if frame is None:
-                return None
+        frames = self._frames
+        frame = frames.get(entry)
+        if frame is not None:
+            frames.move_to_end(entry)
+            return frame
+        if self._free:
+            frame = self._free.pop()
             self._used = max(self._used, frame + 1)
-            self._frame(frame)[:] = page
-            self._frames[entry] = frame
-        self._frames.move_to_end(entry)
+        elif frames and not self._pinned:
+            frame = frames.popitem(last=False)[1]
+        else:
+            frame = self._evict()
+        if frame is not None:
+            at = frame * self._page_size
+            self._memory[at : at + self._page_size] = page
+            frames[entry] = frame
         return frame
 
     def _evict(self) -> int | None:

@@ -13,17 +13,25 @@ Invariants:
 """
 
 import os
-from threading import Lock
+from threading import Lock, local
 
 import numpy as np
 
-from keystore.crypto.kernel import KERNEL
+from keystore.crypto.kernel import KERNEL, TAG_BYTES, TagMismatchError, open_page
 from keystore.crypto.protocols import SlotFault, SlotReader, SlotReading
 from keystore.errors import KeystoreError, WrongKeyError
 from keystore.format import layout
-from keystore.format.entry import EntryArray, U64Array, encode_aad, entries_from_bytes, entry_session, entry_slot
+from keystore.format.entry import (
+    EntryArray,
+    U64Array,
+    encode_aad,
+    entry_nonce,
+    entry_session,
+    entry_slot,
+    entry_tag,
+)
 from keystore.pages.life import Life
-from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
+from keystore.pages.reading import READ_BYTES, Places, UnreadableError, open_into, read_batch
 from keystore.pages.state import StoreState
 
 ADMISSIONS_MAX = 64
@@ -39,6 +47,7 @@ class Opener:
 
     def __init__(self, state: StoreState, life: Life) -> None:
         self._state, self._life = state, life
+        self._local = local()
         self._changing, self._closed = Lock(), False
         self._slots = self._reader()
         state.file.when_moved(self._reopen)
@@ -67,9 +76,7 @@ class Opener:
             except (ValueError, OSError) as error:
                 if slots is self._slots:  # else the file has moved meanwhile
                     raise self._told(error) from error
-        page = bytearray(self._state.page_size)
-        self._portably(np.array([page_no], dtype=np.uint64), entries_from_bytes(entry), memoryview(page))
-        return bytes(page)
+        return self._page_portably(page_no, entry)
 
     def page_into(self, page_no: int, entry: bytes, out: memoryview) -> None:
         """As `page`, into `out`, of `page_size` bytes; they are zeros, or what they were, after an error."""
@@ -84,7 +91,7 @@ class Opener:
             except (ValueError, OSError) as error:
                 if slots is self._slots:
                     raise self._told(error) from error
-        self._portably(np.array([page_no], dtype=np.uint64), entries_from_bytes(entry), out)
+        out[:] = self._page_portably(page_no, entry)
 
     def pages_into(self, page_nos: U64Array, entries: EntryArray, out: memoryview, threads: int | None = None) -> None:
         """Open pages into `out`, of as many bytes, in their order; holes are zeros.
@@ -157,7 +164,7 @@ class Opener:
     def _admitted(self, fault: int, entry: bytes) -> bool:
         """Admit the session of a page, if that was all that it lacked."""
         if fault != SlotFault.SESSION_UNKNOWN:
-            raise UnreadableError(0, _why(fault, entry_slot(entry)))
+            raise UnreadableError(0, _why(fault, entry))
         self._admit(entry_session(entry), 0)
         return True
 
@@ -171,23 +178,57 @@ class Opener:
         if slots is not None:
             slots.admit(number, session.page_key, aad)
 
-    def _portably(self, page_nos: U64Array, entries: EntryArray, out: memoryview) -> None:
+    def _page_portably(self, page_no: int, entry: bytes) -> bytes:
         state, size = self._state, self._state.page_size
-        rows = np.frombuffer(out, dtype=np.uint8).reshape(-1, size)
+        sealed = bytearray(size + TAG_BYTES)
+        sealed[size:] = entry_tag(entry)
+        try:
+            session = state.sessions.get(entry_session(entry))
+            state.file.read(entry_slot(entry) * size, memoryview(sealed)[:size])
+            aad = encode_aad(layout.TREE_PAGES, 0, session.record.origin, page_no)
+            return open_page(session.page_key, entry_nonce(entry), sealed, aad)
+        except KeyError:
+            raise UnreadableError(0, f"it names session {entry_session(entry)}, which is unknown") from None
+        except EOFError:
+            raise UnreadableError(0, _why(SlotFault.FILE_ENDS, entry)) from None
+        except TagMismatchError:
+            raise UnreadableError(0, _why(SlotFault.TAG_MISMATCH, entry)) from None
+        except (ValueError, KeystoreError) as error:
+            raise self._told(error) from error
+
+    def _portably(self, page_nos: U64Array, entries: EntryArray, out: memoryview) -> None:
+        size = self._state.page_size
         step = max(1, READ_BYTES // size)
         for at in range(0, len(entries), step):
-            part = slice(at, at + step)
+            part, target = slice(at, at + step), out[at * size : (at + step) * size]
             there = np.flatnonzero(entries["slot"][part])
             try:
-                batch = read_batch(state.file, size, page_nos[part][there], entries[part][there])
-                plain = open_batch(state.sessions, size, batch)
+                if len(there) * size == len(target):
+                    self._open_step(page_nos[part], entries[part], target)
+                else:
+                    self._open_some(page_nos[part][there], entries[part][there], there, target)
             except UnreadableError as error:
                 raise UnreadableError(at + int(there[error.index]), str(error), at) from None
             except (ValueError, KeystoreError) as error:
                 raise self._told(error) from error
-            rows[part] = 0
-            rows[part][there] = np.frombuffer(plain, dtype=np.uint8).reshape(-1, size)
-            plain[:] = bytes(len(plain))
+
+    def _open_step(self, page_nos: U64Array, entries: EntryArray, out: memoryview) -> None:
+        """Open pages, none of them a hole, by a scratch of this thread that stays, as new memory is slow."""
+        scratch: memoryview | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = memoryview(bytearray(max(READ_BYTES, self._state.page_size)))
+        batch = read_batch(self._state.file, self._state.page_size, page_nos, entries, scratch)
+        open_into(self._state.sessions, self._state.page_size, batch, out)
+
+    def _open_some(self, page_nos: U64Array, entries: EntryArray, places: Places, out: memoryview) -> None:
+        """Open pages to their places in `out`; the others are holes, and zeros."""
+        size = self._state.page_size
+        plain = bytearray(len(entries) * size)
+        self._open_step(page_nos, entries, memoryview(plain))
+        rows = np.frombuffer(out, dtype=np.uint8).reshape(-1, size)
+        rows[:] = 0
+        rows[places] = np.frombuffer(plain, dtype=np.uint8).reshape(-1, size)
+        plain[:] = bytes(len(plain))
 
     def _told(self, error: Exception) -> KeystoreError:
         """Return what a failed call means: the store is closed, or a key was wiped, or the disk failed."""
@@ -229,7 +270,7 @@ class Opening:
             return
         if found is not None:
             index, fault, opened = found
-            raise UnreadableError(index, _why(fault, int(self._entries["slot"][index])), opened)
+            raise UnreadableError(index, _why(fault, self._entries[index].tobytes()), opened)
 
     def stop(self) -> None:
         """Begin no more, and wait: nothing is written to `out` any more."""
@@ -237,7 +278,7 @@ class Opening:
             self._reading.stop()
 
 
-def _why(fault: int, slot: int) -> str:
+def _why(fault: int, entry: bytes) -> str:
     if fault == SlotFault.FILE_ENDS:
         return "the file ends before its slot"
-    return f"the tag of slot {slot} does not match"
+    return f"the tag of slot {entry_slot(entry)} does not match"

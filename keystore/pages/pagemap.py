@@ -27,9 +27,11 @@ class PageMap:
         recent = self.recent.get(page_no)
         if recent is not None:
             return recent
-        leaf, place = divmod(page_no, self.tree.fanout)
-        at = place * ENTRY_BYTES
-        return self.tree.leaf(leaf)[at : at + ENTRY_BYTES]
+        tree = self.tree
+        number = page_no // tree.fanout
+        leaf = tree.known_leaves.get(number) or tree.leaf(number)
+        at = page_no % tree.fanout * ENTRY_BYTES
+        return leaf[at : at + ENTRY_BYTES]
 
     def entries(self, page_nos: Iterable[int]) -> list[bytes]:
         """Return the entries of pages, holes too; of adjacent numbers each leaf is looked up once."""

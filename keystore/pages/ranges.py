@@ -8,18 +8,14 @@ Invariants: those of `keystore.pages.reader`.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from keystore.errors import InputError, PageRangeError, StoreDamagedError, WrongKeyError
 from keystore.format.entry import EntryArray, U64Array, entries_from_bytes
 from keystore.pages.life import Life
 from keystore.pages.opening import Opener, Opening
 from keystore.pages.reader import READ_TRIES
-from keystore.pages.reading import UnreadableError
+from keystore.pages.reading import Places, UnreadableError
 from keystore.pages.state import StoreState
-
-Places = npt.NDArray[np.intp]
-"""Places within a batch, ascending."""
 
 
 class RangeReader:
@@ -36,6 +32,7 @@ class RangeReader:
             raise InputError(
                 f"a buffer of {len(view)} bytes; whole pages of {self._state.page_size} are read. Nothing was read"
             )
+        self.check(first, count)
         self._fill(_numbers(first, count), lambda: self._range(first, count), view, threads)
 
     def read_many(self, page_nos: Sequence[int]) -> list[bytes]:
@@ -143,7 +140,7 @@ class RangeReader:
 
 
 def _numbers(first: int, count: int) -> U64Array:
-    return np.arange(first, first + count).astype(np.uint64)
+    return np.arange(first, first + count, dtype=np.uint64)
 
 
 def _changed(before: EntryArray, entries: EntryArray) -> Places:

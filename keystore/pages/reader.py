@@ -41,21 +41,18 @@ class Reader:
         view = memoryview(buffer).cast("B")
         if len(view) != self._state.page_size:
             raise InputError(f"a buffer of {len(view)} bytes; pages have {self._state.page_size}")
-        entry = self._entry(page_no)
-        for _ in range(READ_TRIES):
-            if entry == HOLE:
-                view[:] = bytes(len(view))
-                return
+        entry, tries = self._entry(page_no), 0
+        while entry != HOLE:
             if self._arena.read_into(entry, view):
                 return
             try:
                 self._opener.page_into(page_no, entry, view)
             except (UnreadableError, WrongKeyError) as error:
-                entry = self._entry_after(page_no, entry, error)
-                continue
-            self._arena.put(entry, view)
-            return
-        raise self._moved(page_no)
+                entry, tries = self._entry_after(page_no, entry, error, tries), tries + 1
+            else:
+                self._arena.put(entry, view)
+                return
+        view[:] = bytes(len(view))
 
     @contextmanager
     def view(self, page_no: int) -> Iterator[memoryview]:
@@ -69,27 +66,26 @@ class Reader:
 
     def _read(self, page_no: int) -> tuple[bytes, bytes]:
         """Return a page, and the entry that it was read by."""
-        entry = self._entry(page_no)
-        for _ in range(READ_TRIES):
-            if entry == HOLE:
-                return entry, bytes(self._state.page_size)
+        entry, tries = self._entry(page_no), 0
+        while entry != HOLE:
             page = self._arena.get(entry)
             if page is not None:
                 return entry, page
             try:
                 page = self._opener.page(page_no, entry)
             except (UnreadableError, WrongKeyError) as error:
-                entry = self._entry_after(page_no, entry, error)
-                continue
-            self._arena.put(entry, page)
-            return entry, page
-        raise self._moved(page_no)
+                entry, tries = self._entry_after(page_no, entry, error, tries), tries + 1
+            else:
+                self._arena.put(entry, page)
+                return entry, page
+        return entry, bytes(self._state.page_size)
 
     def _entry(self, page_no: int) -> bytes:
         """Return what the map has for this page."""
-        state = self._state
+        state, life = self._state, self._life
         with state.map_lock:
-            self._life.check()
+            if life.closed or life.forked:
+                life.check()
             if state.torn:
                 raise state.file.unknown()
             if not 0 <= page_no < state.page_count:
@@ -98,23 +94,23 @@ class Reader:
             try:
                 return state.pages.entry(page_no)
             except StoreDamagedError as error:
-                raise self._life.latch(error) from None
+                raise life.latch(error) from None
 
-    def _entry_after(self, page_no: int, before: bytes, error: UnreadableError | WrongKeyError) -> bytes:
+    def _entry_after(self, page_no: int, before: bytes, error: UnreadableError | WrongKeyError, tries: int) -> bytes:
         """Return what the map has now for a page that did not open by what it had before.
 
         Raises:
-            StoreDamagedError, WrongKeyError: it is the same.
+            StoreDamagedError, WrongKeyError: it is the same, or it was another one too often.
         """
         entry = self._entry(page_no)
         if entry != before:
+            if tries + 1 == READ_TRIES:
+                found = f"it moved {READ_TRIES} times while it was read"
+                raise StoreDamagedError(self._state.name, "page", page_no, found)
             return entry
         if isinstance(error, WrongKeyError):
             raise error
         raise self._life.latch(StoreDamagedError(self._state.name, "page", page_no, str(error))) from None
-
-    def _moved(self, page_no: int) -> StoreDamagedError:
-        return StoreDamagedError(self._state.name, "page", page_no, f"it moved {READ_TRIES} times while it was read")
 
     def wipe(self) -> None:
         """Overwrite every page in memory."""

@@ -1,6 +1,8 @@
-"""Opens pages in batches: adjacent slots in one read, one call of the kernel for each session."""
+"""Opens pages in batches: adjacent slots in one read, one call of the kernel for each run of pages of one session."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,9 @@ from keystore.pages.sessions import SessionTable
 
 READ_BYTES = 1 << 20
 """Bytes of pages opened in one step."""
+
+Places: TypeAlias = npt.NDArray[np.intp]
+"""Places within a batch, ascending."""
 
 
 class UnreadableError(Exception):
@@ -72,35 +77,43 @@ def _read(file: GuardedFile, offset: int, buffer: memoryview, index: int) -> Non
 def open_batch(sessions: SessionTable, page_size: int, batch: Batch) -> bytearray:
     """Open the pages of a batch; the result has them in the batch's order. The caller wipes it where that matters.
 
-    Raises:
-        UnreadableError: with the first page that did not open; nothing is returned.
-        WrongKeyError: the data key of a session is missing or another one.
+    Raises: as `open_into`; nothing is returned.
     """
     out = bytearray(len(batch.entries) * page_size)
-    numbers = batch.entries["session"]
-    for number in np.unique(numbers).tolist():
-        chosen = np.flatnonzero(numbers == number)
-        try:
-            session = sessions.get(number)
-        except KeyError:
-            raise UnreadableError(int(chosen[0]), f"it names session {number}, which is unknown") from None
-        whole = len(chosen) == len(numbers)
-        entries = batch.entries if whole else batch.entries[chosen]
-        aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, batch.page_nos[chosen])
-        source = batch.ciphertext if whole else _gather(batch.ciphertext, chosen, page_size)
-        target = out if whole else bytearray(len(chosen) * page_size)
-        nonces, tags = np.ascontiguousarray(entries["nonce"]), np.ascontiguousarray(entries["tag"])
-        try:
-            KERNEL.open_pages(session.page_key, source, page_size, nonces, aads, tags, target)
-        except TagMismatchError as error:
-            out[:] = bytes(len(out))
-            index = int(chosen[error.index])
-            raise UnreadableError(index, f"the tag of slot {batch.entries['slot'][index]} does not match") from None
-        if not whole:
-            for at, index in enumerate(chosen.tolist()):
-                out[index * page_size : (index + 1) * page_size] = target[at * page_size : (at + 1) * page_size]
+    open_into(sessions, page_size, batch, memoryview(out))
     return out
 
 
-def _gather(ciphertext: memoryview, chosen: npt.NDArray[np.intp], page_size: int) -> bytearray:
-    return bytearray().join(ciphertext[index * page_size : (index + 1) * page_size] for index in chosen.tolist())
+def open_into(sessions: SessionTable, page_size: int, batch: Batch, out: memoryview) -> None:
+    """Open the pages of a batch into `out`, of as many bytes, in the batch's order; after an error it is zeros.
+
+    Raises:
+        UnreadableError: with the first page that did not open.
+        WrongKeyError: the data key of a session is missing or another one.
+    """
+    numbers = batch.entries["session"]
+    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    try:
+        for start, stop in pairwise(starts):
+            if start < stop:
+                _open_run(sessions, page_size, batch, start, stop, out)
+    except BaseException:
+        out[:] = bytes(len(out))
+        raise
+
+
+def _open_run(sessions: SessionTable, page_size: int, batch: Batch, start: int, stop: int, out: memoryview) -> None:
+    """Open the pages from `start` to `stop`, all of one session."""
+    entries, number = batch.entries[start:stop], int(batch.entries["session"][start])
+    try:
+        session = sessions.get(number)
+    except KeyError:
+        raise UnreadableError(start, f"it names session {number}, which is unknown") from None
+    aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, batch.page_nos[start:stop])
+    nonces, tags = np.ascontiguousarray(entries["nonce"]), np.ascontiguousarray(entries["tag"])
+    part = slice(start * page_size, stop * page_size)
+    try:
+        KERNEL.open_pages(session.page_key, batch.ciphertext[part], page_size, nonces, aads, tags, out[part])
+    except TagMismatchError as error:
+        found = f"the tag of slot {entries['slot'][error.index]} does not match"
+        raise UnreadableError(start + error.index, found) from None

@@ -6,6 +6,8 @@ Invariant: once the scan has ended, or the store is closed, no plaintext is left
 from collections.abc import Generator
 from contextlib import suppress
 
+import numpy as np
+
 from keystore.errors import KeystoreError
 from keystore.pages.opening import Opener, Opening
 from keystore.pages.ranges import RangeReader
@@ -70,7 +72,7 @@ class Scan:
         if self._ahead is not None:
             self._ahead.stop()
         for buffer in self._buffers:
-            buffer[:] = bytes(len(buffer))
+            np.frombuffer(buffer, dtype=np.uint8).fill(0)
 
     def _piece(self, number: int, start: int) -> memoryview:
         """Return memory for a piece: not that of the one before, if there are threads that read ahead."""

@@ -30,7 +30,8 @@ class Tree:
         self.blocks, self.tree, self.root_row, self.height = blocks, tree, root_row, height
         self.fanout = layout.fanout(blocks.page_size, tree)
         self._row_bytes = layout.row_bytes(tree)
-        self._leaves: dict[int, bytes] = {}
+        self.known_leaves: dict[int, bytes] = {}
+        """Some of what `leaf` returns, by number."""
 
     @property
     def root(self) -> bytes:
@@ -66,21 +67,21 @@ class Tree:
 
     def leaf(self, number: int) -> bytes:
         """Return the rows of `fanout` blocks of level 0, from number ``number * fanout`` on; errors as `entry`."""
-        known = self._leaves.get(number)
+        known = self.known_leaves.get(number)
         if known is not None:
             return known
         if self.height == 0:
             content = (self.root_row if number == 0 else b"").ljust(self.blocks.page_size, b"\0")
         else:
             content = self.children(1, number)
-        if (len(self._leaves) + 1) * self.blocks.page_size > LEAVES_KEPT_BYTES:
-            self._leaves.clear()
-        self._leaves[number] = content
+        if (len(self.known_leaves) + 1) * self.blocks.page_size > LEAVES_KEPT_BYTES:
+            self.known_leaves.clear()
+        self.known_leaves[number] = content
         return content
 
     def forget_leaves(self) -> None:
         """Drop the leaves in memory; they are looked up anew."""
-        self._leaves.clear()
+        self.known_leaves.clear()
 
     def leaves(self, start: int = 0) -> Iterator[tuple[int, EntryArray]]:
         """Yield ``(first number, entries)`` of each leaf that holds blocks of level 0 from `start` on, holes included.

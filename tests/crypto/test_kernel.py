@@ -20,6 +20,7 @@ from keystore.crypto.kernel import (
     TagMismatchError,
     U8Array,
     open_block,
+    open_page,
     seal_block,
 )
 from keystore.crypto.secret import SecretKey
@@ -292,3 +293,20 @@ def test_a_batch_of_copies_is_equal_to_one_at_a_time() -> None:
     for i in range(batch.count):
         one = replace(batch, plaintext=batch.page(i), nonces=batch.nonces[i : i + 1], aads=batch.aads[i : i + 1])
         assert (one.seal()[1][0] == tags[i]).all()
+
+
+def test_one_page_opens_as_a_batch_of_one_does() -> None:
+    key, nonce, aad, page = SecretKey.generate(), bytes(range(12)), bytes(40), bytes(range(256)) * 16
+    sealed = bytearray(seal_block(key, nonce, page, aad))
+    assert open_page(key, nonce, sealed, aad) == page
+    for at in (0, 4095, 4096, 4111):
+        changed = bytearray(sealed)
+        changed[at] ^= 1
+        with pytest.raises(TagMismatchError) as caught:
+            open_page(key, nonce, changed, aad)
+        assert caught.value.index == 0
+    with pytest.raises(ValueError, match="the nonce has 11 bytes; 12 are needed"):
+        open_page(key, nonce[:11], sealed, aad)
+    key.wipe()
+    with pytest.raises(ValueError, match="wiped"):
+        open_page(key, nonce, sealed, aad)

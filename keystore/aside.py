@@ -6,11 +6,14 @@ Invariants:
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from queue import SimpleQueue
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
 
 
 class _Call:
@@ -75,3 +78,24 @@ class Aside:
 def _run(asked: "SimpleQueue[_Call | None]") -> None:
     while (call := asked.get()) is not None:
         call.run()
+
+
+def ahead(items: Iterator[Item], name: str) -> Generator[Item, None, None]:
+    """Yield `items`; each is made beside while the one before is used, so it must not overwrite that one.
+
+    Close this where it is not used up, or the thread stays until it is collected.
+    """
+    made: list[Item] = []
+
+    def make() -> None:
+        made.extend(islice(items, 1))
+
+    with Aside(name) as aside:
+        aside.begin(make)
+        while True:
+            aside.wait()
+            if not made:
+                return
+            item = made.pop()
+            aside.begin(make)
+            yield item

@@ -5,6 +5,7 @@ manifest. What is left of a restore is to write it down.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from keystore.errors import KeystoreError, SnapshotDamagedError
@@ -89,9 +90,10 @@ def _open_every_page(snapshot: OpenedSnapshot, told: _Told) -> int:
     pages = 0
     for store in snapshot.body.stores:
         found = 0
-        for page_nos, plain in plain_batches(snapshot, store):
-            found += len(page_nos)
-            told(len(plain))
+        with closing(plain_batches(snapshot, store)) as batches:
+            for page_nos, plain in batches:
+                found += len(page_nos)
+                told(len(plain))
         if found != store.pages:
             raise SnapshotDamagedError(
                 f"snapshot {snapshot.name}: store {store.name} has {found} pages, its manifest says {store.pages}. "

@@ -8,12 +8,14 @@ Invariants:
    anew under the store's own current one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 
 from keystore.crypto.secret import SecretKey
 from keystore.errors import NodeIOError, StoreDamagedError, cause_of
 from keystore.format.snapshot_map import StoreEntry
 from keystore.pages.protocols import DataKeys
+from keystore.pages.reading import Batch
 from keystore.pages.store import PageStore
 from keystore.progress import Progress
 from keystore.snapshots.opened import OpenedSnapshot
@@ -56,24 +58,25 @@ class Filler:
         self._advance(page_bytes(entry))
 
     def _adopt(self, store: PageStore, entry: StoreEntry) -> int:
-        pages = 0
-        for batch in self._snapshot.batches(entry):
-            used = set(batch.entries["session"].tolist())
-            with damage_in_pack(self._snapshot, StoreDamagedError):
-                store.adopt([session for session in entry.sessions if session.number in used], batch)
-            pages += len(batch.page_nos)
-            self._advance(len(batch.ciphertext))
-        return pages
+        with damage_in_pack(self._snapshot, StoreDamagedError), closing(self._told(entry)) as batches:
+            return store.fill_sealed(entry.sessions, batches, page_count=entry.page_count, room=entry.pages)
+
+    def _told(self, entry: StoreEntry) -> Generator[Batch, None, None]:
+        """Yield the batches of a store, and count each once it was taken."""
+        with closing(self._snapshot.batches(entry)) as batches:
+            for batch in batches:
+                yield batch
+                self._advance(len(batch.ciphertext))
 
     def _reseal(self, store: PageStore, entry: StoreEntry) -> int:
         pages = 0
-        for page_nos, plain in plain_batches(self._snapshot, entry):
-            view = memoryview(plain)
-            size = entry.page_size
-            store.commit({int(number): view[at * size : (at + 1) * size] for at, number in enumerate(page_nos)})
-            view.release()
-            pages += len(page_nos)
-            self._advance(len(plain))
+        with closing(plain_batches(self._snapshot, entry)) as batches:
+            for page_nos, plain in batches:
+                view, size = memoryview(plain), entry.page_size
+                store.commit({int(number): view[at * size : (at + 1) * size] for at, number in enumerate(page_nos)})
+                view.release()
+                pages += len(page_nos)
+                self._advance(len(plain))
         return pages
 
     def _has_keys(self, entry: StoreEntry, keys: DataKeys) -> bool:

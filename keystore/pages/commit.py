@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from keystore.errors import InputError, PageRangeError
 from keystore.format import layout
-from keystore.format.record import PAGES_SYNCED, RecordBody, SessionRecord, encode_holes
+from keystore.format.record import CHANGE, PAGES_SYNCED, RecordBody, SessionRecord, encode_holes
 from keystore.pages import log
 from keystore.pages.apply import apply_record, find_replaced
 from keystore.pages.handover import Kept, hand_over
@@ -136,11 +136,23 @@ def adopt(
     return _commit(state, session, page_nos, len(page_nos), change, PAGES_SYNCED, known, write_pages, kept, moved=moved)
 
 
+def commit_new(
+    state: StoreState,
+    change: Change,
+    session: Session,
+    sessions: Sequence[SessionRecord],
+    write_pages: Callable[[Session], bytes],
+    kept: Kept,
+) -> int:
+    """Commit pages of which there is no former version; `write_pages` puts them into slots and returns their rows."""
+    return _commit(state, session, [], None, change, PAGES_SYNCED, tuple(sessions), write_pages, kept)
+
+
 def _commit(
     state: StoreState,
     session: Session,
     page_nos: list[int],
-    placed: int,
+    placed: int | None,
     change: Change,
     flags: int,
     sessions: tuple[SessionRecord, ...],
@@ -149,7 +161,7 @@ def _commit(
     *,
     moved: bool = False,
 ) -> int:
-    """Commit what changes `page_nos`; `placed` of them are pages, which `write_pages` puts into slots."""
+    """Commit what changes `page_nos`; `placed` of them, or all, are pages, which `write_pages` puts into slots."""
     slots, log_slots = state.space.slots, len(state.log_slots)
 
     def undo() -> None:
@@ -163,6 +175,7 @@ def _commit(
         replaced = find_replaced(state, page_nos, change.page_count, cut_max=CUT_PAGES_MAX)
         state.reserve_for_checkpoint(page_nos)
         rows = write_pages(session)
+        placed = len(rows) // CHANGE.itemsize if placed is None else placed
         body = RecordBody(
             time_ns=state.record_time_ns(),
             page_count=change.page_count,

@@ -47,6 +47,12 @@ class Space:
             raise StoreFullError(f"store {self._name}: no room for {count} pages; nothing was changed. Open it again")
         return taken
 
+    def make_room(self, count: int) -> None:
+        """Grow the file at once to what `count` more slots need; errors as `take`."""
+        missing = count + self.reserve - self.slots.free_count
+        if missing > 0:
+            self._grow(missing)
+
     def take_adjacent(self, count: int) -> list[int]:
         """Take `count` neighbours from newly grown file."""
         before = self.slots.slot_count

@@ -20,7 +20,7 @@ import contextlib
 import os
 import secrets
 import weakref
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from keystore.format.record import SessionRecord
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.compact import Compactor, CompactReport
 from keystore.pages.creation import new_state
+from keystore.pages.fill import Fill
 from keystore.pages.generations import KeyReferences, key_references
 from keystore.pages.generations import settle as settle_state
 from keystore.pages.guarded import GuardedFile
@@ -285,6 +286,43 @@ class PageStore:
             WrongKeyError: a data key is missing here, or another one.
         """
         return self._writer.adopt(sessions, batch)
+
+    def fill(self, chunks: Iterable[Buffer], *, room: int = 0) -> int:
+        """Put pages into this store, which is empty, from page 0 on; durable on return.
+
+        For a store that nobody knows yet: unlike `commit` it is not one step, and what came is there after an error,
+        or a part of it. `page_count` is at least as large as it has to be; set both ends with a `commit`.
+
+        Args:
+            chunks: whole pages, a mebibyte or so at a time; each may be reused when the next is asked for.
+            room: how many pages will come, as far as is known: the file then grows once.
+
+        Returns:
+            How many came.
+
+        Raises:
+            InputError: this store has pages, or a chunk is no whole number of them.
+            StoreFullError, StoreIOError, CommitUnknownError: as `commit`.
+        """
+        return Fill(self._state, self._life, self._writer).seal(chunks, room)
+
+    def fill_sealed(
+        self, sessions: Sequence[SessionRecord], batches: Iterable[Batch], *, page_count: int, room: int = 0
+    ) -> int:
+        """Put pages sealed in another store into this one, which is empty, as `fill`; their ciphertext stays as it is.
+
+        Args:
+            sessions: those that the entries name; this store has their data keys.
+            batches: pages in ascending order, each below `page_count`; a batch is valid until the next.
+            room: as for `fill`.
+
+        Raises:
+            InputError, PageRangeError: this store has pages, or they do not come in order.
+            StoreDamagedError: a page does not open; it is not taken.
+            WrongKeyError: a data key is missing here, or another one.
+            StoreFullError, StoreIOError, CommitUnknownError: as `commit`.
+        """
+        return Fill(self._state, self._life, self._writer).adopt(sessions, batches, page_count, room)
 
     def checkpoint(self) -> None:
         """Fold the commits since the last checkpoint into the map; does nothing where there are none.

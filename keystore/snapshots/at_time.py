@@ -9,7 +9,7 @@ Invariants:
 2. The KMS is asked once for each master key, the snapshot's included.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -103,7 +103,7 @@ class SnapshotAt(OpenedSnapshot):
                 known[generation] = replace(key, key=SecretKey(key.key.view()))
         return tuple(known[generation] for generation in sorted(known))
 
-    def batches(self, store: StoreEntry) -> Iterator[Batch]:
+    def batches(self, store: StoreEntry) -> Generator[Batch, None, None]:
         """Yield the sealed pages of a store, ascending, each batch valid until the next.
 
         Raises:
@@ -155,7 +155,7 @@ def _kept(batches: Iterator[Batch], overlay: Overlay, page_size: int) -> Iterato
             yield choose(batch, np.flatnonzero(kept).tolist(), page_size)
 
 
-def _merged(first: Iterator[Batch], second: Iterator[Batch], page_size: int) -> Iterator[Batch]:
+def _merged(first: Iterator[Batch], second: Iterator[Batch], page_size: int) -> Generator[Batch, None, None]:
     """Yield the pages of both, which have none in common, ascending."""
     one, two = next(first, None), next(second, None)
     while one is not None and two is not None:

@@ -9,12 +9,13 @@ Invariants:
 2. The only KMS calls are one unwrap, with the key and the context of the snapshot's day, and one for a volume layer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Self
 
 import numpy as np
 
+from keystore.aside import ahead
 from keystore.crypto.secret import SecretKey
 from keystore.format.cursor import NotDecodableError
 from keystore.format.manifest import ManifestHead
@@ -86,14 +87,14 @@ class OpenedSnapshot:
                 for entry in entries
             )
 
-    def batches(self, store: StoreEntry) -> Iterator[Batch]:
-        """Yield the sealed pages of a store, ascending, each batch valid until the next.
+    def batches(self, store: StoreEntry) -> Generator[Batch, None, None]:
+        """Yield the sealed pages of a store, ascending, each batch valid until the next, which is read meanwhile.
 
         Raises:
             SnapshotDamagedError: a pack is not what was written. It may come after some batches.
         """
         with closing(MapReader(self._packs, store, self._map_key)) as reader:
-            yield from reader.batches()
+            yield from ahead(reader.batches(), "keystore-read-ahead")
 
     def pages(self, store: StoreEntry, page_nos: Sequence[int]) -> Iterator[Batch]:
         """Yield those of some pages that are no holes, as `batches`; only what leads to them is read."""

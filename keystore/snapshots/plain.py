@@ -1,6 +1,6 @@
 """Opens the pages of one store of a snapshot: for who wants its contents and no page store that adopts them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import NoReturn
 
@@ -35,7 +35,7 @@ class FormerKeys:
             key.wipe()
 
 
-def plain_batches(snapshot: OpenedSnapshot, entry: StoreEntry) -> Iterator[tuple[U64Array, bytearray]]:
+def plain_batches(snapshot: OpenedSnapshot, entry: StoreEntry) -> Generator[tuple[U64Array, bytearray], None, None]:
     """Yield page numbers, ascending, and what the pages hold; a batch is wiped when the next is asked for.
 
     Raises:
@@ -46,13 +46,14 @@ def plain_batches(snapshot: OpenedSnapshot, entry: StoreEntry) -> Iterator[tuple
         try:
             for session in entry.sessions:
                 sessions.load(session)
-            for batch in snapshot.batches(entry):
-                with damage_in_pack(snapshot):
-                    plain = open_batch(sessions, entry.page_size, batch)
-                try:
-                    yield batch.page_nos, plain
-                finally:
-                    plain[:] = bytes(len(plain))
+            with closing(snapshot.batches(entry)) as batches:
+                for batch in batches:
+                    with damage_in_pack(snapshot):
+                        plain = open_batch(sessions, entry.page_size, batch)
+                    try:
+                        yield batch.page_nos, plain
+                    finally:
+                        plain[:] = bytes(len(plain))
         finally:
             sessions.wipe()
 

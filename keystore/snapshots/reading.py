@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -79,6 +80,18 @@ class KeyedPack:
 class _OpenPack:
     reader: PackReader
     stack: ExitStack
+
+
+class _Buffer:
+    """Memory that is used again, and grows to what was asked for."""
+
+    def __init__(self) -> None:
+        self._memory = memoryview(bytearray())
+
+    def view(self, byte_count: int) -> memoryview:
+        if len(self._memory) < byte_count:
+            self._memory = memoryview(bytearray(byte_count))
+        return self._memory[:byte_count]
 
 
 class Packs:
@@ -190,10 +203,10 @@ class MapReader:
     def batches(self, wanted: U64Array | None = None) -> Iterator[Batch]:
         """Yield pages, ascending, as ciphertext in batches of at most 4 MiB; all, or those `wanted` that are there.
 
-        A batch stands in a buffer that the next one overwrites.
+        A batch stands in a buffer that the next but one overwrites.
         """
         pages_max = pages_per_batch(self.store.page_size)
-        buffer = bytearray()
+        buffers = cycle([_Buffer(), _Buffer()])
         waiting: list[tuple[U64Array, EntryArray]] = []
         count = 0
         for first, rows in self.leaves(wanted):
@@ -207,13 +220,12 @@ class MapReader:
             for at in range(0, len(page_nos), pages_max):
                 part = page_nos[at : at + pages_max]
                 if count + len(part) > pages_max:
-                    buffer, batch = self._batch(waiting, buffer)
-                    yield batch
+                    yield self._batch(waiting, next(buffers))
                     waiting, count = [], 0
                 waiting.append((part, rows[there[at : at + pages_max]]))
                 count += len(part)
         if count:
-            yield self._batch(waiting, buffer)[1]
+            yield self._batch(waiting, next(buffers))
 
     def packs(self, map_key: SecretKey, numbers: Collection[int]) -> list[KeyedPack]:
         """Return those packs of the store that have these numbers, their keys wrapped under another map key."""
@@ -246,16 +258,14 @@ class MapReader:
             for child_no, node in zip(below, nodes, strict=True):
                 yield from self._below(level - 1, child_no, node, wanted)
 
-    def _batch(self, parts: list[tuple[U64Array, EntryArray]], buffer: bytearray) -> tuple[bytearray, Batch]:
+    def _batch(self, parts: list[tuple[U64Array, EntryArray]], buffer: "_Buffer") -> Batch:
         page_nos = np.concatenate([numbers for numbers, _ in parts])
         rows = np.concatenate([part for _, part in parts])
         size = self.store.page_size
-        if len(buffer) < len(rows) * size:
-            buffer = bytearray(len(rows) * size)
-        view = memoryview(buffer)[: len(rows) * size]
+        view = buffer.view(len(rows) * size)
         for number in np.unique(rows["pack"]).tolist():
             self._fill(view, rows, np.flatnonzero(rows["pack"] == number), int(number))
-        return buffer, Batch(page_nos, entries_of(rows), view)
+        return Batch(page_nos, entries_of(rows), view)
 
     def _fill(self, view: memoryview, rows: EntryArray, chosen: Indexes, number: int) -> None:
         """Read the pages `chosen` from the pack `number`; neighbours there and here are read together."""

@@ -21,16 +21,17 @@ NEAR_BYTES = 1 << 20
 """Read again and again, so that the store's own cache has all of it."""
 SCAN_BYTES = 1 << 20
 """Read in one call of the plain scan."""
-THREADS = (1,)
+THREADS = (1, 2)
 
 Read: TypeAlias = Callable[[int], object]
 
 
 def measure(pair: "Pair", budget_s: float) -> Iterator[Result]:
     """Yield random reads from the store's own cache, from the system's, and from the disk; then scans."""
-    yield random_read(pair, budget_s)
+    walk = _Walk(pair.total_bytes // pair.store.page_size)
+    yield random_read(pair, budget_s, walk)
     yield _random_read_near(pair, budget_s / 2)
-    yield _random_read_cold(pair)
+    yield _random_read_cold(pair, walk)
     for threads in THREADS:
         yield scan(pair, threads, budget_s)
 
@@ -47,9 +48,13 @@ class _Walk:
         return list(islice(self._numbers, count))
 
 
-def random_read(pair: "Pair", budget_s: float) -> Result:
-    """From the system's cache: the store's own has hardly one of these pages."""
-    size, walk = pair.store.page_size, _Walk(pair.total_bytes // pair.store.page_size)
+def random_read(pair: "Pair", budget_s: float, walk: "_Walk | None" = None) -> Result:
+    """From the system's cache: the store's own has hardly one of these pages.
+
+    Args:
+        walk: what has been read so far; who reads on elsewhere would meet pages that the store still has.
+    """
+    size, walk = pair.store.page_size, walk or _Walk(pair.total_bytes // pair.store.page_size)
     ours, plain = _ways(pair)
 
     def turn(read: Read) -> float:
@@ -76,9 +81,9 @@ def _random_read_near(pair: "Pair", budget_s: float) -> Result:
     return _from_single("random read, our cache", size, ours_each, plain_each)
 
 
-def _random_read_cold(pair: "Pair") -> Result:
+def _random_read_cold(pair: "Pair", walk: _Walk) -> Result:
     """From the disk, of both: what the system has cached is dropped before every turn; the map stays in memory."""
-    size, walk = pair.store.page_size, _Walk(pair.total_bytes // pair.store.page_size)
+    size = pair.store.page_size
     ours, plain = _ways(pair)
     ours_each: list[float] = []
     plain_each: list[float] = []
@@ -132,7 +137,7 @@ def scan(pair: "Pair", threads: int, budget_s: float) -> Result:
     buffer = bytearray(SCAN_BYTES)
 
     def ours() -> None:
-        for _ in pair.store.scan():
+        for _ in pair.store.scan(threads=threads):
             pass
 
     def plain() -> None:

@@ -38,7 +38,7 @@ NOT_SHOWN = (
     "Your pages. Contents are random bytes. They are neither compressed nor compared, so this should not matter.",
     "Many clients. One thread reads or commits; writers that share a commit, and readers beside writers, are not "
     "measured.",
-    "A KMS. Rotations and nodes are under a key file: the call to a KMS, over a network, comes on top, one for each.",
+    "A KMS. Rotations and nodes are under a key file: calls over a network, as many as are counted, come on top.",
     "Security. The peers differ in what they promise: see the attack matrix in docs/THREAT_MODEL.md. Unauthenticated "
     "or page-wise encryption does less work than a store that notices an old page.",
     "`openssl speed`: that is another build of OpenSSL than the one which `cryptography` carries.",
@@ -245,7 +245,7 @@ def _tables(report: Report, group: str) -> Iterator[str]:
         yield from tables.table(headers, rows)
     if group == "rotation":
         yield ""
-        names = ("node_bytes", "data_files_touched", "bytes_written", "rotations", "reads")
+        names = ("node_bytes", "data_files_touched", "bytes_written", "kms_calls", "rotations", "reads")
         rows = [(r.name, *(f"{(r.counts or {}).get(name, '-')}" for name in names)) for r in results]
         yield from tables.table(("", *(f" {name.replace('_', ' ')}" for name in names)), rows)
 

@@ -48,6 +48,7 @@ def test_a_quick_report_of_everything() -> None:
         *("import", "export", "snapshot", "increment, 1 % changed", "restore, verified", "rotate master key"),
         *("commit 16 pages, with a log", "restore to a time"),
         *("rotate master key, 1 MiB", "rotate master key, 16 MiB", "random read during rotations"),
+        "reseal under a new data key",
     }
     for result in results:
         assert result["seconds"] > 0
@@ -58,8 +59,8 @@ def test_a_quick_report_of_everything() -> None:
 
 def _beside(result: dict[str, Any]) -> set[str]:
     """What stands beside a case: nothing, where it is one of those that stand beside others."""
-    name = result["name"]
-    if name.startswith(("checkpoint", "recovery", "one call", "bare loop", "copy")) or result["processes"] > 1:
+    name, alone = result["name"], ("checkpoint", "recovery", "reseal", "one call", "bare loop", "copy")
+    if name.startswith(alone) or result["processes"] > 1:
         return set()
     return {"of_primitive"} if name.startswith(("kernel", "unwrap")) else {"of_plain"}
 
@@ -71,6 +72,7 @@ def test_rotations_write_no_data_file_and_as_much_whatever_the_size(tmp_path: Pa
     assert small is not None
     assert large is not None
     assert small["data_files_touched"] == large["data_files_touched"] == 0
+    assert small["kms_calls"] == large["kms_calls"]
     assert abs(large["bytes_written"] - small["bytes_written"]) < 64
     again = run_here("rotation", tmp_path, quick=True)
     assert [result.case for result in again] == [result.case for result in found]

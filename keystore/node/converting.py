@@ -130,7 +130,7 @@ class Converter:
             work.run()
             destroyed = self._destroy_keys(work.problems)
             self._require_no(work.problems)
-            self._settle(work)
+            self._settle()
             return Conversion(rotation, work.resealed_pages, work.moved, destroyed, already_done=False)
         finally:
             self._one.release()
@@ -236,7 +236,7 @@ class Converter:
             "in the way, and convert again."
         ) from problems[0]
 
-    def _settle(self, work: "_Work") -> None:
+    def _settle(self) -> None:
         """Put step 4 in force; the file of the volume key goes with its layer."""
 
         def settle(keystore: Keystore) -> Keystore:

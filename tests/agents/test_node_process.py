@@ -18,6 +18,7 @@ from keystore.node.directory import Node
 from tests.agents.running import AgentProcess, Cluster, NodeProcess
 from tests.emulator.running import process as emulator_process
 from tests.emulator_process import CLOUDS, Emulator
+from tests.key_files import new_key
 
 
 @pytest.fixture
@@ -76,6 +77,33 @@ def test_a_node_that_was_killed_serves_again_with_every_commit(
     with NodeClient(second.wait_ready(), cluster.tls(Role.CLIENT), "node-1") as client:
         read = client.read_pages("db", "pages", range(10))
     assert read == {number: bytes([number]) * 4096 for number in range(10)}
+
+
+def test_a_node_that_was_killed_in_a_conversion_goes_on_with_it(
+    directory: Path, tmp_path: Path, cluster: Cluster, processes: list[AgentProcess]
+) -> None:
+    content, customer, platform = bytes(range(256)) * 8192, new_key(tmp_path / "c"), new_key(tmp_path / "p")
+    first = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
+    processes.append(first)
+    address = first.wait_ready()
+    with NodeClient(address, cluster.tls(Role.CLIENT), "node-1") as client:
+        client.write_file("db", "file", content)
+    with NodeClient(address, cluster.tls(Role.CONTROL), "node-1") as control, pytest.raises(NodeUnreachableError):
+        control.convert(customer, platform, 1, lambda done, total: first.kill())
+    first.ready_file.unlink()
+    second = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
+    processes.append(second)
+    address = second.wait_ready()
+    with (
+        NodeClient(address, cluster.tls(Role.CONTROL), "node-1") as control,
+        NodeClient(address, cluster.tls(Role.CLIENT), "node-1") as client,
+    ):
+        assert b"".join(client.read_file("db", "file")) == content
+        control.convert(customer, platform, 1)
+        status = control.status()
+        assert (status.master_key.generation, status.is_converting, status.volume_key_id) == (2, False, platform)
+        assert b"".join(client.read_file("db", "file")) == content
+        assert control.convert(customer, platform, 1).already_done
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

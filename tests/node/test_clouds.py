@@ -81,6 +81,35 @@ def test_disabled_key_refuses_the_start_and_not_what_runs(
 
 
 @pytest.mark.parametrize("provider", CLOUDS)
+def test_customer_keys_on_and_off(
+    emulator: Emulator, directory: Path, source: Path, cmk: str, other_cmk: str, provider: str
+) -> None:
+    """Once a conversion has begun no KMS is needed; before that its refusal changes nothing."""
+    uri = emulator.create_key(provider)
+    connect = connector(emulator.endpoint)
+    emulator.disable(uri)
+    with Node.init(directory, cmk, connect) as node:
+        node.import_file("d", "f", source)
+        with pytest.raises(KeyDisabledError):
+            node.convert(uri, other_cmk)
+        assert (node.is_converting, node.master_info.key_id) == (False, cmk)
+        emulator.enable(uri)
+        node.convert(uri, other_cmk, progress=lambda done, total: emulator.disable(uri))
+        assert not node.is_converting
+        assert exported(node) == source.read_bytes()
+    with pytest.raises(KeyDisabledError):
+        Node.open(directory, connect)
+    emulator.enable(uri)
+    with Node.open(directory, connect) as node:
+        emulator.disable(uri)
+        node.convert(cmk, None)
+        assert exported(node) == source.read_bytes()
+    with Node.open(directory, connector("127.0.0.1:1")) as node:
+        assert exported(node) == source.read_bytes()
+    assert {call.plaintext_bytes for call in emulator.calls(key_name(uri)) if call.plaintext_bytes} == {32}
+
+
+@pytest.mark.parametrize("provider", CLOUDS)
 def test_unreachable_kms_refuses_the_start_and_changes_nothing(
     emulator: Emulator, directory: Path, provider: str
 ) -> None:

@@ -21,11 +21,14 @@ from keystore.keys.hierarchy import DataKey, Keystore, OutsideSetting, StoreReco
 from keystore.keys.master import generate_master
 from keystore.keys.volume import generate_volume
 from keystore.kms.connect import connect
+from keystore.node.converting import Converter
 from keystore.node.custody import Custody
+from keystore.node.key_life import KeyLife
 from keystore.node.layout import Layout
 from keystore.node.opening import open_custody, write_first
 from keystore.node.outside import OutsideAnchor
 from keystore.node.outside_choice import OutsideChoice
+from keystore.node.stores import Stores
 from keystore.node.volume import rewrap_volume
 from keystore.objects.bucket import BucketPlace
 from keystore.pages.protocols import AnchorState
@@ -51,7 +54,8 @@ def catalogue(custody: Custody) -> Catalogue:
     databases = custody.keystore.databases.values()
     told = [(d.name, [key.generation for key in d.data_keys], len(d.destroyed), sorted(d.stores)) for d in databases]
     wrapped = custody.volume.record.generation if custody.volume else 0
-    return repr((custody.file_generation, custody.master.generation, wrapped, sorted(told)))
+    layer = custody.volume is not None, custody.keystore.volume_change, custody.keystore.is_converting
+    return repr((custody.file_generation, custody.master.generation, wrapped, layer, sorted(told)))
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,19 @@ def rewrapped(life: NodeLife, _: Random) -> None:
         life.do(lambda: rewrap_volume(LAYOUT, life.files, life.custody, life.cmk, connect, connect), synced=False)
 
 
+def converted(life: NodeLife, random: Random) -> None:
+    """The layer comes, or turns round on its way, or goes; nothing has to be moved, as no store has a file here."""
+    stores = Stores(LAYOUT, life.files, life.custody, None, lambda: 5)  # type: ignore[arg-type]
+    key_life = KeyLife(life.custody, stores, lambda: 5)
+    converter = Converter(LAYOUT, life.files, life.custody, stores, key_life, lambda: 5)
+    wanted = None if life.custody.keystore.is_layered else life.cmk
+    life.do(lambda: converter._begin(life.cmk, wanted, connect))
+    if random.random() < 0.7:
+        for database in life.custody.keystore.databases.values():
+            life.change(lambda keystore, database=database: keystore.with_database(database.left_keys()))  # type: ignore[misc]
+        life.do(converter._settle)
+
+
 def commits(life: NodeLife, random: Random) -> None:
     """As stores do it: an anchor after each commit, a sync now and then."""
     new_store(life, random)
@@ -209,6 +226,7 @@ KINDS = (
     new_store,
     dropped_store,
     rewrapped,
+    converted,
     commits,
     commits,
 )

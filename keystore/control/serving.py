@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from keystore.agents.process import Stopping, remove_ready, write_ready
@@ -25,12 +26,29 @@ LOOK_WAIT_S = 10.0
 """LIMIT: seconds that the end waits for jobs that are just being started."""
 
 
-def serve(url: str, name: str, connect: KmsConnector, ready_file: Path | None, movable_clock: bool) -> bool:
-    """Serve until SIGTERM or SIGINT; return whether nothing of it runs any more.
+BEATS = 10
+"""Signs of life in the time without one after which a process counts as dead."""
 
-    Args:
+
+@dataclass(frozen=True)
+class Parts:
+    """How to serve.
+
+    Attributes:
         name: of this process; no other one on the database has it.
         ready_file: appears when work is taken, and is removed at the end.
+        dead_after_s: without a sign of life for that long another process counts as dead.
+    """
+
+    name: str
+    connect: KmsConnector
+    ready_file: Path | None
+    dead_after_s: float
+    movable_clock: bool
+
+
+def serve(url: str, parts: Parts) -> bool:
+    """Serve until SIGTERM or SIGINT; return whether nothing of it runs any more.
 
     Raises:
         ControlUrlError, ControlSetupError, ControlSchemaError, ControlUnreachableError: nothing was begun.
@@ -40,23 +58,23 @@ def serve(url: str, name: str, connect: KmsConnector, ready_file: Path | None, m
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     stopping = Stopping()
     with closing(open_database(url)) as database:
-        plane = Plane(database, connect, clock=MovableClock(database) if movable_clock else SystemClock())
-        engine = DbosEngine(database, name)
+        plane = Plane(database, parts.connect, clock=MovableClock(database) if parts.movable_clock else SystemClock())
+        engine = DbosEngine(database, parts.name, beat_s=parts.dead_after_s / BEATS, dead_after_s=parts.dead_after_s)
         register_jobs(engine, plane.jobs)
         stopping.on_signals()
         engine.launch()
         service = ControlService(database, engine, plane.clock, [ROTATION_JOB, OPERATION_JOB])
-        values = {"name": name, "pid": os.getpid()}
+        values = {"name": parts.name, "pid": os.getpid()}
         try:
-            if ready_file is not None:
-                write_ready(ready_file, values)
+            if parts.ready_file is not None:
+                write_ready(parts.ready_file, values)
             service.start()
             while not stopping.wait(FENCED_LOOK_S):
                 if engine.fenced():
                     raise fenced(engine.executor)
         finally:
-            if ready_file is not None:
-                remove_ready(ready_file, values)
+            if parts.ready_file is not None:
+                remove_ready(parts.ready_file, values)
             service.stop(LOOK_WAIT_S)
             ended = engine.close()
     return ended

@@ -14,7 +14,7 @@ def postgres() -> Iterator[Postgres]:
     """One server for all tests of this process; who stops it starts it again."""
     server = Postgres()
     yield server
-    server.remove()
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

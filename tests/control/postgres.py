@@ -15,13 +15,14 @@ WAIT_S = 60
 class Postgres:
     """A server on a socket of its own. Its directory is not in pytest's, which keeps the server's user out."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="keystore-pg"))
         self._server = get_server(self._directory / "data", cleanup_mode=None)
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            # Nothing here survives the machine; what is killed are our processes.
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
+        if not fsync:
+            # Nothing here survives the machine; what tests kill are our processes.
+            with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
 
     def create_database(self) -> str:
         """Make an empty database and return its URL."""
@@ -36,7 +37,7 @@ class Postgres:
     def start(self) -> None:
         self._server.start()
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """End the server at once, with no checkpoint of what nobody wants."""
         process = self._server.get_postmaster_info().process
         assert process is not None

@@ -19,11 +19,11 @@ from keystore.agents.service import NodeService
 from keystore.agents.serving import AgentServer, Call
 from keystore.control import tables
 from keystore.control.clock import MovableClock
-from keystore.control.clusters import MemberRecord, NewCluster, add_cluster, set_addresses
+from keystore.control.clusters import MemberRecord, NewCluster
 from keystore.control.creation import ClusterFiles
 from keystore.control.database import Database
-from keystore.control.due import Due, DueTable
-from keystore.control.jobs import ROTATION_INTERVAL_NS, ROTATION_JOB
+from keystore.control.founding import add_cluster
+from keystore.control.jobs import ROTATION_INTERVAL_NS
 from keystore.control.operation_rows import Operation, operations_of
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
@@ -95,8 +95,6 @@ class Rotating:
         clock = MovableClock(database)
         new = NewCluster("orders", str(files.directory), key, None, NAMES[0], tuple(records))
         self.cluster = add_cluster(database, new, clock.now_ns())
-        set_addresses(database, self.cluster.id, records)
-        DueTable(database).add(Due(ROTATION_JOB, str(self.cluster.id), self.cluster.renewed_ns + ROTATION_INTERVAL_NS))
         self.advance = clock.advance
 
     def serve(self, *names: str) -> None:

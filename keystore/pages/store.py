@@ -433,7 +433,8 @@ class PageStore:
             suspects: pages below `start` to check as well.
             save: is told, after every batch, where to go on and which pages are damaged.
         """
-        verifier = Verifier(self._state, self._life, self._writer, progress=progress, pace=pace, save=save)
+        made = (self._state, self._life, self._writer, self._opener)
+        verifier = Verifier(*made, progress=progress, pace=pace, save=save)
         report = verifier.run(start, suspects)
         report.notes = self.notes
         with self._life.lock:

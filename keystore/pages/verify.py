@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keystore.errors import StoreDamagedError, StoreIOError
+from keystore.errors import StoreDamagedError
 from keystore.format.entry import ENTRY, HOLE, EntryArray, U64Array, entries_from_bytes
 from keystore.pages.life import Life
+from keystore.pages.opening import Opener
 from keystore.pages.pace import Pace
 from keystore.pages.pagemap import LEAVES_PER_HOLD_MAX
 from keystore.pages.pin import unpin
-from keystore.pages.reading import READ_BYTES, UnreadableError, open_batch, read_batch
+from keystore.pages.reading import READ_BYTES, UnreadableError
 from keystore.pages.state import StoreState
 from keystore.pages.verify_map import MapVerifier, Moment
 from keystore.pages.writer import Writer
@@ -58,19 +59,27 @@ class Verifier:
         state: StoreState,
         life: Life,
         writer: Writer,
+        opener: Opener,
         *,
         progress: Progress | None,
         pace: Pace | None,
         save: Save | None,
     ) -> None:
-        self._state, self._life, self._writer = state, life, writer
+        self._state, self._life, self._writer, self._opener = state, life, writer, opener
         self._progress = progress or untold
         self._pace, self._save = pace or Pace(), save or (lambda following, damaged: None)
         self._report = VerifyReport()
         self._lost: list[range] = []
+        self._scratch = memoryview(bytearray(max(READ_BYTES, state.page_size)))
 
     def run(self, start: int, suspects: Collection[int]) -> VerifyReport:
         """Check `suspects`, and all pages from `start` on; see `PageStore.verify`."""
+        try:
+            return self._run(start, suspects)
+        finally:
+            self._scratch[:] = bytes(len(self._scratch))
+
+    def _run(self, start: int, suspects: Collection[int]) -> VerifyReport:
         with self._moment() as pinned:
             trees = MapVerifier(self._state, pinned, self._pace)
             trees.run()
@@ -195,15 +204,8 @@ class Verifier:
 
     def _opens(self, page_nos: U64Array, entries: EntryArray) -> str | None:
         """Open these pages; return why one does not open, or None."""
-        state = self._state
         try:
-            plaintext = open_batch(
-                state.sessions, state.page_size, read_batch(state.file, state.page_size, page_nos, entries)
-            )
+            self._opener.pages_into(page_nos, entries, self._scratch[: len(page_nos) * self._state.page_size])
         except UnreadableError as error:
             return str(error)
-        except (ValueError, StoreIOError):
-            self._life.check()  # closed meanwhile
-            raise
-        plaintext[:] = bytes(len(plaintext))
         return None

@@ -39,6 +39,9 @@ def pairs(monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]) -> Itera
         def encrypt_into(self, nonce: Any, *rest: Any) -> int:
             return self._real.encrypt_into(nonce, *rest)
 
+        def decrypt(self, *args: Any) -> bytes:
+            return self._real.decrypt(*args)
+
         def decrypt_into(self, *args: Any) -> int:
             return self._real.decrypt_into(*args)
 

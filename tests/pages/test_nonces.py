@@ -57,6 +57,9 @@ class Seals:
                 seals.add((self._key, bytes(nonce)))
                 return self._real.encrypt_into(nonce, *rest)
 
+            def decrypt(self, *args: Any) -> bytes:
+                return self._real.decrypt(*args)
+
             def decrypt_into(self, *args: Any) -> int:
                 return self._real.decrypt_into(*args)
 

@@ -153,10 +153,29 @@ def _bars(report: Report) -> list[str]:
         "",
         *tables.bars_table(report.verdicts),
     ]
+    lines += _workers(report)
     if missed:
         lines += ["", "What is in the way of those that are not reached (more under *Where the time goes*):", ""]
         lines += [f"- {verdict.bar.what}: {_in_the_way(report, verdict.bar.profile)}" for verdict in missed]
     return lines
+
+
+def _workers(report: Report) -> list[str]:
+    """Return what this machine gives to two workers, whoever's code they run."""
+    found = [result for result in report.results.get("kernel", ()) if result.of_one is not None]
+    said = []
+    for what, same in (
+        ("two threads of the bare aws-lc-rs loop", [r for r in found if r.name.startswith("bare loop")]),
+        ("two processes of the kernel", [r for r in found if r.processes > 1]),
+    ):
+        if same:
+            ratios = [result.of_one or 0 for result in same]
+            said.append(f"{what} {tables.number(min(ratios))} to {tables.number(max(ratios))}")
+    return (
+        ["", f"What this machine gives to two workers, by page size, as a multiple of one: {'; '.join(said)}."]
+        if said
+        else []
+    )
 
 
 def _in_the_way(report: Report, case: str) -> str:

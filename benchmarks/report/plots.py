@@ -81,7 +81,7 @@ def throughput(style: Style, runs: Mapping[str, Runs], _: Any) -> Any:
         ("native", lambda r, w: _single(r, "native") and r.name == f"kernel {w}", "-"),
         ("portable", lambda r, w: _single(r, "portable") and r.name == f"kernel {w}", "-"),
         ("one call a page, cryptography", lambda r, w: r.name == f"one call a page, {w}", "-"),
-        ("primitive: bare loop, aws-lc-rs", lambda r, w: r.name == f"bare loop, {w}", "--"),
+        ("primitive: bare loop, aws-lc-rs", lambda r, w: r.name == f"bare loop, {w}" and r.threads == 1, "--"),
     ]
     colours = (*style.series, style.text)
     figure, axes = plt.subplots(1, 2, figsize=(9.4, 4.0), sharey=True)

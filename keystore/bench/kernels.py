@@ -4,6 +4,8 @@ Beside them too: one call for each page through `cryptography`, and a plain copy
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -95,7 +97,7 @@ def measure(*, quick: bool, budget_s: float) -> Iterator[Result]:
         for page_bytes in sizes:
             for what in ("seal", "open"):
                 yield from _native(what, page_bytes, budget_s)
-                yield _threads(what, page_bytes, budget_s)
+                yield from _threads(what, page_bytes, budget_s)
 
 
 def has_native() -> bool:
@@ -129,16 +131,30 @@ def _native(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
         yield _speed("copy in memory", "memcpy", batch, turns, "memcpy")
 
 
-def _threads(what: str, page_bytes: int, budget_s: float) -> Result:
+def _threads(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
+    """Yield the kernel on two threads, and the bare loop on two: what the machine gives to two threads at all."""
     from keystore.crypto.native import NativeKernel
 
     batch = Batch(page_bytes, BATCH_OF_THREADS_BYTES)
-    calls = {
-        "ours": batch.work(what, NativeKernel(choose("portable"), THREADS)),
-        "one": batch.work(what, NativeKernel(choose("portable"), 1)),
-        "primitive": _bare_loop(what, batch),
-    }
-    return _result(f"kernel {what}", "native", THREADS, batch, in_turns(calls, budget_s))
+    halves = [_bare_loop(what, Batch(page_bytes, BATCH_OF_THREADS_BYTES // THREADS)) for _ in range(THREADS)]
+    with ThreadPoolExecutor(THREADS - 1) as others:
+
+        def primitive_of_threads() -> None:
+            under_way = [others.submit(half) for half in halves[1:]]
+            halves[0]()
+            for each in under_way:
+                each.result()
+
+        calls = {
+            "ours": batch.work(what, NativeKernel(choose("portable"), THREADS)),
+            "one": batch.work(what, NativeKernel(choose("portable"), 1)),
+            "primitive": _bare_loop(what, batch),
+            "threads": timed(primitive_of_threads),
+        }
+        turns = in_turns(calls, budget_s)
+    yield _result(f"kernel {what}", "native", THREADS, batch, turns)
+    bare = _speed(f"bare loop, {what}", "aws-lc-rs", batch, turns, "threads")
+    yield replace(bare, threads=THREADS, of_one=turns.ratio("threads", "primitive"))
 
 
 def _bare_loop(what: str, batch: Batch) -> Timed:

@@ -56,7 +56,7 @@ def _measure(options: argparse.Namespace, here: dict[str, Any], raw: Path) -> No
             continue
         print(f"{group} …", file=sys.stderr, flush=True)
         found = groups.measure(group, quick=options.quick, processes=options.processes)
-        groups.keep(found, raw)
+        groups.keep(replace(found, commit=here["commit"]), raw)
         ended = f"failed: {found.failed}" if found.failed else f"{len(found.runs)} processes, {found.seconds:.0f} s"
         print(f"{group}: {ended}", file=sys.stderr)
     if not options.no_profiles:

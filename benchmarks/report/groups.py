@@ -66,6 +66,7 @@ class Found:
         failed: what a process said at last before it failed; the runs before it stand.
         load: the machine's load average before and after.
         quick: whether it was the short form.
+        commit: what was measured.
     """
 
     group: str
@@ -75,6 +76,7 @@ class Found:
     load: tuple[float, float] = (0.0, 0.0)
     seconds: float = 0.0
     quick: bool = False
+    commit: str = ""
 
     @property
     def results(self) -> list[Result]:
@@ -126,6 +128,7 @@ def keep(found: Found, folder: Path) -> None:
         "load": found.load,
         "seconds": found.seconds,
         "quick": found.quick,
+        "commit": found.commit,
         "runs": [[result.encode() for result in run] for run in found.runs],
     }
     part = folder / f"{found.group}.json.part"
@@ -141,4 +144,4 @@ def kept(group: str, folder: Path) -> Found | None:
     values = json.loads(path.read_text())
     runs = tuple(tuple(Result.decode(each) for each in run) for run in values["runs"])
     notes, load = tuple(values["notes"]), tuple(values["load"])
-    return Found(group, runs, notes, values["failed"], load, values["seconds"], values["quick"])
+    return Found(group, runs, notes, values["failed"], load, values["seconds"], values["quick"], values["commit"])

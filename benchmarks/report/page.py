@@ -102,6 +102,10 @@ def _warning(report: Report) -> list[str]:
         said.append("**A quick run: one process for each group and small sizes. The figures are rough.**")
     failed = [found for found in report.found.values() if found.failed]
     said += [f"**{found.group} failed after {len(found.runs)} processes: {found.failed}**" for found in failed]
+    commits = {found.commit for found in report.found.values()}
+    if len(commits) > 1:
+        each = ", ".join(f"{found.group} {found.commit}" for found in report.found.values())
+        said.append(f"**Not all groups were measured at one commit: {each}.**")
     said += [f"**{group} was not measured.**" for group in GROUPS if group not in report.found]
     return [line for text in said for line in (text, "")]
 

@@ -130,6 +130,9 @@ def test_a_second_run_measures_what_is_missing(tmp_path: Path, monkeypatch: pyte
     for _ in range(2):
         command._measure(options, MACHINE, tmp_path)
     assert measured == ["kernel", "node", "node"]
+    kept = groups.kept("kernel", tmp_path)
+    assert kept is not None
+    assert kept.commit == "abc"
     command._measure(Namespace(**vars(options) | {"quick": True}), MACHINE, tmp_path)
     assert measured[3:] == ["kernel", "node"]
     command._measure(Namespace(**vars(options) | {"quick": True, "again": True}), MACHINE, tmp_path)
@@ -141,7 +144,7 @@ def test_the_page_says_what_failed_and_what_is_not_reached(tmp_path: Path) -> No
     (tmp_path / "machine.json").write_text(json.dumps(MACHINE))
     (tmp_path / "profiles.json").write_text(json.dumps({"random read": PROFILE}))
     groups.keep(groups.Found("kernel", ((SEAL,),)), tmp_path)
-    groups.keep(groups.Found("store", ((slow,), (slow,)), ("a | note",), "OSError: full"), tmp_path)
+    groups.keep(groups.Found("store", ((slow,), (slow,)), ("a | note",), "OSError: full", commit="def"), tmp_path)
     report, _ = command.load(tmp_path)
     text = page.as_markdown(replace(report, plots=("throughput",)))
     first = text.splitlines()[2]
@@ -151,6 +154,7 @@ def test_the_page_says_what_failed_and_what_is_not_reached(tmp_path: Path) -> No
     for said in (
         "**store failed after 2 processes: OSError: full**",
         "**node was not measured.**",
+        "**Not all groups were measured at one commit: kernel , store def.**",
         f"| {read} | times the time of `os.pread` | at most 5 [3] | 10 | 10 to 10 | **no** |",
         f"- {read}: 20 µs a turn; of the processor's time: 90 % Python. Functions",
         "70 % `keystore/x.py: f`. System calls a turn: 1 preadv2.",

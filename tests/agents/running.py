@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -82,10 +82,12 @@ class AgentProcess:
     """`keystore node serve`, or of another kind, started; `wait_ready` or `wait_end` comes next."""
 
     kind = "node"
+    program: Sequence[str] = PROGRAM
 
     def __init__(self, directory: Path, tls: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
         self.ready_file = directory.with_name(f"{directory.name}.ready")
-        command = [*PROGRAM, self.kind, "serve", directory, "--tls", tls, "--ready-file", self.ready_file, *arguments]
+        places = ["--tls", tls, "--ready-file", self.ready_file]
+        command = [*self.program, self.kind, "serve", directory, *places, *arguments]
         self.popen = subprocess.Popen(
             [*map(str, command)],
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from keystore.agents.serving import AgentServer
 from keystore.agents.tls import ClusterCa
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
-from tests.cli.running import PROGRAM, environment
+from tests.cli.running import PROGRAM, Run, environment, keystore
 
 WAIT_MAX_S = 60.0
 POLL_S = 0.02
@@ -116,6 +116,15 @@ class AgentProcess:
     def kill(self) -> None:
         self.popen.kill()
         self.popen.communicate(timeout=WAIT_MAX_S)
+
+
+def run_refused(kind: str, directory: Path, tls: Path, *arguments: str | Path) -> Run:
+    """Run a command that serves and must refuse to, in this process; nothing says that it is ready."""
+    ready_file = directory.with_name(f"{directory.name}.refused")
+    ended = keystore(kind, "serve", directory, "--tls", tls, "--ready-file", ready_file, *arguments)
+    assert ended.code != 0
+    assert not ready_file.exists()
+    return ended
 
 
 class NodeProcess(AgentProcess):

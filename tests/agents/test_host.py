@@ -3,20 +3,21 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from keystore.agents.client import NodeClient
 from keystore.agents.host_client import HostClient
+from keystore.agents.host_state import HostState
 from keystore.agents.identity import Role
 from keystore.agents.supervised import ProcessReport
 from keystore.cli import exits
 from keystore.errors import InputError, RoleError
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
-from tests.agents.running import AgentProcess, Cluster, HostProcess, wait_until
+from tests.agents.running import Cluster, HostProcess, run_refused, wait_until
 from tests.emulator_process import Emulator
 
 
@@ -32,9 +33,17 @@ class Host:
     def report(self) -> ProcessReport:
         return self.client.status().processes["node-1"]
 
-    def wait_for(self, state: str) -> ProcessReport:
-        wait_until(lambda: self.report().state == state, f"the node to be {state}: {self.report()}")
-        return self.report()
+    def wait_for(self, state: str, former: int = 0, *, for_good: bool = False) -> ProcessReport:
+        """Return the first report of that state, of another process than `former`, or of one that stays so."""
+        found: list[ProcessReport] = []
+
+        def is_so() -> bool:
+            found[:] = [self.report()]
+            is_new = found[0].pid != former or not former
+            return found[0].state == state and is_new and (not for_good or found[0].next_start_ns is None)
+
+        wait_until(is_so, f"the node to be {state}")
+        return found[0]
 
     def data(self) -> NodeClient:
         return NodeClient(self.report().address, self.cluster.tls(Role.CLIENT), "node-1")
@@ -74,8 +83,7 @@ def test_a_node_that_dies_is_started_again_at_its_address(hosts: list[Host], tmp
     with host.data() as client:
         client.write_file("db", "file", b"content")
         os.kill(first.pid, signal.SIGKILL)
-        wait_until(lambda: host.report().pid not in (0, first.pid), "another process")
-        again = host.wait_for("running")
+        again = host.wait_for("running", former=first.pid)
         assert (again.address, again.failures) == (first.address, 1)
         assert b"".join(client.read_file("db", "file")) == b"content"
 
@@ -134,8 +142,7 @@ def test_nodes_outlive_a_host_that_was_killed_and_the_next_takes_them_over(
     taken = second.wait_for("running")
     assert (taken.pid, taken.address) == (running.pid, running.address)
     os.kill(taken.pid, signal.SIGKILL)
-    wait_until(lambda: second.report().pid not in (0, taken.pid), "another process")
-    assert second.wait_for("running").failures == 1
+    assert second.wait_for("running", former=taken.pid).failures == 1
     again = second.client.restart("node-1")
     assert (again.state, again.address) == ("running", running.address)
 
@@ -160,8 +167,7 @@ def test_a_key_that_refuses_keeps_the_node_down_until_an_order(
         pid = host.wait_for("running").pid
         emulator.disable(uri)
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: host.report().next_start_ns is None and host.report().state == "failed", "the refusal")
-        failed = host.report()
+        failed = host.wait_for("failed", for_good=True)
         assert "disabled" in failed.reason.lower()
         assert (failed.pid, failed.failures) == (0, 2)
         calls = len(emulator.calls(uri.rpartition("/")[2]))
@@ -206,27 +212,19 @@ def test_bad_orders_are_refused_and_only_control_gives_any(hosts: list[Host], tm
     assert host.report() == before
 
 
-def test_a_directory_has_one_host(
-    hosts: list[Host], tmp_path: Path, cluster: Cluster, processes: list[AgentProcess]
-) -> None:
-    host = start(hosts, tmp_path, cluster)
-    before = host.wait_for("running")
-    host.process.ready_file.rename(tmp_path / "first.ready")
-    second = HostProcess(host.directory, cluster.tls(Role.HOST, "host-1"))
-    processes.append(second)
-    code, printed = second.wait_end()
-    assert (code, "is served by another process" in printed) == (exits.LOCKED, True)
-    assert host.report() == before
+def test_a_directory_has_one_host(tmp_path: Path, cluster: Cluster) -> None:
+    with closing(HostState(tmp_path / "host-1")) as first:
+        second = run_refused("host", tmp_path / "host-1", cluster.tls(Role.HOST, "host-1"))
+        assert (second.code, "is served by another process" in second.err) == (exits.LOCKED, True)
+        host_id = first.host_id
+    with closing(HostState(tmp_path / "host-1")) as again:
+        assert again.host_id == host_id
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"host_id": "x", "processes": {}}', b"[]"])
-def test_a_host_does_not_forget_who_it_is(
-    tmp_path: Path, cluster: Cluster, processes: list[AgentProcess], content: bytes
-) -> None:
+def test_a_host_does_not_forget_who_it_is(tmp_path: Path, cluster: Cluster, content: bytes) -> None:
     (tmp_path / "host-1").mkdir()
     (tmp_path / "host-1" / "host.json").write_bytes(content)
-    started = HostProcess(tmp_path / "host-1", cluster.tls(Role.HOST, "host-1"))
-    processes.append(started)
-    code, printed = started.wait_end()
-    assert (code, "is not what a host wrote" in printed) == (exits.USAGE, True)
+    refused = run_refused("host", tmp_path / "host-1", cluster.tls(Role.HOST, "host-1"))
+    assert (refused.code, "is not what a host wrote" in refused.err) == (exits.USAGE, True)
     assert (tmp_path / "host-1" / "host.json").read_bytes() == content

@@ -15,7 +15,7 @@ from keystore.cli import exits
 from keystore.errors import KmsUnreachableError, NodeUnreachableError
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
-from tests.agents.running import AgentProcess, Cluster, NodeProcess
+from tests.agents.running import AgentProcess, Cluster, NodeProcess, run_refused
 from tests.emulator.running import process as emulator_process
 from tests.emulator_process import CLOUDS, Emulator
 from tests.key_files import new_key
@@ -49,14 +49,11 @@ def test_it_serves_until_it_is_stopped_and_keeps_what_was_written(
         assert [file.byte_length for file in node.list_files()] == [len(content)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(
-    directory: Path, cluster: Cluster, processes: list[AgentProcess], number: signal.Signals
-) -> None:
+def test_an_interrupt_ends_it_in_order(directory: Path, cluster: Cluster, processes: list[AgentProcess]) -> None:
     served = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
     processes.append(served)
     served.wait_ready()
-    served.popen.send_signal(number)
+    served.popen.send_signal(signal.SIGINT)
     code, printed = served.wait_end()
     assert (code, "has stopped" in printed) == (exits.OK, True)
 
@@ -122,15 +119,11 @@ def test_it_starts_only_if_its_key_unwraps_and_needs_no_kms_after_that(
         assert b"".join(client.read_file("db", "file")) == b"content"
         assert len(emulator.calls()) == before
     assert served.terminate()[0] == exits.OK
-    refused = NodeProcess(tmp_path / "node-1", tls, *at)
-    processes.append(refused)
-    code, printed = refused.wait_end()
-    assert (code, refused.ready_file.exists()) == (exits.KEY_INVALID, False)
-    assert "disabled" in printed.lower()
+    refused = run_refused("node", tmp_path / "node-1", tls, *at)
+    assert refused.code == exits.KEY_INVALID
+    assert "disabled" in refused.err.lower()
     emulator.enable(uri)
-    again = NodeProcess(tmp_path / "node-1", tls, *at)
-    processes.append(again)
-    assert again.wait_ready()
+    Node.open(tmp_path / "node-1", connector(emulator.endpoint)).close()
 
 
 def test_without_its_kms_it_does_not_start_and_says_so_and_goes_on_if_it_runs(
@@ -167,12 +160,9 @@ def test_a_directory_is_served_by_one_process(directory: Path, cluster: Cluster,
     served = NodeProcess(directory, tls)
     processes.append(served)
     address = served.wait_ready()
-    served.ready_file = served.ready_file.rename(directory.with_name("first.ready"))
-    second = NodeProcess(directory, tls)
-    processes.append(second)
-    code, printed = second.wait_end()
-    assert (code, second.ready_file.exists()) == (exits.LOCKED, False)
-    assert f"is open in process {served.popen.pid}" in printed
+    second = run_refused("node", directory, tls)
+    assert second.code == exits.LOCKED
+    assert f"is open in process {served.popen.pid}" in second.err
     with NodeClient(address, cluster.tls(Role.CONTROL), "node-1") as client:
         assert client.is_serving()
 
@@ -186,13 +176,14 @@ def test_what_cannot_be_served_is_refused_with_a_code_of_its_own(
         (directory, tmp_path / "none", (), exits.NO_CERTIFICATE),
         (directory, cluster.tls(Role.CONTROL), (), exits.NO_CERTIFICATE),
         (directory, tls, ("--listen", "nonsense"), exits.USAGE),
-        (directory, tls, ("--ready-file", str(tmp_path / "none" / "ready")), exits.USAGE),
     ]
     for node, place, arguments, code in cases:
-        served = NodeProcess(node, place, *arguments)
-        processes.append(served)
-        found, printed = served.wait_end()
-        assert (found, served.ready_file.exists()) == (code, False), printed
+        refused = run_refused("node", node, place, *arguments)
+        assert refused.code == code, refused.err
+    unready = NodeProcess(directory, tls, "--ready-file", tmp_path / "none" / "ready")
+    processes.append(unready)
+    code, printed = unready.wait_end()
+    assert (code, "ready file" in printed) == (exits.USAGE, True)
     Node.open(directory, connector()).close()
 
 

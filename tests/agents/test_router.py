@@ -17,6 +17,7 @@ from keystore.agents.process import Stopping
 from keystore.agents.router import RouterService
 from keystore.agents.router_client import RouterClient
 from keystore.agents.serving import AgentServer
+from keystore.agents.supervised import ProcessReport
 from keystore.agents.topology import MEMBERS_MAX, TOPOLOGY_FILE, Member, Topology, TopologyFile
 from keystore.cli import exits
 from keystore.errors import (
@@ -249,14 +250,17 @@ def test_a_router_process_is_stopped_by_control_and_started_by_its_host(
             control.set_topology(of(node))
             client.write_file("db", "file", b"content")
             os.kill(report.pid, signal.SIGKILL)
-            wait_until(lambda: host.status().processes["router-1"].pid not in (0, report.pid), "another process")
-            wait_until(lambda: host.status().processes["router-1"].state == "running", "the router again")
+            wait_until(lambda: is_running_again(host.status().processes["router-1"], report.pid), "the router again")
             assert b"".join(client.read_file("db", "file")) == b"content"
             control.stop()
             wait_until(lambda: host.status().processes["router-1"].state == "stopped", "the router to stop")
             assert host.start("router-1").address == report.address
             assert control.topology() == of(node)
     assert process.terminate()[0] == exits.OK
+
+
+def is_running_again(report: ProcessReport, former: int) -> bool:
+    return report.state == "running" and report.pid != former
 
 
 def test_a_router_process_ends_in_order(tmp_path: Path, cluster: Cluster, processes: list[AgentProcess]) -> None:

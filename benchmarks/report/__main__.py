@@ -67,8 +67,9 @@ def _profile(options: argparse.Namespace, raw: Path) -> None:
     """Look where the time goes in every case whose bar is not reached."""
     path = raw / "profiles.json"
     report, _ = load(raw)
-    wanted = dict.fromkeys(each.bar.profile for each in report.verdicts if each.reached is False and each.bar.profile)
-    found = {case: report.profiles[case] for case in wanted if case in report.profiles and not options.again}
+    missed = [each.bar for each in report.verdicts if each.reached is False and each.bar.profile]
+    wanted = {bar.profile: options.again and bar.group in (options.groups or groups.GROUPS) for bar in missed}
+    found = {case: report.profiles[case] for case, again in wanted.items() if case in report.profiles and not again}
     for case in wanted:
         if case not in found:
             print(f"profile of {case} …", file=sys.stderr, flush=True)

@@ -233,7 +233,7 @@ def _about(group: str) -> list[str]:
         "one `pwrite` "
         "of as many bytes and 4 KiB with `fdatasync`. *Cold*: both files are dropped from the system's cache before "
         "each turn. Files are in the system's cache otherwise.",
-        "node": "Plain is a copy of the same file through user space with one fsync.",
+        "node": "A file of a gibibyte. Plain is a copy of it through user space with one fsync, just before each.",
         "log": "Plain is the same commit of a node without a log; for the restore, a copy of the store's file.",
         "rotation": "Plain is the same rotation of the node of 1 MiB, and for the reads, the same without rotations "
         "beside "

@@ -162,8 +162,12 @@ class Converter:
                 with closing(connector(key_uri)) as kms:
                     following = generate_master(kms, master.node_id, master.generation + 1)
                 made.append(Rotation(MasterInfo.of(master), MasterInfo.of(following)))
-                if volume_key is not None:
-                    self._save(volume_key)
+                try:
+                    if volume_key is not None:
+                        self._save(volume_key)
+                except BaseException:
+                    following.wipe()
+                    raise
                 return following
 
             self._custody.change_master(make_next, partial(self._begun, layered, volume_key), volume_key)
@@ -296,12 +300,11 @@ class _Work:
             if generations:
                 done = store.reseal(generations, progress=partial(_half, progress, 0), pace=self._pace)
                 self.resealed_pages += done.pages
-            if store.movable is not None and is_layered(store.movable.file) != self._custody.keystore.is_layered:
+            if is_layered(store.movable.file) != self._custody.keystore.is_layered:
                 self._move(database, record, store, partial(_half, progress, 1))
                 self.moved += 1
 
     def _move(self, database: Database, record: StoreRecord, store: LentStore, progress: Progress) -> None:
-        assert store.movable is not None
         place = self._layout.store(database.database_id, record.store_id)
         new, process = self._layout.converting(database.database_id, record.store_id), os.getpid()
 

@@ -28,7 +28,7 @@ class LentStore(PageStore):
     """A store of a node. `close` ends the use of its owner, and closes it once nobody else uses it."""
 
     leave: Callable[[], None] | None = None
-    movable: MovableFile | None = None
+    movable: MovableFile
     """What it lies in."""
 
     def close(self) -> None:

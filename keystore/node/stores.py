@@ -360,15 +360,19 @@ class Stores:
         except OSError as error:
             raise NodeIOError(f"{path.parent} cannot be made: {error.strerror}. Nothing was changed.") from error
         anchor = self._custody.anchors.add(record.store_id)
-        return LentStore.create(
-            new_layered(self._custody, OsBlockFile.create(path), record),
-            name=f"{database.name}/{record.name}",
+        where = f"{database.name}/{record.name}"
+        file = MovableFile(where, new_layered(self._custody, OsBlockFile.create(path), record))
+        store = LentStore.create(
+            file,
+            name=where,
             keys=self.keys(database.name),
             page_size=record.page_size,
             anchor=anchor,
             store_id=record.store_id,
             witness=self.witness(database.database_id, record),
         )
+        store.movable = file
+        return store
 
     def discard(self, database: Database, record: StoreRecord) -> None:
         """Remove an incoming store that is not in the catalogue; where that is unknown, the next open decides."""

@@ -9,6 +9,7 @@ the same ciphertext again.
 Leaves to others: noticing that somebody changed the file. There are no tags here; the store has them.
 """
 
+from contextlib import suppress
 from threading import Lock
 
 from keystore.crypto.secret import SecretKey
@@ -65,6 +66,10 @@ class VolumeFile:
     def close(self) -> None:
         self._cipher.wipe()
         self._inner.close()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it was never made
+            self._cipher.wipe()  # a file that a store has moved away from is let go of, not closed
 
 
 def _aligned(offset: int, length: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from keystore.errors import (
     KeyFileWriteError,
     KmsError,
     KmsUnreachableError,
+    NodeClosedError,
     NodeIOError,
     StoreDamagedError,
     StoreFullError,
@@ -308,6 +309,20 @@ def test_a_file_that_was_being_made_is_waited_for(plain: Node, customer: str, pl
     assert contents(plain)["orders/late"] == (b"a" * 4096, b"0")
 
 
+def test_a_check_meanwhile_finds_nothing_wrong(plain: Node, customer: str, platform: str) -> None:
+    found: list[bool] = []
+    seen: set[str] = set()
+
+    def check(done: int, total: int) -> None:
+        seen.update(path.suffix for path in plain.directory.rglob("databases/*/*"))
+        if len(found) < 3 or (".converting" in seen and len(found) < 6):
+            found.append(plain.verify().ok)
+
+    plain.convert(customer, platform, progress=check)
+    assert found == [True] * 6
+    assert seen == {".store", ".converting"}
+
+
 def test_two_at_once_are_one(plain: Node, customer: str, platform: str) -> None:
     refused: list[InputError] = []
 
@@ -575,6 +590,26 @@ def test_a_damaged_store_is_named_and_all_others_are_done(
         node.convert(customer, platform)
         assert not node.is_converting
         assert is_layered(node) == {True}
+
+
+def test_a_node_that_is_closed_meanwhile_goes_on_when_it_is_open_again(
+    plain: Node, customer: str, platform: str, connect: KmsConnector
+) -> None:
+    before, calls = contents(plain), iter(range(4))
+
+    def close(done: int, total: int) -> None:
+        if next(calls, None) is None:
+            plain.close()
+
+    with pytest.raises((ConversionUnfinishedError, NodeClosedError)):
+        plain.convert(customer, platform, progress=close)
+    with Node.open(plain.directory, connect) as node:
+        assert node.is_converting
+        assert contents(node) == before
+        assert node.verify().ok
+        node.convert(customer, platform)
+        assert not node.is_converting
+        assert contents(node) == before
 
 
 def test_it_can_turn_round_in_the_middle(

@@ -115,6 +115,15 @@ def test_the_former_file_is_closed_and_its_space_free(moving: Moving) -> None:
     assert [name for name in open_files() if str(moving.path) in name] == []
 
 
+def test_the_key_of_a_layer_that_was_left_is_wiped(moving: Moving) -> None:
+    key = SecretKey(bytes(range(64)))
+    moving.move(wrap=lambda file: VolumeFile(file, key))
+    assert not key.wiped
+    moving.move(wrap=plain)
+    assert key.wiped
+    moving.store.close()
+
+
 def test_what_is_written_meanwhile_is_in_the_copy(moving: Moving) -> None:
     """Between any two pieces somebody writes, grows the store, or cuts it."""
     random, expected = Random(2), dict(enumerate(contents(moving.store)))

@@ -4,15 +4,18 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from keystore.crypto.kernel import KERNEL
 from keystore.errors import (
     InputError,
     PageRangeError,
     StoreClosedError,
     StoreDamagedError,
     StoreForkedError,
+    StoreIOError,
     WrongKeyError,
 )
 from keystore.format.entry import entry_slot
@@ -277,3 +280,20 @@ def test_the_children_of_a_fork_cannot_read(store: PageStore) -> None:
         os._exit(refused)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
     assert [len(piece) for piece in scan] == [READ_BYTES]
+
+
+def test_a_disk_that_does_not_read_is_told(store: PageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the descriptor and by the file alike; nothing is taken for damage."""
+    store.commit({number: page(number) for number in range(4)})
+    file: Any = store._state.file._file
+    bad = os.open("/dev/null", os.O_WRONLY)
+    monkeypatch.setattr(getattr(file, "file", file), "_fd", bad)
+    slots = store._opener._slots
+    monkeypatch.setattr(store._opener, "_slots", slots and KERNEL.slot_reader(bad, PAGE_BYTES))
+    for ask in (lambda: store.read(1), lambda: range_of(store, 0, 4), lambda: list(store.scan(threads=2))):
+        with pytest.raises(StoreIOError, match=r"reading .* failed \(Bad file descriptor\). Nothing was changed"):
+            ask()
+    monkeypatch.undo()
+    os.close(bad)
+    assert store._life.damage is None
+    assert range_of(store, 0, 4) == one_by_one(store, 0, 4)

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 CARGO_MIN = (1, 85)
 BUILD_MAX_S = 900
 RUN_MAX_S = 600
-TESTS = ("crypto", "pages/test_store.py", "pages/test_group_commit.py", "pages/test_verify.py", "node/test_volume.py")
+TESTS = ("crypto", *(f"pages/test_{name}.py" for name in ("store", "ranges", "concurrent", "group_commit", "reseal")))
+TESTS += ("pages/test_verify.py", "node/test_volume.py")
 
 
 def cargo_version() -> tuple[int, ...]:

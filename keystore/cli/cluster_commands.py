@@ -55,7 +55,7 @@ def create(
     database: str,
     kms_endpoint: str | None,
 ) -> None:
-    """Make a cluster on this machine: an authority, and a node and a host for each member; start them.
+    """Make a cluster on this machine: an authority, a node for each member, a router, and their hosts; start them.
 
     Members are called n1, n2, …; n1 is the primary. With a CMK there is a volume layer under the platform key.
     """
@@ -80,11 +80,13 @@ def start(out: Output, name: str, database: str, kms_endpoint: str | None) -> No
     """Start the hosts of a cluster on this machine, and with them its nodes, where they do not run."""
     from keystore.control.clusters import cluster_named, set_addresses
     from keystore.control.reports import report
+    from keystore.control.routers import tell_router
 
     with open_plane(database, kms_endpoint) as plane:
         found = cluster_named(plane.database, name)
-        records = _hosts(Path(found.directory), kms_endpoint).start(found.members)
+        records = _hosts(Path(found.directory), kms_endpoint).start(found.processes)
         set_addresses(plane.database, found.id, records)
+        tell_router(cluster_named(plane.database, name))
         told = report(plane, name)
     emit_report(out, told)
 
@@ -99,7 +101,7 @@ def stop(out: Output, name: str, database: str) -> None:
 
     with open_plane(database, None) as plane:
         found = cluster_named(plane.database, name)
-        _hosts(Path(found.directory), None).stop(found.members)
+        _hosts(Path(found.directory), None).stop(found.processes)
     out.emit({"cluster": name, "stopped": found.member_names}, lambda: click.echo(f"stopped {name}"))
 
 

@@ -95,6 +95,7 @@ def _values(found: ClusterReport) -> dict[str, Any]:
         "key": cluster.key_uri,
         "platform_key": cluster.platform_key,
         "primary": cluster.primary,
+        "router": cluster.router.address if cluster.router else None,
         "banner": found.banner,
         "rotation_due_at": format_time(found.rotation_due_ns),
         "rotation_overdue": found.overdue,
@@ -111,6 +112,7 @@ def _pairs(found: ClusterReport) -> list[tuple[str, str]]:
         ("cluster", cluster.name),
         ("customer keys", "on" if cluster.customer_key else "off"),
         ("key", cluster.key_uri),
+        *([("router", cluster.router.address)] if cluster.router else []),
         ("next rotation", click.style(f"overdue since {due}", fg="yellow") if found.overdue else due),
     ]
     if found.banner:

@@ -16,6 +16,9 @@ from keystore.control.database import Database
 from keystore.control.tables import clusters, members
 from keystore.errors import ClusterMissingError, InputError
 
+ROUTER = "router"
+"""Name of a cluster's router; no member is called so."""
+
 MEMBERS_MAX = 50
 """LIMIT: members of a cluster; the most that a replica set of MongoDB may have."""
 
@@ -42,6 +45,7 @@ class NewCluster:
         directory: what of it is on this machine: certificates, and the members' directories where they are local.
         platform_key: URI of the key under which master keys are while customer keys are off, and volume keys while on.
         customer_key: URI of the customer's key, or None while customer keys are off.
+        router: where the router answers, or None where there is none.
     """
 
     name: str
@@ -50,18 +54,26 @@ class NewCluster:
     customer_key: str | None
     primary: str
     members: tuple[MemberRecord, ...]
+    router: MemberRecord | None = None
+
+    @property
+    def processes(self) -> list[MemberRecord]:
+        """Members, and the router where there is one."""
+        return [*self.members, *([self.router] if self.router else [])]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cluster(NewCluster):
     """A cluster as it stands.
 
     Attributes:
         renewed_ns: when every member's master key was last made anew, on the control plane's clock.
+        topology_version: grows with each change of the primary or of an address.
     """
 
     id: int
     renewed_ns: int
+    topology_version: int
 
     @property
     def key_uri(self) -> str:
@@ -83,10 +95,10 @@ def insert_cluster(connection: sa.Connection, new: NewCluster, now_ns: int) -> i
         InputError: its members cannot be a cluster; nothing was changed.
     """
     names = [member.name for member in new.members]
-    if not 1 <= len(names) <= MEMBERS_MAX or len(set(names)) != len(names) or new.primary not in names:
+    if not 1 <= len(names) <= MEMBERS_MAX or len({*names, ROUTER}) <= len(names) or new.primary not in names:
         raise InputError(
-            f"cluster {new.name}: a cluster has 1 to {MEMBERS_MAX} members with names of their own, and one of them is "
-            "the primary. Nothing was changed."
+            f"cluster {new.name}: a cluster has 1 to {MEMBERS_MAX} members with names of their own, none of them "
+            f"{ROUTER!r}, and one of them is the primary. Nothing was changed."
         )
     row = {
         "name": new.name,
@@ -94,6 +106,8 @@ def insert_cluster(connection: sa.Connection, new: NewCluster, now_ns: int) -> i
         "platform_key": new.platform_key,
         "customer_key": new.customer_key,
         "primary_member": new.primary,
+        **_router_values(new.router),
+        "topology_version": 1,
         "renewed_ns": now_ns,
     }
     cluster_id: int = connection.execute(clusters.insert().values(row).returning(clusters.c.id)).scalar_one()
@@ -126,18 +140,22 @@ def list_clusters(database: Database) -> list[Cluster]:
         return [_cluster(connection, row) for row in rows]
 
 
-def set_primary(connection: sa.Connection, cluster_id: int, member: str) -> None:
-    """Record who the primary is."""
-    connection.execute(clusters.update().where(clusters.c.id == cluster_id).values(primary_member=member))
-
-
 def set_addresses(database: Database, cluster_id: int, records: Sequence[MemberRecord]) -> None:
-    """Record where members answer now."""
+    """Record where members, and the router if it is among them, answer now."""
+    router = next((record for record in records if record.name == ROUTER), None)
     with database.write() as connection:
+        values: dict[str, object] = {"topology_version": clusters.c.topology_version + 1}
+        values |= _router_values(router) if router else {}
+        connection.execute(clusters.update().where(clusters.c.id == cluster_id).values(values))
         for record in records:
             line = (members.c.cluster_id == cluster_id) & (members.c.name == record.name)
-            values = {"address": record.address, "host_address": record.host_address}
-            connection.execute(members.update().where(line).values(values))
+            places = {"address": record.address, "host_address": record.host_address}
+            connection.execute(members.update().where(line).values(places))
+
+
+def _router_values(router: MemberRecord | None) -> dict[str, object]:
+    places = (router.address, router.host_address) if router else (None, None)
+    return {"router_address": places[0], "router_host_address": places[1]}
 
 
 def _one(connection: sa.Connection, which: sa.ColumnElement[bool], shown: str) -> Cluster:
@@ -158,6 +176,8 @@ def _cluster(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Clus
         row.customer_key,
         row.primary_member,
         tuple(MemberRecord(member.name, member.address, member.host_address) for member in found),
-        row.id,
-        row.renewed_ns,
+        None if row.router_address is None else MemberRecord(ROUTER, row.router_address, row.router_host_address),
+        id=row.id,
+        renewed_ns=row.renewed_ns,
+        topology_version=row.topology_version,
     )

@@ -3,6 +3,7 @@
     DIRECTORY/authority       the key that signs certificates; no process of the cluster needs it
     DIRECTORY/tls/PROCESS     what each process is given
     DIRECTORY/members/NAME    the node of each member
+    DIRECTORY/router          what the router knows; it makes it itself
 
 Leaves to others: starting the processes, and the control database.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from keystore.agents.identity import Role
 from keystore.agents.tls import ClusterCa
+from keystore.control.clusters import ROUTER
 from keystore.control.key_check import require_usable
 from keystore.errors import InputError, PathMissingError, PathTakenError
 from keystore.kms.protocol import KmsConnector
@@ -33,6 +35,10 @@ class ClusterFiles:
     def node(self, name: str) -> Path:
         """Return the directory of a member's node."""
         return self.directory / "members" / name
+
+    @property
+    def router(self) -> Path:
+        return self.directory / ROUTER
 
     @classmethod
     def create(
@@ -73,7 +79,7 @@ class ClusterFiles:
         authority = ClusterCa.create(self.directory / "authority", cluster)
         (self.directory / "members").mkdir(mode=0o700)
         (self.directory / "tls").mkdir(mode=0o700)
-        processes = [(Role.CONTROL, "control"), (Role.CLIENT, "client"), (Role.ROUTER, "router")]
+        processes = [(Role.CONTROL, "control"), (Role.CLIENT, "client"), (Role.ROUTER, ROUTER), (Role.HOST, ROUTER)]
         processes += [(role, name) for name in names for role in (Role.NODE, Role.HOST)]
         for role, name in processes:
             authority.issue(self.tls(role, name), role, name)

@@ -4,12 +4,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from keystore.control.clusters import Cluster, MemberRecord, NewCluster, cluster_named, insert_cluster
+from keystore.control.clusters import ROUTER, Cluster, MemberRecord, NewCluster, cluster_named, insert_cluster
 from keystore.control.creation import ClusterFiles
 from keystore.control.database import Database
 from keystore.control.due import Due, add_job
 from keystore.control.jobs import ROTATION_INTERVAL_NS, ROTATION_JOB
 from keystore.control.local_hosts import ANY_PORT, LocalHosts
+from keystore.control.routers import tell_router
 from keystore.errors import ClusterExistsError, ClusterMissingError, ControlConflictError
 from keystore.kms.protocol import KmsConnector
 
@@ -17,13 +18,14 @@ from keystore.kms.protocol import KmsConnector
 def local_cluster(name: str, directory: Path, count: int, platform_key: str, customer_key: str | None) -> NewCluster:
     """Return what a cluster on this machine is to be: members n1, n2, …, of which the first is the primary."""
     members = tuple(MemberRecord(f"n{number}", ANY_PORT, ANY_PORT) for number in range(1, count + 1))
-    return NewCluster(name, str(directory), platform_key, customer_key, "n1", members)
+    router = MemberRecord(ROUTER, ANY_PORT, ANY_PORT)
+    return NewCluster(name, str(directory), platform_key, customer_key, "n1", members, router)
 
 
 def create_local_cluster(
     database: Database, now_ns: int, connect: KmsConnector, new: NewCluster, hosts: LocalHosts
 ) -> Cluster:
-    """Make a cluster on this machine, start it, and record it. On an error nothing of it is left.
+    """Make a cluster with a router on this machine, start it, and record it. On an error nothing of it is left.
 
     Raises:
         ClusterExistsError, InputError, PathTakenError, PathMissingError: nothing was made.
@@ -33,8 +35,10 @@ def create_local_cluster(
     names, directory = [member.name for member in new.members], Path(new.directory)
     ClusterFiles.create(directory, new.name, names, new.platform_key, new.customer_key, connect)
     try:
-        members = tuple(hosts.start(new.members))
-        return add_cluster(database, replace(new, members=members), now_ns)
+        *members, router = hosts.start(new.processes)
+        made = add_cluster(database, replace(new, members=tuple(members), router=router), now_ns)
+        tell_router(made)
+        return made
     except BaseException:
         hosts.take_back()
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The hosts of a cluster that runs on this machine: one for each member, each a process that looks after its node.
+"""The hosts of a cluster that runs on this machine: one for each member and the router, each looks after its process.
 
     DIRECTORY/hosts/NAME          what the host remembers, and the logs of its node
     DIRECTORY/hosts/NAME.log      its own log
@@ -19,7 +19,7 @@ from keystore.agents.host import PROGRAM
 from keystore.agents.host_client import HostClient
 from keystore.agents.identity import Role
 from keystore.agents.supervised import ProcessReport
-from keystore.control.clusters import MemberRecord
+from keystore.control.clusters import ROUTER, MemberRecord
 from keystore.control.creation import ClusterFiles
 from keystore.errors import AgentError, NodeUnreachableError
 
@@ -99,12 +99,14 @@ class LocalHosts:
         if record.host_address != ANY_PORT and self._pid(record) is not None:
             return None
         self._ready_file(name).unlink(missing_ok=True)
-        node = ["--node", self._files.node(name), self._files.tls(Role.NODE, name)]
+        served = ["--node", self._files.node(name), self._files.tls(Role.NODE, name)]
+        if name == ROUTER:
+            served = ["--router", self._files.router, self._files.tls(Role.ROUTER, name)]
         places = ["--tls", self._files.tls(Role.HOST, name), "--ready-file", self._ready_file(name)]
         command = [*PROGRAM, *self._root, "host", "serve", self._directory / name, "--listen", record.host_address]
         with (self._directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*map(str, [*command, *places, *node]), *self._options],
+                [*map(str, [*command, *places, *served]), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -128,8 +130,8 @@ class LocalHosts:
             report = self._node_report(client, name)
         if report.state != "running":
             raise AgentError(
-                f"the node of {name} is {report.state}: {report.reason}. Its host runs; mend what is wrong, then start "
-                "the cluster again."
+                f"the process of {name} is {report.state}: {report.reason}. Its host runs; mend what is wrong, then "
+                "start the cluster again."
             )
         return MemberRecord(name, report.address, host_address)
 

@@ -195,7 +195,8 @@ def close_step_down(connection: sa.Connection, operation: Operation, position: i
         FencedError: the operation has ended, or a step of it is open on another member.
     """
     cluster = clusters.update().where(clusters.c.id == operation.cluster_id, _goes_on(operation.id))
-    _require_one(connection.execute(cluster.values(primary_member=to)), operation.id)
+    newer = {"primary_member": to, "topology_version": clusters.c.topology_version + 1}
+    _require_one(connection.execute(cluster.values(newer)), operation.id)
     connection.execute(
         steps.update()
         .where(_is(operation.id, position))

@@ -13,6 +13,7 @@ Invariants:
    happens once.
 3. Before each touch every member serves, and every key that the operation needs may be used.
 4. A member is asked with no transaction open.
+5. A step-down is told to the cluster's router before the next touch.
 """
 
 import time
@@ -38,6 +39,7 @@ from keystore.control.operation_rows import (
     record_bytes,
 )
 from keystore.control.rolling import Action, Halt, Health, StepDown, Touch, Wait, next_action
+from keystore.control.routers import tell_router
 from keystore.errors import (
     CertificateError,
     ControlError,
@@ -46,6 +48,7 @@ from keystore.errors import (
     KeystoreError,
     KmsUnreachableError,
     NodeUnreachableError,
+    TopologyError,
     cause_of,
 )
 from keystore.kms.protocol import KmsConnector
@@ -79,6 +82,8 @@ class Operator:
             cluster = cluster_of(connection, operation.cluster_id)
         action = next_action(operation.progress(cluster), self.health(cluster) if operation.is_open else {})
         try:
+            if operation.is_open:
+                tell_router(cluster)
             if isinstance(action, Touch):
                 self._touch(cluster, operation, action, guard)
             elif isinstance(action, StepDown):
@@ -161,7 +166,7 @@ class Operator:
         return tell
 
 
-_WAITED_FOR = (KmsUnreachableError, NodeUnreachableError, CertificateError, ConversionUnfinishedError)
+_WAITED_FOR = (KmsUnreachableError, NodeUnreachableError, CertificateError, ConversionUnfinishedError, TopologyError)
 
 
 def keys_needed(cluster: Cluster, operation: Operation) -> list[str]:

@@ -64,9 +64,13 @@ clusters = Table(
     Column("platform_key", String(2048), nullable=False),
     Column("customer_key", String(2048), nullable=True),
     Column("primary_member", String(64), nullable=False),
+    Column("router_address", String(256), nullable=True),
+    Column("router_host_address", String(256), nullable=True),
+    Column("topology_version", Integer, nullable=False),
     Column("renewed_ns", BigInteger, nullable=False),
 )
-"""`customer_key` is null while customer keys are off; `renewed_ns` is when every master key was last made anew."""
+"""`customer_key` is null while customer keys are off; `renewed_ns` is when every master key was last made anew;
+`topology_version` grows with each change of what a router must know."""
 
 members = Table(
     "members",

@@ -1,11 +1,21 @@
 """`keystore cluster create`, `start` and `stop`: a cluster on this machine, made of real processes."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from keystore.agents.identity import Role
+from keystore.agents.router_client import RouterClient
 from keystore.cli import exits
+from keystore.control.creation import ClusterFiles
+from keystore.control.database import open_database
+from keystore.control.due import Due
+from keystore.control.plane import Plane
+from keystore.control.requests import OPERATION_JOB
+from keystore.control.rolling import Done, StepDown, Touch
+from keystore.kms.connect import connector
 from tests.cli.running import Run, keystore
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
@@ -15,11 +25,11 @@ class Shell:
     """Runs commands on the clusters of one control database; at the end its hosts are ended."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.url = folder, f"sqlite:///{folder / 'control.db'}"
         self._made: list[str] = []
 
     def __call__(self, *arguments: str) -> Run:
-        return keystore("cluster", *arguments, "--database", f"sqlite:///{self.folder / 'control.db'}", "--json")
+        return keystore("cluster", *arguments, "--database", self.url, "--json")
 
     def create(self, name: str, *arguments: str) -> Run:
         self._made.append(name)
@@ -37,6 +47,26 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell.end()
 
 
+def rotate(shell: Shell) -> None:
+    """Carry a rotation out as a control process does."""
+    ordered = shell("rotate", "orders", "--no-wait").json["operation"]
+    with closing(open_database(shell.url)) as database:
+        plane = Plane(database, connector())
+        actions = [plane.operator.advance(ordered, lambda connection: None) for _ in range(4)]
+        plane.jobs.conclude(Due(OPERATION_JOB, str(ordered), 0), actions[-1], lambda connection: None)
+    assert actions == [Touch(0, "n2"), StepDown(1, "n2"), Touch(2, "n1"), Done()]
+
+
+def router_knows(shell: Shell) -> str:
+    """Return who the router takes for the primary; it forwards to that one."""
+    address = shell("status", "orders").json["router"]
+    files = ClusterFiles(shell.folder / "orders")
+    with RouterClient(address, files.tls(Role.CLIENT, "client"), "router") as client:
+        assert client.list_files() == []
+        assert [member.name for member in client.topology().members] == ["n1", "n2"]
+        return client.topology().primary
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -46,7 +76,10 @@ def test_a_cluster_is_made_stopped_and_started(shell: Shell, cmk: str, other_cmk
     assert made.code == exits.OK, made
     assert [member["serves"] for member in made.json["members"]] == [True, True]
     assert (made.json["primary"], made.json["key"], made.json["customer_keys"]) == ("n1", cmk, True)
-    addresses = [member["address"] for member in made.json["members"]]
+    addresses = [made.json["router"], *(member["address"] for member in made.json["members"])]
+    assert router_knows(shell) == "n1"
+    rotate(shell)
+    assert router_knows(shell) == shell("status", "orders").json["primary"] == "n2"
 
     assert shell("stop", "orders").code == exits.OK
     stopped = shell("status", "orders")
@@ -56,7 +89,8 @@ def test_a_cluster_is_made_stopped_and_started(shell: Shell, cmk: str, other_cmk
 
     started = shell("start", "orders")
     assert started.code == exits.OK, started
-    assert [member["address"] for member in started.json["members"]] == addresses
+    assert [started.json["router"], *(member["address"] for member in started.json["members"])] == addresses
+    assert router_knows(shell) == "n2"
     assert shell("start", "orders").code == exits.OK
 
     before = names(shell.folder)

@@ -166,6 +166,11 @@ class Supervised:
                     self._changed.wait(max(0.0, self._due_s - time.monotonic()) if self._wanted else None)
                 if self._ending:
                     return
+            if self._adopt():
+                continue  # an earlier host was killed before that process was ready
+            with self._changed:
+                if not self._wanted or self._ending:
+                    continue
                 try:
                     self._spawn()
                 except OSError as error:
@@ -173,21 +178,22 @@ class Supervised:
                     continue
             self._watch()
 
-    def _adopt(self) -> None:
-        """Take over a process that an earlier host started, and watch it to its end."""
+    def _adopt(self) -> bool:
+        """Take over a process that an earlier host started, and watch it to its end; return whether there was one."""
         try:
             found = json.loads(self._ready_file.read_bytes())
             pid, address = int(found["pid"]), str(found["address"])
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError, KeyError, TypeError):
-            return
+            return False
         if os.fsencode(self._ready_file) not in arguments:
-            return  # another process has got that number
+            return False  # another process has got that number
         with self._changed:
             self._set("running", pid=pid, address=address)
-            if not self._wanted:
+            if not self._wanted or self._ending:
                 self._signal(signal.SIGTERM)
         self._watch()
+        return True
 
     def _spawn(self) -> None:
         """Start the process; the caller has the lock."""
@@ -208,7 +214,7 @@ class Supervised:
 
     def _watch(self) -> None:
         """See the process become ready, and end."""
-        pid, give_up_s = self._report.pid, time.monotonic() + START_S
+        pid, give_up_s, late = self._report.pid, time.monotonic() + START_S, ""
         try:
             watched = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -220,12 +226,13 @@ class Supervised:
             while self._report.state == "starting" and not ended.poll(POLL_S * 1000):
                 self._look_for_ready(pid)
                 if time.monotonic() > give_up_s:
+                    late = f"it did not serve within {START_S:.0f} s"
                     os.kill(pid, signal.SIGKILL)
                     break
             ended.poll()
         finally:
             os.close(watched)
-        self._ended()
+        self._ended(late)
 
     def _look_for_ready(self, pid: int) -> None:
         try:
@@ -240,13 +247,14 @@ class Supervised:
                 self._state.remember(self.name, replace(memory, listen=str(found["address"])))
             self._set("running", pid=pid, address=str(found["address"]))
 
-    def _ended(self) -> None:
+    def _ended(self, late: str = "") -> None:
         popen = self._popen
         # An end in order removes the ready file; of a process that an earlier host started no code is known.
         code = popen.wait() if popen is not None else None if self._ready_file.exists() else self._codes.in_order
         with self._changed:
             self._popen = None
-            self._judge(code, _last_error(self._log, self._log_start) if popen is not None else "")
+            said = late or (_last_error(self._log, self._log_start) if popen is not None else "")
+            self._judge(code, said)
 
     def _judge(self, code: int | None, said: str) -> None:
         """Note the end of the process, and when it is started again; the caller has the lock."""

@@ -17,7 +17,7 @@ from keystore.cli import exits
 from keystore.errors import InputError, RoleError
 from keystore.kms.connect import connector
 from keystore.node.directory import Node
-from tests.agents.running import Cluster, HostProcess, run_refused, wait_until
+from tests.agents.running import WAIT_MAX_S, AgentProcess, Cluster, HostProcess, NodeProcess, run_refused, wait_until
 from tests.emulator_process import Emulator
 
 
@@ -145,6 +145,23 @@ def test_nodes_outlive_a_host_that_was_killed_and_the_next_takes_them_over(
     assert second.wait_for("running", former=taken.pid).failures == 1
     again = second.client.restart("node-1")
     assert (again.state, again.address) == ("running", running.address)
+
+
+def test_a_node_that_became_ready_after_its_host_was_killed_is_taken_over(
+    hosts: list[Host], tmp_path: Path, cluster: Cluster, processes: list[AgentProcess]
+) -> None:
+    (tmp_path / "host-1").mkdir()
+    ready_file, kept = tmp_path / "host-1" / "node-1.ready", tmp_path / "kept"
+    left = NodeProcess(tmp_path / "node-1", cluster.tls(Role.NODE, "node-1"), "--ready-file", ready_file)
+    processes.append(left)
+    wait_until(ready_file.exists, "the node to serve")
+    ready_file.rename(kept)
+    host = start(hosts, tmp_path, cluster)
+    assert "is open in process" in host.wait_for("failed").reason
+    kept.rename(ready_file)
+    assert host.wait_for("running").pid == left.popen.pid
+    assert host.client.stop("node-1").state == "stopped"
+    assert left.popen.wait(WAIT_MAX_S) == exits.OK
 
 
 def test_a_host_that_is_told_to_end_ends_its_nodes_and_starts_them_again(

@@ -137,11 +137,13 @@ def keep(found: Found, folder: Path) -> None:
 
 
 def kept(group: str, folder: Path) -> Found | None:
-    """Return what is kept of a group, None where nothing is."""
+    """Return what is kept of a group, None where nothing is; a file that cannot be read counts as a failure."""
     path = folder / f"{group}.json"
     if not path.exists():
         return None
-    values = json.loads(path.read_text())
-    runs = tuple(tuple(Result.decode(each) for each in run) for run in values["runs"])
-    notes, load = tuple(values["notes"]), tuple(values["load"])
-    return Found(group, runs, notes, values["failed"], load, values["seconds"], values["quick"], values["commit"])
+    try:
+        values = json.loads(path.read_text())
+        runs = tuple(tuple(Result.decode(each) for each in run) for run in values.pop("runs"))
+        return Found(**values | {"runs": runs, "notes": tuple(values["notes"]), "load": tuple(values["load"])})
+    except (ValueError, KeyError, TypeError) as error:
+        return Found(group, (), failed=f"{path.name} cannot be read: {type(error).__name__}: {error}")

@@ -63,7 +63,7 @@ def _main_row(result: Result, *, percentiles: bool) -> list[str]:
     return [
         result.name, result.kernel, size(result.page_bytes), workers(result), number(result.gb_per_s),
         "-" if pages is None else f"{pages:,.0f}", duration(result.seconds), *more, number(result.cpu_s_per_gb),
-        beside(result), span(result.range),
+        beside(result), _span_of(result),
     ]  # fmt: skip
 
 
@@ -74,6 +74,13 @@ def beside(result: Result) -> str:
     if result.of_plain is not None:
         return f"{number(result.of_plain)} of plain"
     return f"{number(result.of_one)} of one" if result.of_one is not None else "-"
+
+
+def _span_of(result: Result) -> str:
+    """Return the smallest and largest of what `beside` names; of the times where there is nothing."""
+    if result.range is None or result.main != result.seconds:
+        return span(result.range)
+    return " to ".join(duration(seconds) for seconds in result.range)
 
 
 def bars_table(verdicts: Sequence[Verdict]) -> list[str]:

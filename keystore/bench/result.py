@@ -31,7 +31,7 @@ class Result:
         cpu_s_per_gb: processor time of all threads for 10^9 bytes.
         percentiles_s: seconds of single calls, by `p50`, `p99`, `p99.9`; those that the number of calls can tell.
         plain_percentiles_s: of the same without encryption.
-        range: the smallest and largest main ratio of the processes, of the seconds where there is none.
+        range: the smallest and largest `main` of the processes.
         counts: what was counted, the same on every machine.
     """
 
@@ -62,6 +62,12 @@ class Result:
     def ratio(self) -> float | None:
         return self.of_plain if self.of_primitive is None else self.of_primitive
 
+    @property
+    def main(self) -> float:
+        """The ratio that says the most; the seconds where there is none."""
+        found = self.of_one if self.ratio is None else self.ratio
+        return self.seconds if found is None else found
+
     def encode(self) -> dict[str, Any]:
         """Return the values for JSON, without those that there are not."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -80,14 +86,14 @@ FIGURES = ("gb_per_s", "of_primitive", "of_plain", "of_library", "of_memcpy", "o
 
 def median_of(runs: Sequence[Result]) -> Result:
     """Return the median of one case over several processes, each figure on its own."""
-    ratios = [run.seconds if run.ratio is None else run.ratio for run in runs]
+    mains = [run.main for run in runs]
     figures: dict[str, Any] = {name: _middle([getattr(run, name) for run in runs]) for name in FIGURES}
     return replace(
         runs[0],
         seconds=_middle([run.seconds for run in runs]) or 0.0,
         percentiles_s=_middles([run.percentiles_s for run in runs]),
         plain_percentiles_s=_middles([run.plain_percentiles_s for run in runs]),
-        range=(_rounded(min(ratios)), _rounded(max(ratios))) if len(runs) > 1 else None,
+        range=(_rounded(min(mains)), _rounded(max(mains))) if len(runs) > 1 else None,
         **figures,
     )
 

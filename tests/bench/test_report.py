@@ -79,6 +79,13 @@ def test_rows_that_lose_come_with_the_slowest_first() -> None:
     assert tables.lost_to_peers([other, ours]) == [["peer: write", "Other 1", "0.9", "0.3", "3.0"]]
 
 
+def test_the_span_of_a_row_is_of_what_stands_beside_it() -> None:
+    alone = Result("recovery", "native", 4096, 1, 2e-3, range=(1e-3, 3e-3))
+    both = replace(alone, processes=2, of_one=1.5, range=(1.2, 1.9))
+    spans = [line.rsplit(" | ", 1)[1] for line in tables.main_table([alone, both, READ], percentiles=False)[2:]]
+    assert spans == ["1 ms to 3 ms |", "1.2 to 1.9 |", "0.2 to 0.3 |"]
+
+
 def test_csv_has_every_result_with_its_percentiles() -> None:
     rows = list(
         csv.DictReader(io.StringIO(tables.as_csv({"store": [READ], "kernel": [SEAL]}, {"store": 5, "kernel": 1})))
@@ -99,6 +106,17 @@ def test_a_group_that_fails_keeps_the_runs_before(tmp_path: Path, monkeypatch: p
     groups.keep(found, tmp_path)
     assert groups.kept("kernel", tmp_path) == found
     assert [path.name for path in tmp_path.iterdir()] == ["kernel.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["no JSON", "{}", "[]", '{"runs": [[1]]}', '{"runs": [], "notes": [], "load": [], "x": 1}']
+)
+def test_a_kept_file_that_cannot_be_read_is_a_failure(text: str, tmp_path: Path) -> None:
+    (tmp_path / "node.json").write_text(text)
+    found = groups.kept("node", tmp_path)
+    assert found is not None
+    assert found.runs == ()
+    assert found.failed.startswith("node.json cannot be read: ")
 
 
 @pytest.mark.parametrize("text", ["print('no JSON')", "print('[{}]')", "print('{}')", "print('[1]')", "sys.exit(3)"])

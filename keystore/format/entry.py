@@ -30,6 +30,7 @@ AAD_BYTES: Final = 40
 
 _SLOT = struct.Struct("<Q")
 _SESSION = struct.Struct("<I")
+_PLACE = struct.Struct("<QI")
 _AAD = struct.Struct("<8sBBBB4x16sQ")
 
 
@@ -39,6 +40,12 @@ def entry_slot(entry: bytes) -> int:
 
 def entry_session(entry: bytes) -> int:
     return int(_SESSION.unpack_from(entry, 8)[0])
+
+
+def entry_place(entry: bytes) -> tuple[int, int]:
+    """Return slot and session."""
+    slot, session = _PLACE.unpack_from(entry)
+    return slot, session
 
 
 def entry_nonce(entry: bytes) -> bytes:

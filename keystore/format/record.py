@@ -1,10 +1,9 @@
 """Body of a commit record (docs/FORMAT.md, section 5), and the rows of sessions it shares with the session table."""
 
 import struct
-from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +58,7 @@ def encode_holes(page_nos: Collection[int]) -> bytes:
     return b"".join([page_no.to_bytes(_CHANGE.size, "little") for page_no in page_nos])
 
 
-@dataclass(frozen=True)
-class RecordBody:
+class RecordBody(NamedTuple):
     """One commit. `rows` are its changes, joined: 48 bytes each."""
 
     time_ns: int
@@ -83,9 +81,13 @@ class RecordBody:
         """Yield page number and entry of every change."""
         return _ROW.iter_unpack(self.rows)
 
-    def references(self) -> Counter[int]:
+    def references(self) -> dict[int, int]:
         """Return how many pages each session has sealed; holes have none."""
-        return Counter([session for slot, session in _PLACE.iter_unpack(self.rows) if slot])
+        counts: dict[int, int] = {}
+        for slot, session in _PLACE.iter_unpack(self.rows):
+            if slot:
+                counts[session] = counts.get(session, 0) + 1
+        return counts
 
     def encode(self) -> bytes:
         fixed = _FIXED.pack(

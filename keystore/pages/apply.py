@@ -3,23 +3,22 @@
 `find_replaced` reads and may fail; `apply_record` reads nothing and cannot.
 """
 
-from collections import Counter
-from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from typing import NamedTuple
 
 from keystore.errors import InputError
 from keystore.format import layout
-from keystore.format.entry import HOLE, entry_session, entry_slot
+from keystore.format.entry import HOLE, entry_place
 from keystore.format.record import RecordBody
 from keystore.pages.state import StoreState
 
 
-@dataclass(frozen=True)
-class Replaced:
+class Replaced(NamedTuple):
     """What the coming commit takes out of the map."""
 
     slots: list[int]
-    sessions: Counter[int]
+    sessions: dict[int, int]
+    """How many entries of each session go."""
     cut: list[int]
     """Pages beyond the new end, which become holes."""
 
@@ -39,10 +38,15 @@ def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cu
             f"store {state.name}: more than {cut_max} pages beyond the new end of {page_count}, too many for one "
             "commit. Nothing was changed; `cut` does it in steps"
         )
-    gone = [entry for entry in (*old, *beyond.values()) if entry != HOLE]
-    slots = [entry_slot(entry) for entry in gone]
+    slots: list[int] = []
+    sessions: dict[int, int] = {}
+    for entry in chain(old, beyond.values()):
+        if entry != HOLE:
+            slot, session = entry_place(entry)
+            slots.append(slot)
+            sessions[session] = sessions.get(session, 0) + 1
     state.space.slots.load_for(slots)
-    return Replaced(slots, Counter([entry_session(entry) for entry in gone]), list(beyond))
+    return Replaced(slots, sessions, list(beyond))
 
 
 def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes, replaced: Replaced) -> None:
@@ -54,7 +58,8 @@ def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes,
         state.sessions.count(number, count)
     with state.map_lock:
         state.torn = True
-        state.pages.apply((page_no, HOLE) for page_no in replaced.cut)
+        if replaced.cut:
+            state.pages.apply((page_no, HOLE) for page_no in replaced.cut)
         state.pages.apply(body.entries())
         state.sequence, state.last_tag, state.time_ns = sequence, tag, body.time_ns
         state.page_count, state.byte_length = body.page_count, body.byte_length

@@ -83,8 +83,10 @@ class OsBlockFile:
             done += count
 
     def write(self, offset: int, data: Buffer) -> None:
+        done = os.pwrite(self._fd, data, offset)
+        if done == memoryview(data).nbytes:
+            return
         view = memoryview(data).cast("B")
-        done = 0
         while done < len(view):
             count = os.pwrite(self._fd, view[done:], offset + done)
             if count == 0:

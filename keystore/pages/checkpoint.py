@@ -221,7 +221,8 @@ def write_header(state: StoreState, session: Session) -> None:
         state.slots_tree.root,
     )
     encoded = body.encode()
-    sealed = seal_whole(state.prelude(block.HEADER, session, state.sequence, len(encoded)), encoded, session)
+    prelude = state.prelude(block.HEADER, session, state.sequence, len(encoded), session.nonce())
+    sealed = seal_whole(prelude, encoded, session)
     offset = layout.HEADER_OFFSETS[state.checkpoint % len(layout.HEADER_OFFSETS)]
     state.file.write(offset, sealed.ljust(layout.BLOCK_BYTES, b"\0"))
     state.file.sync()

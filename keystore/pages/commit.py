@@ -22,7 +22,7 @@ from keystore.pages.handover import Kept, hand_over
 from keystore.pages.protocols import Buffer
 from keystore.pages.sealed import tag_of
 from keystore.pages.sealing import seal_and_write, write_slots
-from keystore.pages.sessions import Session
+from keystore.pages.sessions import Session, nonce_of
 from keystore.pages.state import StoreState
 
 COMMIT_PAGES_MAX = 1 << 18
@@ -98,14 +98,16 @@ def commit(state: StoreState, change: Change) -> int:
         CommitUnknownError: the record may or may not be durable; the store is poisoned.
     """
 
-    def write_pages(session: Session) -> bytes:
-        return seal_and_write(state, session, change.page_nos, change.pages, kept) + encode_holes(change.holes)
+    def write_pages(drawn: bytes, counter: int) -> bytes:
+        rows = seal_and_write(state, session, drawn, counter, change.page_nos, change.pages, kept)
+        return rows + encode_holes(change.holes) if change.holes else rows
 
     kept = Kept(state, len(change.pages) * state.page_size)
     page_nos = change.page_nos + change.holes
     session = state.sessions.for_seals(len(change.pages) + 2)
     flags = PAGES_SYNCED if len(change.pages) * state.page_size > SYNC_FIRST_BYTES else 0
-    return _commit(state, session, page_nos, len(change.pages), change, flags, (), write_pages, kept)
+    seals = len(change.pages)
+    return _commit(state, session, page_nos, seals, change, flags, (), write_pages, kept, seals=seals)
 
 
 def adopt(
@@ -121,7 +123,7 @@ def adopt(
     numbers of this store; `ciphertext` holds the pages in the same order. The caller has opened each. Pages that only
     `moved` stand in other slots of this store."""
 
-    def write_pages(_: Session) -> bytes:
+    def write_pages(_: bytes, __: int) -> bytes:
         slots = state.space.take(len(entries))
         write_slots(state, slots, ciphertext)
         kept.add(ciphertext)
@@ -145,7 +147,8 @@ def commit_new(
     kept: Kept,
 ) -> int:
     """Commit pages of which there is no former version; `write_pages` puts them into slots and returns their rows."""
-    return _commit(state, session, [], None, change, PAGES_SYNCED, tuple(sessions), write_pages, kept)
+    known = tuple(sessions)
+    return _commit(state, session, [], None, change, PAGES_SYNCED, known, lambda *_: write_pages(session), kept)
 
 
 def _commit(
@@ -156,12 +159,16 @@ def _commit(
     change: Change,
     flags: int,
     sessions: tuple[SessionRecord, ...],
-    write_pages: Callable[[Session], bytes],
+    write_pages: Callable[[bytes, int], bytes],
     kept: Kept,
     *,
+    seals: int = 0,
     moved: bool = False,
 ) -> int:
-    """Commit what changes `page_nos`; `placed` of them, or all, are pages, which `write_pages` puts into slots."""
+    """Commit what changes `page_nos`; `placed` of them, or all, are pages, which `write_pages` puts into slots.
+
+    It gets `seals` nonces of the session: what they begin with, and the counter of the first.
+    """
     slots, log_slots = state.space.slots, len(state.log_slots)
 
     def undo() -> None:
@@ -174,7 +181,8 @@ def _commit(
         slots.begin()
         replaced = find_replaced(state, page_nos, change.page_count, cut_max=CUT_PAGES_MAX)
         state.reserve_for_checkpoint(page_nos)
-        rows = write_pages(session)
+        drawn, counter = session.draw(seals + 2)  # the last two are for the record and the watermark
+        rows = write_pages(drawn, counter)
         placed = len(rows) // CHANGE.itemsize if placed is None else placed
         body = RecordBody(
             time_ns=state.record_time_ns(),
@@ -190,7 +198,7 @@ def _commit(
         )
         encoded = body.encode()
         runs = log.take_runs(state, len(encoded), use_reserve=not placed)
-        record = log.seal_record(state, encoded, session, runs)
+        record = log.seal_record(state, encoded, session, nonce_of(drawn, counter + seals), runs)
         if flags & PAGES_SYNCED:
             state.file.sync()
         under_way.no_return()
@@ -199,7 +207,7 @@ def _commit(
         state.committed_pages += placed
         apply_record(state, state.sequence + 1, body, tag_of(record), replaced)
         slots.accept()
-        log.write_watermark(state, session)
+        log.write_watermark(state, session, nonce_of(drawn, counter + seals + 1))
         state.store_anchor(sync=False)
     hand_over(state, body, kept, moved=moved)
     return state.sequence

@@ -64,9 +64,9 @@ def adjacent_runs(slots: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def seal_record(state: StoreState, body: bytes, session: Session, runs: list[tuple[int, int]]) -> bytes:
+def seal_record(state: StoreState, body: bytes, session: Session, nonce: bytes, runs: list[tuple[int, int]]) -> bytes:
     """Return the whole record, its first 4096 bytes and then what goes into the runs."""
-    prelude = state.prelude(block.RECORD, session, state.sequence + 1, len(body), len(runs))
+    prelude = state.prelude(block.RECORD, session, state.sequence + 1, len(body), nonce, runs=len(runs))
     return seal_whole(prelude, body, session, runs)
 
 
@@ -80,8 +80,9 @@ def write_record(state: StoreState, place: int, record: bytes, runs: list[tuple[
     state.file.write(place * layout.BLOCK_BYTES, record[: layout.BLOCK_BYTES].ljust(layout.BLOCK_BYTES, b"\0"))
 
 
-def write_watermark(state: StoreState, session: Session) -> None:
+def write_watermark(state: StoreState, session: Session, nonce: bytes | None = None) -> None:
     """Write down that the present sequence was acknowledged; no sync."""
     tag = state.last_tag
-    sealed = seal_whole(state.prelude(block.WATERMARK, session, state.sequence, len(tag)), tag, session)
+    prelude = state.prelude(block.WATERMARK, session, state.sequence, len(tag), nonce or session.nonce())
+    sealed = seal_whole(prelude, tag, session)
     state.file.write(layout.WATERMARK_OFFSET, sealed.ljust(layout.WATERMARK_BYTES, b"\0"))

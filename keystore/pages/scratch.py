@@ -1,10 +1,8 @@
-"""Buffers for one batch of pages, used again: making one costs about as much as sealing what fits in it.
+"""Buffers for one batch of sealed pages, used again: making one costs about as much as sealing what fits in it.
 
-Leaves to others: wiping what was in clear before a buffer is given back.
+Nothing in clear may be put into one.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from keystore.crypto.kernel import TAG_BYTES
@@ -17,15 +15,15 @@ KEPT_MAX: Final = 4
 _FREE: list[bytearray] = []
 
 
-@contextmanager
-def scratch() -> Iterator[bytearray]:
-    """Lend a buffer of `BATCH_BYTES` and a tag, with anything in it."""
+def take() -> bytearray:
+    """Return a buffer of `BATCH_BYTES` and a tag, with anything in it; it is the caller's until `give_back`."""
     try:
-        buffer = _FREE.pop()
+        return _FREE.pop()
     except IndexError:
-        buffer = bytearray(BATCH_BYTES + TAG_BYTES)
-    try:
-        yield buffer
-    finally:
-        if len(_FREE) < KEPT_MAX:
-            _FREE.append(buffer)
+        return bytearray(BATCH_BYTES + TAG_BYTES)
+
+
+def give_back(buffer: bytearray) -> None:
+    """Let the next one have it."""
+    if len(_FREE) < KEPT_MAX:
+        _FREE.append(buffer)

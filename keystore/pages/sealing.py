@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from keystore.crypto.kernel import KERNEL
 from keystore.format import layout
 from keystore.format.entry import encode_aad
-from keystore.pages import log
+from keystore.pages import log, scratch
 from keystore.pages.handover import Kept
 from keystore.pages.protocols import Buffer
-from keystore.pages.scratch import BATCH_BYTES, scratch
+from keystore.pages.scratch import BATCH_BYTES
 from keystore.pages.sessions import Session
 from keystore.pages.state import StoreState
 
@@ -17,18 +17,27 @@ EARLY_BYTES = 64 << 10
 
 
 def seal_and_write(
-    state: StoreState, session: Session, page_nos: list[int], pages: Sequence[Buffer], kept: Kept
+    state: StoreState,
+    session: Session,
+    drawn: bytes,
+    counter: int,
+    page_nos: list[int],
+    pages: Sequence[Buffer],
+    kept: Kept,
 ) -> bytes:
-    """Seal `pages` into free slots and write them; return their rows of the record."""
+    """Seal `pages` into free slots and write them; return their rows of the record.
+
+    They take the nonces of `session` that begin with `drawn`, from `counter` on.
+    """
     if not pages:
         return b""
     page_size, number = state.page_size, session.record.number
     buffers = [page if type(page) is bytes else memoryview(page).cast("B") for page in pages]
     slots = state.space.take(len(pages))
-    drawn, counter = session.draw(len(pages))
     aad = encode_aad(layout.TREE_PAGES, 0, session.record.origin, 0)
     step, rows = max(1, BATCH_BYTES // page_size), []
-    with scratch() as out:
+    out = scratch.take()
+    try:
         for at in range(0, len(pages), step):
             part = slice(at, at + step)
             taken, batch, numbers = slots[part], buffers[part], page_nos[part]
@@ -40,6 +49,8 @@ def seal_and_write(
             ciphertext = memoryview(out)[: len(taken) * page_size]
             write_slots(state, taken, ciphertext)
             kept.add(ciphertext)
+    finally:
+        scratch.give_back(out)
     return b"".join(rows)
 
 

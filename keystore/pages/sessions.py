@@ -30,6 +30,11 @@ SESSION_S_MAX = 3600.0
 PURPOSE = "page store session 1"
 
 
+def nonce_of(drawn: bytes, counter: int) -> bytes:
+    """Return the nonce of one of the seals that `Session.draw` gave out (F-8)."""
+    return drawn + counter.to_bytes(4, "little")
+
+
 @dataclass
 class Session:
     """One session with its keys."""
@@ -58,8 +63,7 @@ class Session:
         """Take `count` fresh nonces: shape (count, 12)."""
         drawn, first = self.draw(count)
         if count <= FEW:
-            joined = b"".join([drawn + at.to_bytes(4, "little") for at in range(first, first + count)])
-            return rows_of(joined, 12)
+            return rows_of(b"".join([nonce_of(drawn, at) for at in range(first, first + count)]), 12)
         rows = np.empty((count, 12), dtype=np.uint8)
         rows[:, :8] = np.frombuffer(drawn, dtype=np.uint8)
         rows[:, 8:] = np.arange(first, first + count, dtype="<u4").view(np.uint8).reshape(count, 4)
@@ -67,8 +71,7 @@ class Session:
 
     def nonce(self) -> bytes:
         """Take one fresh nonce."""
-        drawn, counter = self.draw(1)
-        return drawn + counter.to_bytes(4, "little")
+        return nonce_of(*self.draw(1))
 
     def close(self) -> None:
         """Wipe the keys."""

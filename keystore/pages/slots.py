@@ -8,7 +8,7 @@ Invariants:
 3. `begin` and `rollback` bracket a change: after a rollback every bit is as it was.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from keystore.format import layout
 from keystore.pages import slot_bits
@@ -34,7 +34,7 @@ class SlotMap:
         """Busy slots of each block that was loaded; in the others busy is what the index says is used."""
         self._held: list[Bits] = [{}, {}]
         self._pinned: Bits = {}
-        self._cursor = layout.first_slot(page_size)
+        self._cursor = self._first = layout.first_slot(page_size)
         self._run_end = 0
         """Slots from the cursor to here are free."""
         self._undo: list[tuple[bool, tuple[int, ...]]] | None = None
@@ -50,7 +50,7 @@ class SlotMap:
     @property
     def free_count(self) -> int:
         """Slots that could be taken now without growing the file."""
-        return self.slot_count - layout.first_slot(self._page_size) - self.busy_count
+        return self.slot_count - self._first - self.busy_count
 
     @property
     def end(self) -> int:
@@ -61,7 +61,7 @@ class SlotMap:
                 last = slot_bits.last_set(self._busy[block])
                 if last >= 0:
                     return block * self._per_block + last + 1
-        return layout.first_slot(self._page_size)
+        return self._first
 
     # -- changes ------------------------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class SlotMap:
         else:
             self._run_end = 0
             taken = self._find(self._cursor, low, count)
-            taken += self._find(layout.first_slot(self._page_size), min(self._cursor, low), count - len(taken))
+            taken += self._find(self._first, min(self._cursor, low), count - len(taken))
             taken += self._find(low, self.slot_count, count - len(taken))
         self._cursor = taken[-1] + 1 if taken else self._cursor
         self._mark(taken)
@@ -191,19 +191,17 @@ class SlotMap:
 
     # -- private ------------------------------------------------------------------------------------------------------
 
-    def _by_block(self, slots: Sequence[int]) -> Iterator[tuple[int, int, Sequence[int]]]:
-        """Yield each block of the slot map that `slots` lie in, its first slot, and those that do."""
+    def _by_block(self, slots: Sequence[int]) -> Sequence[tuple[int, int, Sequence[int]]]:
+        """Return each block of the slot map that `slots` lie in, its first slot, and those that do."""
         if not slots:
-            return
+            return ()
         block = min(slots) // self._per_block
         if block == max(slots) // self._per_block:
-            yield block, block * self._per_block, slots
-            return
+            return ((block, block * self._per_block, slots),)
         parts: dict[int, list[int]] = {}
         for slot in slots:
             parts.setdefault(slot // self._per_block, []).append(slot)
-        for block, part in parts.items():
-            yield block, block * self._per_block, part
+        return [(block, block * self._per_block, part) for block, part in parts.items()]
 
     def _block(self, block: int) -> bytearray:
         bits = self._used.get(block)

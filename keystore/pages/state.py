@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Final
 
 from keystore.format import layout
 from keystore.format.block import Prelude
@@ -14,6 +15,8 @@ from keystore.pages.sessions import Session, SessionTable
 from keystore.pages.space import RESERVE_SLOTS, Space
 from keystore.pages.tree import Tree
 from keystore.pages.witness import Moment, Witness
+
+_HEIGHT_MAX: Final = {page_size: layout.height(layout.PAGES_MAX, page_size) for page_size in layout.PAGE_SIZES_BYTES}
 
 
 @dataclass
@@ -62,8 +65,10 @@ class StoreState:
     witness: Witness | None = None
     """Is told of every commit."""
 
-    def prelude(self, kind: int, session: Session, sequence: int, body_bytes: int, runs: int = 0) -> Prelude:
-        """Return the clear part of a new block, with a fresh nonce of `session`."""
+    def prelude(
+        self, kind: int, session: Session, sequence: int, body_bytes: int, nonce: bytes, *, runs: int = 0
+    ) -> Prelude:
+        """Return the clear part of a new block."""
         record = session.record
         return Prelude(
             kind,
@@ -77,7 +82,7 @@ class StoreState:
             self.checkpoint,
             record.salt,
             record.commitment,
-            session.nonce(),
+            nonce,
         )
 
     def checkpoint_session(self, moving: int = 0) -> Session:
@@ -104,10 +109,9 @@ class StoreState:
 
         So a store on a full disk can still be cut, checkpointed, closed and opened.
         """
-        fanout = layout.fanout(self.page_size)
-        dirty = self.pages.dirty_leaves
+        fanout, dirty = self.pages.tree.fanout, self.pages.dirty_leaves
         leaves = len(dirty) + len({page_no // fanout for page_no in page_nos}.difference(dirty))
-        nodes = leaves + leaves // (fanout - 1) + layout.height(layout.PAGES_MAX, self.page_size)
+        nodes = leaves + leaves // (fanout - 1) + _HEIGHT_MAX[self.page_size]
         map_blocks = layout.slot_blocks(self.space.slots.slot_count, self.page_size)
         table = len(self.sessions) // layout.sessions_per_block(self.page_size)
         self.space.reserve = nodes + 2 * map_blocks + 2 * table + RESERVE_SLOTS

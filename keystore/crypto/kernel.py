@@ -81,7 +81,8 @@ def seal_block(key: SecretKey, nonce: bytes, plaintext: Buffer, aad: bytes) -> b
         ValueError: the nonce has not 12 bytes, or the key not 32.
     """
     _check_nonce(nonce)
-    return _CONTEXTS.get(key).encrypt(nonce, flat(plaintext, "plaintext").data, aad)
+    data = plaintext if type(plaintext) is bytes else flat(plaintext, "plaintext").data
+    return _CONTEXTS.get(key).encrypt(nonce, data, aad)
 
 
 def open_block(key: SecretKey, nonce: bytes, ciphertext: Buffer, tag: Buffer, aad: bytes) -> bytearray:

@@ -5,6 +5,7 @@ nonce is ever used twice. Caches use it as their key and need no invalidation.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,9 @@ HOLE: Final = bytes(layout.ENTRY_BYTES)
 
 AAD_BYTES: Final = 40
 
+FEW: Final = 8
+"""Up to so many rows, working on them one by one is faster than numpy, whose calls cost as much as a dozen."""
+
 _SLOT = struct.Struct("<Q")
 _SESSION = struct.Struct("<I")
 _PLACE = struct.Struct("<QI")
@@ -42,10 +46,21 @@ def entry_session(entry: bytes) -> int:
     return int(_SESSION.unpack_from(entry, 8)[0])
 
 
-def entry_place(entry: bytes) -> tuple[int, int]:
-    """Return slot and session."""
-    slot, session = _PLACE.unpack_from(entry)
-    return slot, session
+def places_of(entries: Sequence[bytes]) -> tuple[list[int], dict[int, int]]:
+    """Return the slots of those entries that are no holes, and how many of them each session has."""
+    if len(entries) > FEW:
+        rows = entries_from_bytes(b"".join(entries))
+        there = rows[rows["slot"] != 0]
+        numbers, counts = np.unique(there["session"], return_counts=True)
+        return there["slot"].tolist(), dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    slots: list[int] = []
+    sessions: dict[int, int] = {}
+    for entry in entries:
+        if entry != HOLE:
+            slot, session = _PLACE.unpack_from(entry)
+            slots.append(slot)
+            sessions[session] = sessions.get(session, 0) + 1
+    return slots, sessions
 
 
 def entry_nonce(entry: bytes) -> bytes:
@@ -77,10 +92,6 @@ def slot_rows(node: bytes | bytearray) -> EntryArray:
 def encode_aad(tree: int, level: int, origin: bytes, number: int) -> bytes:
     """Return the associated data of one block (F-11)."""
     return _AAD.pack(layout.MAGIC, layout.SEAL_VERSION, layout.SUITE, tree, level, origin, number)
-
-
-FEW: Final = 8
-"""Up to so many rows, joining them is faster than what numpy does for many."""
 
 
 def rows_of(data: bytes | bytearray, width: int) -> U8Array:

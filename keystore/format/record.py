@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keystore.format.block import NotABlockError
-from keystore.format.entry import ENTRY
+from keystore.format.entry import ENTRY, places_of
 
 CHANGE: Final = np.dtype([("page", "<u8"), ("entry", ENTRY)])
 """A page and its new entry; 48 bytes, no padding."""
@@ -21,7 +21,6 @@ _FIXED = struct.Struct("<QQQQQ16sIIII")
 _SESSION = struct.Struct("<II16s32s16s")
 _CHANGE = struct.Struct("<QQI12s16s")
 _ROW = struct.Struct("<Q40s")
-_PLACE = struct.Struct("<8xQI28x")
 FIXED_BYTES: Final = _FIXED.size
 SESSION_BYTES: Final = _SESSION.size
 
@@ -83,11 +82,7 @@ class RecordBody(NamedTuple):
 
     def references(self) -> dict[int, int]:
         """Return how many pages each session has sealed; holes have none."""
-        counts: dict[int, int] = {}
-        for slot, session in _PLACE.iter_unpack(self.rows):
-            if slot:
-                counts[session] = counts.get(session, 0) + 1
-        return counts
+        return places_of([entry for _, entry in self.entries()])[1]
 
     def encode(self) -> bytes:
         fixed = _FIXED.pack(

@@ -3,12 +3,12 @@
 `find_replaced` reads and may fail; `apply_record` reads nothing and cannot.
 """
 
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from keystore.errors import InputError
 from keystore.format import layout
-from keystore.format.entry import HOLE, entry_place
+from keystore.format.entry import HOLE, places_of
 from keystore.format.record import RecordBody
 from keystore.pages.state import StoreState
 
@@ -38,13 +38,7 @@ def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cu
             f"store {state.name}: more than {cut_max} pages beyond the new end of {page_count}, too many for one "
             "commit. Nothing was changed; `cut` does it in steps"
         )
-    slots: list[int] = []
-    sessions: dict[int, int] = {}
-    for entry in chain(old, beyond.values()):
-        if entry != HOLE:
-            slot, session = entry_place(entry)
-            slots.append(slot)
-            sessions[session] = sessions.get(session, 0) + 1
+    slots, sessions = places_of([*old, *beyond.values()] if beyond else old)
     state.space.slots.load_for(slots)
     return Replaced(slots, sessions, list(beyond))
 

@@ -81,11 +81,13 @@ def check_change(
         raise InputError(f"store {state.name}: {len(pages)} pages in one commit; at most {COMMIT_PAGES_MAX}")
     if not 0 <= length < 1 << 63:
         raise InputError(f"store {state.name}: a length of {length} bytes; nothing was changed")
-    for page_no, data in pages.items():
-        if data is not None and (len(data) if type(data) is bytes else memoryview(data).nbytes) != state.page_size:
+    size = state.page_size
+    for page_no in [number for number, data in pages.items() if type(data) is not bytes or len(data) != size]:
+        data = pages[page_no]
+        if data is not None and memoryview(data).nbytes != size:
             raise InputError(
                 f"store {state.name}: page {page_no} has {memoryview(data).nbytes} bytes; this store's pages have "
-                f"{state.page_size}. Nothing was changed"
+                f"{size}. Nothing was changed"
             )
     return count, length
 

@@ -1,6 +1,6 @@
 """The page map of an open store: the tree of the last checkpoint, and over it what was committed since."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,18 +33,19 @@ class PageMap:
         at = page_no % tree.fanout * ENTRY_BYTES
         return leaf[at : at + ENTRY_BYTES]
 
-    def entries(self, page_nos: Iterable[int]) -> list[bytes]:
+    def entries(self, page_nos: Sequence[int]) -> list[bytes]:
         """Return the entries of pages, holes too; of adjacent numbers each leaf is looked up once."""
-        found, fanout, leaf_no, leaf = [], self.tree.fanout, -1, b""
-        for page_no in page_nos:
-            entry = self.recent.get(page_no)
-            if entry is None:
+        recent, fanout, leaf_no, leaf = self.recent, self.tree.fanout, -1, b""
+        found = [recent.get(page_no, b"") for page_no in page_nos]
+        if all(found):
+            return found
+        for index, page_no in enumerate(page_nos):
+            if not found[index]:
                 if page_no // fanout != leaf_no:
                     leaf_no = page_no // fanout
                     leaf = self.tree.leaf(leaf_no)
                 at = page_no % fanout * ENTRY_BYTES
-                entry = leaf[at : at + ENTRY_BYTES]
-            found.append(entry)
+                found[index] = leaf[at : at + ENTRY_BYTES]
         return found
 
     def range(self, first: int, count: int) -> EntryArray:
@@ -104,9 +105,8 @@ class PageMap:
 
     def apply(self, changes: Iterable[tuple[int, bytes]]) -> None:
         """Take over new entries by page number."""
-        entries = dict(changes)
+        entries, fanout = dict(changes), self.tree.fanout
         self.recent.update(entries)
-        fanout = self.tree.fanout
         self.dirty_leaves.update([page_no // fanout for page_no in entries])
 
     def fold(self, tree: Tree) -> None:

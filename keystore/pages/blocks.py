@@ -32,9 +32,10 @@ class Blocks:
             StoreDamagedError: its tag does not match, its session is unknown, or its slot is not in the file.
         """
         with self._cache_lock:
-            content = self._cache.get(entry)
+            cache = self._cache  # `forget_all` may put another one in its place meanwhile
+            content = cache.get(entry)
             if content is not None:
-                self._cache.move_to_end(entry)
+                cache.move_to_end(entry)
                 return content
         content = self.read_from_disk(tree, level, number, entry)
         self.remember(entry, content)

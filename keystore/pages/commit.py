@@ -104,11 +104,11 @@ def commit(state: StoreState, change: Change) -> int:
         rows = seal_and_write(state, session, drawn, counter, change.page_nos, change.pages, kept)
         return rows + encode_holes(change.holes) if change.holes else rows
 
-    kept = Kept(state, len(change.pages) * state.page_size)
+    seals, byte_count = len(change.pages), len(change.pages) * state.page_size
+    kept = Kept(state, byte_count)
     page_nos = change.page_nos + change.holes
-    session = state.sessions.for_seals(len(change.pages) + 2)
-    flags = PAGES_SYNCED if len(change.pages) * state.page_size > SYNC_FIRST_BYTES else 0
-    seals = len(change.pages)
+    session = state.sessions.for_seals(seals + 2)
+    flags = PAGES_SYNCED if byte_count > SYNC_FIRST_BYTES else 0
     return _commit(state, session, page_nos, seals, change, flags, (), write_pages, kept, seals=seals)
 
 

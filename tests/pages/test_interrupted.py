@@ -25,6 +25,8 @@ MODULES = (
     "checkpoint.py",
     "apply.py",
     "slots.py",
+    "slot_bits.py",
+    "sealing.py",
     "guarded.py",
     "log.py",
 )
@@ -105,7 +107,7 @@ def test_a_signal_to_who_commits_for_others_loses_nothing(tmp_path: Path) -> Non
     keys, old, new = StaticKeys(), b"a" * 4096, b"b" * 4096
     made, unknown = 0, 0
     with ThreadPoolExecutor(2) as pool:
-        for at in range(0, 4000, 23):
+        for at in range(0, 4000, 17):
             path = tmp_path / f"s{at}"
             store = PageStore.create(path, name="s", keys=keys, page_size=4096)
             store.commit(dict.fromkeys(range(9), old))

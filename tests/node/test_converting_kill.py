@@ -46,9 +46,9 @@ def page_of(number: int) -> bytes:
 def dying(operation: Callable[..., Any], files: KillingFiles) -> Callable[..., Any]:
     """Return an operation of a store's file that counts with those of the node's files."""
 
-    def act(*arguments: Any) -> Any:
+    def act(*arguments: Any, **named: Any) -> Any:
         files._step()
-        return operation(*arguments)
+        return operation(*arguments, **named)
 
     return act
 

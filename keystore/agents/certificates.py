@@ -8,6 +8,7 @@ Invariants:
 """
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,12 +71,24 @@ def load(directory: str | os.PathLike[str], now: datetime | None = None) -> Cert
 
 def server_credentials(directory: Path, first: Certificates) -> grpc.ServerCredentials:
     """Return what a server shows and asks of its clients: `first`, and what the directory has at each connection."""
+    lock, given = threading.Lock(), first
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
-        try:
-            return _configuration(load(directory))
-        except CertificateError:
-            return None  # gRPC goes on with the former
+        """Return what is new in the directory; None where gRPC is to go on with the former.
+
+        gRPC replaces what it has at whatever is returned, and frees it while other connections are being made with it:
+        the process dies, or worse. So it is given something only when there is something new.
+        """
+        nonlocal given
+        with lock:
+            try:
+                found = load(directory)
+            except CertificateError:
+                return None
+            if found == given:
+                return None
+            given = found
+        return _configuration(found)
 
     # gRPC takes None from `fetch`, unlike its types.
     fetcher: Any = fetch

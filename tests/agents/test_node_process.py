@@ -3,6 +3,7 @@
 import base64
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.agents.running import AgentProcess, Cluster, NodeProcess, run_refused
 from tests.emulator.running import process as emulator_process
 from tests.emulator_process import CLOUDS, Emulator
 from tests.key_files import new_key
+
+CROWD, CONNECTIONS = 64, 8
+"""Clients at once, and connections that each makes."""
 
 
 @pytest.fixture
@@ -205,3 +209,22 @@ def test_nothing_secret_is_printed(directory: Path, cluster: Cluster, processes:
     for hidden in (secret, content, b"PRIVATE KEY"):
         for text in (hidden.hex(), base64.b64encode(hidden).decode(), hidden.decode(errors="ignore")):
             assert not text or text not in printed
+
+
+def test_a_process_outlives_a_crowd_of_connections_at_once(
+    directory: Path, cluster: Cluster, processes: list[AgentProcess]
+) -> None:
+    served = NodeProcess(directory, cluster.tls(Role.NODE, "node-1"))
+    processes.append(served)
+    address, tls = served.wait_ready(), cluster.tls(Role.CONTROL)
+
+    def connect() -> int:
+        for _ in range(CONNECTIONS):
+            with NodeClient(address, tls, "node-1") as client:
+                client.status()
+        return CONNECTIONS
+
+    with ThreadPoolExecutor(CROWD) as pool:
+        made = sum(done.result() for done in [pool.submit(connect) for _ in range(CROWD)])
+    assert made == CROWD * CONNECTIONS
+    assert served.popen.poll() is None

@@ -41,6 +41,9 @@ LOCK_WAIT_S = 30
 IDLE_IN_TRANSACTION_S = 10
 """LIMIT: seconds that PostgreSQL leaves locks to a client that says nothing inside a transaction. Ours never pause."""
 
+CONNECTIONS_MAX = 10
+"""LIMIT: connections to PostgreSQL, half of which stay open; who needs one more waits for the end of a transaction."""
+
 CREATION_LOCK = 0x6B657973
 """Number of the advisory lock under which PostgreSQL's tables are made; any number that nobody else takes."""
 
@@ -204,7 +207,13 @@ def _postgresql_engine(url: URL) -> sa.Engine:
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "application_name": "keystore control",
     }
-    return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True)
+    return sa.create_engine(
+        url,
+        connect_args=arguments,
+        pool_pre_ping=True,
+        pool_size=CONNECTIONS_MAX // 2,
+        max_overflow=CONNECTIONS_MAX // 2,
+    )
 
 
 def _is_unreachable(error: SQLAlchemyError) -> bool:

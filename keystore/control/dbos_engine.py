@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from dbos import DBOS
@@ -44,6 +45,12 @@ LOG = logging.getLogger("keystore.control")
 
 RUNS_MAX = 64
 """LIMIT: workflows under way in one process, a thread each; the others wait in the queue."""
+
+FORGOTTEN_AT_ONCE_MAX = 500
+"""LIMIT: workflows that are forgotten at once, so that nobody waits long for the database."""
+
+CONNECTIONS_MAX = 10
+"""LIMIT: of DBOS, to PostgreSQL; a few processes must fit into its usual 100."""
 
 CLOSE_WAIT_S = 30.0
 """LIMIT: seconds that `close` waits for steps under way. A step is a call to a node, with a deadline."""
@@ -101,7 +108,7 @@ class DbosEngine:
                 # Below that: a line for each try while the database is away, and an advertisement.
                 "log_level": "ERROR",
                 "serializer": SERIALIZER,
-                "sys_db_pool_size": 20,
+                "sys_db_pool_size": CONNECTIONS_MAX,
                 "use_listen_notify": False,
                 "scheduler_polling_interval_sec": 3600.0,
             }
@@ -124,6 +131,20 @@ class DbosEngine:
 
     def cancel(self, key: str) -> None:
         DBOS.cancel_workflow(key)
+
+    def forget(self, before: datetime) -> int:
+        ended = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            completed_before=before.isoformat(),
+            limit=FORGOTTEN_AT_ONCE_MAX,
+            load_input=False,
+            load_output=False,
+        )
+        keys = [found.workflow_id for found in ended]
+        if keys:
+            DBOS.delete_workflows(keys)
+            ownership.forget(self._database, keys)
+        return len(keys)
 
     def fenced(self) -> bool:
         return self._lost.is_set()

@@ -111,6 +111,11 @@ class DueTable:
         with self.database.read() as connection:
             return connection.scalar(sa.select(due.c.state).where(_is(job))) == STARTED
 
+    def forget(self, before_ns: int) -> int:
+        """Delete rows that are done and were due before then; return how many."""
+        with self.database.write() as connection:
+            return connection.execute(due.delete().where(due.c.state == DONE, due.c.at_ns < before_ns)).rowcount
+
     def open_jobs(self, kind: str) -> list[Due]:
         """Return the jobs of a kind that are not done, the earliest first."""
         with self.database.read() as connection:

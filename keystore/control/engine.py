@@ -15,6 +15,7 @@ What an engine promises:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -133,6 +134,10 @@ class WorkflowEngine(Workflows, Protocol):
     @property
     def executor(self) -> Executor:
         """What this process is registered as; after `launch`."""
+        ...
+
+    def forget(self, before: datetime) -> int:
+        """Delete what is kept of workflows that ended before then, by the machine's clock; return how many."""
         ...
 
     def fenced(self) -> bool:

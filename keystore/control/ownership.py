@@ -5,6 +5,7 @@ Invariants:
 2. An executor that is dead begins nothing and owns nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -72,3 +73,9 @@ def claim(database: Database, key: str, executor: Executor) -> bool:
             return False
         connection.execute(runs.insert().values(key=key, fence=0, epoch=executor.epoch))
         return True
+
+
+def forget(database: Database, keys: Sequence[str]) -> None:
+    """Delete what is known of workflows that have ended; nobody owns them any more."""
+    with database.write() as connection:
+        connection.execute(runs.delete().where(runs.c.key.in_(keys)))

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 from keystore.control.clock import Clock
 from keystore.control.database import Database
@@ -27,6 +28,12 @@ LOOK_EVERY_S = 0.5
 
 TEND_EVERY = 20
 """Looks between two looks for jobs that ended without closing their row."""
+
+FORGET_EVERY = 1200
+"""Looks between two looks for what is to be forgotten."""
+
+KEPT_DAYS = 30
+"""Days for which it can be looked up how a job went. A job that is halted leaves a row for every check of its key."""
 
 FAILED_AGAIN_NS = 15 * 60 * 10**9
 """After how long a job whose workflow failed is due again."""
@@ -90,6 +97,12 @@ class ControlService:
             self._table.done(job, max(self._clock.now_ns(), job.at_ns) + FAILED_AGAIN_NS)
         return left
 
+    def forget(self) -> None:
+        """Delete what is done and `KEPT_DAYS` old; what clusters did stays in their own tables."""
+        kept = timedelta(days=KEPT_DAYS)
+        self._table.forget(self._clock.now_ns() - int(kept.total_seconds()) * 10**9)
+        self._engine.forget(datetime.now(UTC) - kept)
+
     def _has_ended(self, job: Due) -> bool:
         status = self._engine.status(job.key)
         if status is None or not status.ended or not self._table.is_started(job):
@@ -106,6 +119,8 @@ class ControlService:
                 looks += 1
                 if looks % TEND_EVERY == 0:
                     self.tend()
+                if looks % FORGET_EVERY == 0:
+                    self.forget()
                 reachable = True
             except FencedError:
                 return

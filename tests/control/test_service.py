@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from keystore.control import tables
 from keystore.control.database import Database
 from keystore.control.dbos_engine import DbosEngine
 from keystore.control.due import Due, DueTable
-from keystore.control.engine import Run
+from keystore.control.engine import Run, State
 from keystore.control.executors import register, retire
 from keystore.control.service import FAILED_AGAIN_NS, ControlService
 from keystore.errors import FencedError, KmsUnreachableError
@@ -139,3 +142,26 @@ def test_a_process_that_was_taken_for_dead_starts_nothing(bench: Bench, database
         bench.service.look()
     wait_until(bench.engine.fenced, "the engine to notice")
     assert bench.done == []
+
+
+def test_what_is_done_and_old_is_forgotten_and_nothing_else(bench: Bench, database: Database) -> None:
+    done, waits = Due("job", "a", 0), Due("job", "a", DAY_NS)
+    bench.table.add(done)
+    bench.service.look()
+    wait_until(lambda: bench.table.open_jobs("job") == [waits], "the job")
+    wait_until(lambda: _state(bench, done) is State.DONE, "the end of its workflow")
+    bench.service.forget()
+    assert _state(bench, done) is State.DONE
+    bench.clock.ns = 40 * DAY_NS
+    assert bench.engine.forget(datetime.now(UTC) + timedelta(seconds=1)) == 1
+    bench.service.forget()
+    assert _state(bench, done) is None
+    with database.read() as connection:
+        assert connection.execute(sa.select(tables.runs)).all() == []
+        assert connection.execute(sa.select(tables.due.c.at_ns)).scalars().all() == [DAY_NS]
+    assert bench.service.look() == 1
+
+
+def _state(bench: Bench, job: Due) -> State | None:
+    status = bench.engine.status(job.key)
+    return status.state if status else None

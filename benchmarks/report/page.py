@@ -7,41 +7,13 @@ from typing import Any
 from benchmarks.report import tables
 from benchmarks.report.bars import Verdict
 from benchmarks.report.groups import GROUPS, Found
+from benchmarks.report.words import ABOUT, NOT_SHOWN, PLOT_TEXT
 from keystore.bench.result import Result
 
 COMMAND = "python -m benchmarks.report"
 README_BEGIN, README_END = (
     "<!-- throughput: written by `python -m benchmarks.report --readme` -->",
     "<!-- throughput ends -->",
-)
-PLOT_TEXT = {
-    "throughput": "Sealing and opening in GB/s by page size, from 4 to 64 KiB: the native kernel on one thread, on "
-    "two and in "
-    "two processes, the portable kernel, one call a page through cryptography, and the dashed line of the primitive",
-    "latency": "Percentiles of a random read from our cache, the system's cache and the disk, beside os.pread",
-    "overhead": "Time of reads, commits, import, export, snapshots and restores as a multiple of the same work "
-    "without encryption",
-    "rotation": "Time of a rotation of the master key by the amount of data in the node",
-    "peers": "MB/s of other encrypted databases and file libraries on the same work",
-}
-NOT_SHOWN = (
-    "Other machines. Two virtual processors may be two threads of one physical core; then no figure for two workers "
-    "says "
-    "what two cores would give. Compare ratios, not figures, with another machine.",
-    "Other disks. Commits, copies and cold reads are of the disk under the directory for temporary files, with its own "
-    "caches, and of a file system that others may be using.",
-    "Long runs. Each case takes turns with its other for half a second; clocks that sink when hot, and stores that are "
-    "fragmented after months, are not in here.",
-    "Large stores. Reads and commits are of a store of 64 MiB, whose page map stays in memory; in a store of a "
-    "tebibyte a "
-    "random read may have to read nodes of the map first.",
-    "Your pages. Contents are random bytes. They are neither compressed nor compared, so this should not matter.",
-    "Many clients. One thread reads or commits; writers that share a commit, and readers beside writers, are not "
-    "measured.",
-    "A KMS. Rotations and nodes are under a key file: calls over a network, as many as are counted, come on top.",
-    "Security. The peers differ in what they promise: see the attack matrix in docs/THREAT_MODEL.md. Unauthenticated "
-    "or page-wise encryption does less work than a store that notices an old page.",
-    "`openssl speed`: that is another build of OpenSSL than the one which `cryptography` carries.",
 )
 
 
@@ -152,8 +124,7 @@ def _bars(report: Report) -> list[str]:
     count = len(report.verdicts)
     lines = [
         f"{count - len(missed) - len(unknown)} of {count} bars are reached, {len(missed)} are not, {len(unknown)} "
-        f"were not "
-        "measured. Where a bar holds for several page sizes, the worst of them counts.",
+        "were not measured. Where a bar holds for several page sizes, the worst of them counts.",
         "",
         *tables.bars_table(report.verdicts),
     ]
@@ -195,8 +166,7 @@ def _in_the_way(report: Report, case: str) -> str:
     )
     return (
         f"{tables.duration(profile['seconds_a_turn'])} a turn; of the processor's time: {by_library}. Functions of "
-        f"Python "
-        f"by wall clock: {_shares(profile['functions'], 4)}. System calls a turn: {called or 'none'}."
+        f"Python by wall clock: {_shares(profile['functions'], 4)}. System calls a turn: {called or 'none'}."
     )
 
 
@@ -215,38 +185,12 @@ def _group(report: Report, group: str) -> list[str]:
     if found is None or not found.runs:
         return []
     lines = [f"## {GROUPS[group].about}", ""]
-    lines += _about(group)
+    lines += [ABOUT[group], ""] if group in ABOUT else []
     for name in {"store": ("latency", "overhead"), "rotation": ("rotation",), "peers": ("peers",)}.get(group, ()):
         lines += _plot(report, name, ".")
     lines += _tables(report, group)
     lines += [line for note in found.notes for line in ("", f"Not measured: {note}.")]
     return [*lines, ""]
-
-
-def _about(group: str) -> list[str]:
-    said = {
-        "kernel": "Data in cache: a mebibyte for one thread, four for two. *The primitive* is, for the native kernel, "
-        "the bare "
-        "loop over aws-lc-rs in Rust, building the same nonces and associated data; for the portable one, "
-        "`AESGCM.encrypt_into` in a bare Python loop. *Copy in memory* is the ceiling of anything.",
-        "store": "Plain is `os.pread` of single pages, `os.preadv` of a mebibyte a call for a scan, and for a commit "
-        "one `pwrite` "
-        "of as many bytes and 4 KiB with `fdatasync`. *Cold*: both files are dropped from the system's cache before "
-        "each turn. Files are in the system's cache otherwise.",
-        "node": "A file of a gibibyte. Plain is a copy of it through user space with one fsync, just before each.",
-        "log": "Plain is the same commit of a node without a log; for the restore, a copy of the store's file.",
-        "rotation": "Plain is the same rotation of the node of 1 MiB, and for the reads, the same without rotations "
-        "beside "
-        "them. Bytes written are those of all files together; data files that were written to are counted by their "
-        "time of change.",
-        "emulator": "`time` is that in which one more call is answered, with several under way; client and server "
-        "share the machine. "
-        "The primitive is one `AESGCM.encrypt` of the same 32 bytes: nearly all of a call is wire. "
-        "[Beside moto's server](../emulator.md), and [the wires by processor time](../clouds.md).",
-        "peers": "Plain is the same library without its key; for ours and for libraries, a plain file. Databases write "
-        "values of 4 KiB in durable transactions of 256 and are opened anew before they are read.",
-    }.get(group, "")
-    return [said, ""] if said else []
 
 
 def _tables(report: Report, group: str) -> Iterator[str]:
@@ -289,8 +233,7 @@ def _profiles(report: Report) -> list[str]:
         return ["No profile was taken."]
     lines = [
         "Samples of perf by library, Python's profiler (which makes small functions look larger), and strace's "
-        "counts, of "
-        "the case alone."
+        "counts, of the case alone."
     ]
     for case, profile in report.profiles.items():
         lines += ["", f"**{case}.** {_in_the_way(report, case)}"]
@@ -305,10 +248,8 @@ def _how(report: Report) -> list[str]:
     counts = ", ".join(f"{found.group} {len(found.runs)} in {found.seconds:.0f} s" for found in report.found.values())
     return [
         f"`{COMMAND}` runs each group in fresh processes ({counts}) and takes the median of each case over them; the "
-        f"spans "
-        "are the smallest and the largest process. Within a process all that is compared takes turns. GB are 10⁹ "
-        "bytes. The "
-        "runs are in `raw/`, the medians in `results.csv`.",
+        "spans are the smallest and the largest process. Within a process all that is compared takes turns. GB are "
+        "10⁹ bytes. The runs are in `raw/`, the medians in `results.csv`.",
     ]
 
 
@@ -320,8 +261,7 @@ def readme_part(report: Report, folder: str) -> str:
         *picture("throughput", folder),
         "",
         f"{top_line(report)} [The report]({folder}/README.md) has reads, commits, snapshots and other software, the "
-        f"rows "
-        f"where we lose, and the {missed} of {len(report.verdicts)} bars that are not reached.",
+        f"rows where we lose, and the {missed} of {len(report.verdicts)} bars that are not reached.",
         README_END,
     ]
     return "\n".join(lines)

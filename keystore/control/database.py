@@ -12,6 +12,7 @@ Invariants:
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,7 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.shown = url.render_as_string(hide_password=True)
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        self._writing = threading.Lock()
         self._reading = self._engine.execution_options(reads_only=True)
 
     @contextmanager
@@ -76,8 +78,23 @@ class Database:
             ControlUnreachableError: no answer. If it went missing in the commit, nobody knows whether that happened.
             ControlError: the database refused a statement; nothing was changed.
         """
-        with self._translated(), self._engine.begin() as connection:
+        with self._translated(), self._turn(), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let the threads of this process write to SQLite one after the other; its own waiting is by growing sleeps."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=LOCK_WAIT_S):
+            raise ControlUnreachableError(
+                f"the control database {self.shown} was busy for {LOCK_WAIT_S} s. Nothing was changed; try again."
+            )
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

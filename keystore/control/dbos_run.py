@@ -133,8 +133,8 @@ class DbosRun:
             return outcome.of_error(error, f"step {name} of {self.key}")
 
     def _fenced(self, function: Callable[[], Value]) -> Value:
-        with self._database.write() as connection:
-            self.guard(connection)
+        with self._database.read() as connection:
+            ownership.require(connection, self._hold, lasting=False)
         return function()
 
 

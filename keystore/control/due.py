@@ -65,17 +65,17 @@ class DueTable:
         Raises:
             FencedError: the executor is dead.
         """
+        dead = due.c.epoch.not_in(living_epochs())
+        free = sa.or_(due.c.state == OPEN, sa.and_(due.c.state == CLAIMED, dead))
+        first = sa.select(due).where(due.c.kind.in_(kinds), due.c.at_ns <= now_ns, free)
+        first = first.order_by(due.c.at_ns, due.c.id).limit(1)
+        with self.database.read() as connection:  # mostly nothing is due, and then nothing is locked or written
+            require_alive(connection, executor, lasting=False)
+            if connection.execute(first).one_or_none() is None:
+                return None
         with self.database.write() as connection:
             require_alive(connection, executor)
-            dead = due.c.epoch.not_in(living_epochs())
-            free = sa.or_(due.c.state == OPEN, sa.and_(due.c.state == CLAIMED, dead))
-            chosen = connection.execute(
-                sa.select(due)
-                .where(due.c.kind.in_(kinds), due.c.at_ns <= now_ns, free)
-                .order_by(due.c.at_ns, due.c.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).one_or_none()
+            chosen = connection.execute(first.with_for_update(skip_locked=True)).one_or_none()
             if chosen is None:
                 return None
             connection.execute(due.update().where(due.c.id == chosen.id).values(state=CLAIMED, epoch=executor.epoch))

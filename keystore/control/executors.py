@@ -67,15 +67,16 @@ def retire(database: Database, executor: Executor) -> None:
         connection.execute(executors.delete().where(executors.c.epoch == executor.epoch))
 
 
-def require_alive(connection: sa.Connection, executor: Executor) -> None:
-    """Make sure that the executor is alive, and is not declared dead before this transaction ends.
+def require_alive(connection: sa.Connection, executor: Executor, *, lasting: bool = True) -> None:
+    """Make sure that the executor is alive, and, if `lasting`, is not declared dead before this transaction ends.
 
     Raises:
         FencedError: it is dead; the caller's transaction must not commit.
     """
     row = sa.select(executors.c.epoch).where(executors.c.epoch == executor.epoch)
-    # The lock conflicts with a delete of the row and not with a beat.
-    if connection.execute(row.with_for_update(read=True, key_share=True)).one_or_none() is None:
+    if lasting:  # the lock conflicts with a delete of the row and not with a beat; PostgreSQL writes to keep it
+        row = row.with_for_update(read=True, key_share=True)
+    if connection.execute(row).one_or_none() is None:
         raise fenced(executor)
 
 

@@ -41,17 +41,17 @@ def begin(database: Database, key: str, executor: Executor) -> Hold:
     return Hold(key, fence, executor)
 
 
-def require(connection: sa.Connection, hold: Hold) -> None:
-    """Make sure that the hold counts, and counts until the end of this transaction.
+def require(connection: sa.Connection, hold: Hold, *, lasting: bool = True) -> None:
+    """Make sure that the hold counts, and, if `lasting`, counts until the end of this transaction.
 
     Raises:
         FencedError: it does not; the caller's transaction must not commit.
     """
-    require_alive(connection, hold.executor)
+    require_alive(connection, hold.executor, lasting=lasting)
     mine = sa.select(runs.c.key).where(
         runs.c.key == hold.key, runs.c.fence == hold.fence, runs.c.epoch == hold.executor.epoch
     )
-    if connection.execute(mine.with_for_update(read=True)).one_or_none() is None:
+    if connection.execute(mine.with_for_update(read=True) if lasting else mine).one_or_none() is None:
         raise FencedError(f"the workflow {hold.key} was taken over. This process changes nothing any more for it.")
 
 

@@ -122,8 +122,8 @@ class ControlService:
                 if looks % FORGET_EVERY == 0:
                     self.forget()
                 reachable = True
-            except FencedError:
-                return
+            except FencedError as error:
+                LOG.warning("%s", error)  # the engine finds out whether all of this process is meant
             except ControlUnreachableError as error:
                 if reachable:
                     LOG.warning("%s", error)

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def _sqlite_engine(url: URL) -> sa.Engine:
     def connect() -> sqlite3.Connection:
         # Transactions are begun below: the module's own would let two that read first both think that they may write.
         path = str(url.database)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        _create(path)
         connection = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -210,6 +210,16 @@ def _sqlite_engine(url: URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _create(path: str) -> None:
+    """Make the file for its owner only if it is missing.
+
+    One that is there is not opened: to close it again would give up every lock that this process has on it, and another
+    process would take the file for unused and remove the log that this one writes to.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _postgresql_engine(url: URL) -> sa.Engine:

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -187,3 +189,21 @@ def test_no_password_is_shown() -> None:
         pass
     assert "hunter2" not in str(caught.value)
     assert "keeper" in str(caught.value)
+
+
+def test_another_process_that_ends_leaves_the_log_of_this_one(
+    tmp_path: Path, opened: Callable[[str], Database]
+) -> None:
+    path = tmp_path / "control.db"
+    database = opened(f"sqlite:///{path}")
+    with database.read() as first, database.read() as second:
+        first.execute(sa.select(control)).all()
+        second.execute(sa.select(control)).all()
+    log = path.with_name("control.db-wal").stat().st_ino
+    look = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM control').close(); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", look, str(path)], check=True, timeout=60)
+    assert path.with_name("control.db-wal").stat().st_ino == log
+    with database.write() as connection:
+        connection.execute(control.update().values(last_epoch=7))

@@ -84,7 +84,11 @@ def check_change(
     size = state.page_size
     for page_no in [number for number, data in pages.items() if type(data) is not bytes or len(data) != size]:
         data = pages[page_no]
-        if data is not None and memoryview(data).nbytes != size:
+        if data is None:
+            continue
+        if not memoryview(data).c_contiguous:
+            raise InputError(f"store {state.name}: page {page_no} is not in one piece; nothing was changed")
+        if memoryview(data).nbytes != size:
             raise InputError(
                 f"store {state.name}: page {page_no} has {memoryview(data).nbytes} bytes; this store's pages have "
                 f"{size}. Nothing was changed"

@@ -113,8 +113,9 @@ class Opener:
 
     def forget(self) -> None:
         """Drop all keys; they are looked up anew."""
-        if self._slots is not None:
-            self._slots.forget()
+        slots = self._slots  # a file that moves may leave none meanwhile
+        if slots is not None:
+            slots.forget()
 
     def close(self) -> None:
         """Drop all keys, and wait for who uses the descriptor; later calls fail as on a closed file."""

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from keystore.errors import InputError, PageRangeError, StoreDamagedError, WrongKeyError
+from keystore.format import layout
 from keystore.format.entry import EntryArray, U64Array, entries_from_bytes
 from keystore.pages.life import Life
 from keystore.pages.opening import Opener, Opening
 from keystore.pages.reader import READ_TRIES
-from keystore.pages.reading import Places, UnreadableError
+from keystore.pages.reading import Places, UnreadableError, room_of
 from keystore.pages.state import StoreState
 
 
@@ -26,7 +27,7 @@ class RangeReader:
 
     def read_into(self, first: int, buffer: bytearray | memoryview, threads: int | None = None) -> None:
         """Fill `buffer` with the pages from `first` on; see `PageStore.read_range_into`."""
-        view = memoryview(buffer).cast("B")
+        view = room_of(buffer)
         count, rest = divmod(len(view), self._state.page_size)
         if rest:
             raise InputError(
@@ -37,10 +38,12 @@ class RangeReader:
 
     def read_many(self, page_nos: Sequence[int]) -> list[bytes]:
         """Return several pages, in the order asked for; see `PageStore.read_many`."""
-        size, numbers = self._state.page_size, np.array(page_nos, dtype=np.int64)
+        if min(page_nos, default=0) < 0 or max(page_nos, default=0) > layout.PAGES_MAX:
+            self._entries(page_nos)  # refuses what no array of numbers holds
+        size, numbers = self._state.page_size, np.array(page_nos, dtype=np.uint64)
         buffer = bytearray(len(page_nos) * size)
         view = memoryview(buffer)
-        self._fill(numbers.astype(np.uint64), lambda: self._entries(page_nos), view, None)
+        self._fill(numbers, lambda: self._entries(page_nos), view, None)
         pages = [bytes(view[at : at + size]) for at in range(0, len(view), size)]
         buffer[:] = bytes(len(buffer))
         return pages

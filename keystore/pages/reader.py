@@ -18,7 +18,7 @@ from keystore.format.entry import HOLE
 from keystore.pages.arena import Arena
 from keystore.pages.life import Life
 from keystore.pages.opening import Opener
-from keystore.pages.reading import UnreadableError
+from keystore.pages.reading import UnreadableError, room_of
 from keystore.pages.state import StoreState
 
 READ_TRIES = 8
@@ -38,7 +38,7 @@ class Reader:
 
     def read_into(self, page_no: int, buffer: bytearray | memoryview) -> None:
         """Read a page into `buffer`; see `PageStore.read_into`."""
-        view = memoryview(buffer).cast("B")
+        view = room_of(buffer)
         if len(view) != self._state.page_size:
             raise InputError(f"a buffer of {len(view)} bytes; pages have {self._state.page_size}")
         entry, tries = self._entry(page_no), 0

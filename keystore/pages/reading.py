@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keystore.crypto.kernel import KERNEL, TagMismatchError
+from keystore.errors import InputError
 from keystore.format import layout
 from keystore.format.entry import EntryArray, U64Array, encode_aads
 from keystore.pages.guarded import GuardedFile
@@ -40,13 +41,26 @@ class Batch:
     ciphertext: memoryview
 
 
+def room_of(buffer: bytearray | memoryview) -> memoryview:
+    """Return a caller's buffer as bytes that can be written.
+
+    Raises:
+        InputError: it is read-only, or not in one piece.
+    """
+    view = memoryview(buffer)
+    if view.readonly or not view.c_contiguous:
+        found = "is read-only" if view.readonly else "is not in one piece"
+        raise InputError(f"the buffer to read into {found}; nothing was read")
+    return view.cast("B")
+
+
 def read_batch(
     file: GuardedFile, page_size: int, page_nos: U64Array, entries: EntryArray, buffer: memoryview | None = None
 ) -> Batch:
     """Read the pages from their slots, into the first bytes of `buffer` where one is given.
 
     Raises:
-        UnreadableError: the file ends before a slot.
+        UnreadableError: the file ends before the end of a slot.
     """
     length = len(entries) * page_size
     ciphertext = memoryview(bytearray(length)) if buffer is None else buffer[:length]
@@ -55,23 +69,31 @@ def read_batch(
     in_order = bool(np.all(order == np.arange(len(order))))
     breaks = np.flatnonzero(np.diff(slots[order]) != 1) + 1
     for run in np.split(order, breaks) if len(order) else ():
-        first, length = int(run[0]), len(run) * page_size
+        first, length, indexes = int(run[0]), len(run) * page_size, run.tolist()
         offset = int(entries["slot"][first]) * page_size
         if in_order:
-            _read(file, offset, ciphertext[first * page_size : first * page_size + length], first)
+            _read(file, page_size, offset, ciphertext[first * page_size : first * page_size + length], indexes)
             continue
         part = memoryview(bytearray(length))
-        _read(file, offset, part, first)
-        for at, index in enumerate(run.tolist()):
+        _read(file, page_size, offset, part, indexes)
+        for at, index in enumerate(indexes):
             ciphertext[index * page_size : (index + 1) * page_size] = part[at * page_size : (at + 1) * page_size]
     return Batch(page_nos, entries, ciphertext)
 
 
-def _read(file: GuardedFile, offset: int, buffer: memoryview, index: int) -> None:
+def _read(file: GuardedFile, page_size: int, offset: int, buffer: memoryview, indexes: list[int]) -> None:
+    """Read the adjacent slots of the pages at `indexes`: at once, and one by one where the file ends among them."""
     try:
         file.read(offset, buffer)
+        return
     except EOFError:
-        raise UnreadableError(index, "the file ends before its slot") from None
+        pass
+    for at, index in enumerate(indexes):
+        start = at * page_size
+        try:
+            file.read(offset + start, buffer[start : start + page_size])
+        except EOFError:
+            raise UnreadableError(index, "the file ends before its slot") from None
 
 
 def open_batch(sessions: SessionTable, page_size: int, batch: Batch) -> bytearray:

@@ -8,11 +8,14 @@ from contextlib import suppress
 
 import numpy as np
 
-from keystore.errors import KeystoreError
+from keystore.errors import InputError, KeystoreError
 from keystore.pages.opening import Opener, Opening
 from keystore.pages.ranges import RangeReader
 from keystore.pages.reading import READ_BYTES, UnreadableError
 from keystore.pages.state import StoreState
+
+THREADS_MAX = 64
+"""LIMIT: threads of one scan; more are taken for as many."""
 
 
 class Scans:
@@ -25,9 +28,12 @@ class Scans:
 
     def begin(self, first: int, count: int | None, threads: int | None) -> Generator[memoryview, None, None]:
         """Return a new scan; see `PageStore.scan`."""
+        if threads is not None and threads < 1:
+            raise InputError(f"{threads} threads; at least one reads. Nothing was read")
         end = self._state.page_count if count is None else first + count
         self._ranges.check(first, end - first)
-        return self._run(Scan(self._ranges, self._state.page_size, first, end, threads or self._opener.threads))
+        wanted = self._opener.threads if threads is None else min(threads, THREADS_MAX)
+        return self._run(Scan(self._ranges, self._state.page_size, first, end, wanted))
 
     def wipe(self) -> None:
         """Overwrite what is lent, and what was read ahead, with zeros."""
@@ -53,6 +59,7 @@ class Scan:
         length = min(self._step, end - first) * page_size
         self._buffers = [bytearray(length) for _ in range(2 if threads > 1 else 1)]
         self._ahead: Opening | None = None
+        self._wiped = False
 
     def pieces(self) -> Generator[memoryview, None, None]:
         """Yield the pieces; each is released, and overwritten, when the next one is asked for."""
@@ -61,6 +68,8 @@ class Scan:
             self._fill(start, piece)
             if number + 1 < len(self._starts):
                 self._begin(number + 1, start + self._step)
+            if self._wiped:  # by the close of the store, maybe before the last of this came
+                self._ranges.check(0, 0)
             lent = piece.toreadonly()
             yield lent
             self._ranges.check(0, 0)  # or a store that was closed meanwhile: what was lent was wiped
@@ -69,8 +78,10 @@ class Scan:
 
     def wipe(self) -> None:
         """Stop reading ahead, and overwrite the buffers with zeros."""
-        if self._ahead is not None:
-            self._ahead.stop()
+        self._wiped = True
+        ahead = self._ahead  # the scan may take it meanwhile
+        if ahead is not None:
+            ahead.stop()
         for buffer in self._buffers:
             np.frombuffer(buffer, dtype=np.uint8).fill(0)
 

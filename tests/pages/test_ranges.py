@@ -92,6 +92,27 @@ def test_a_scan_of_every_page_size(tmp_path: Path, keys: StaticKeys, page_size: 
         assert list(store.scan(count)) == list(store.scan(0, 0)) == []
 
 
+def test_what_cannot_be_read_or_read_into_is_refused(store: PageStore) -> None:
+    """As what it is, whatever reads: a buffer is no destroyed key, and a number that fits no integer no other error."""
+    store.commit({number: page(number) for number in range(4)})
+    piece = memoryview(bytearray(2 * PAGE_BYTES))
+    for ask in (store.read_into, store.read_range_into):
+        with pytest.raises(InputError, match="the buffer to read into is read-only; nothing was read"):
+            ask(0, memoryview(bytes(PAGE_BYTES)))
+        with pytest.raises(InputError, match="the buffer to read into is not in one piece; nothing was read"):
+            ask(0, piece[::2])
+    assert not any(piece)
+    with pytest.raises(InputError, match="page 1 is not in one piece; nothing was changed"):
+        store.commit({1: piece[::2]})
+    for number in (-1, 4, 1 << 63, 1 << 64):
+        with pytest.raises(PageRangeError, match=f"page {number} of 4; nothing was read"):
+            store.read_many([0, number])
+    for threads in (0, -1):
+        with pytest.raises(InputError, match=f"{threads} threads; at least one reads. Nothing was read"):
+            store.scan(threads=threads)
+    assert b"".join(map(bytes, store.scan(threads=1 << 70))) == one_by_one(store, 0, 4)
+
+
 def test_adjacent_slots_are_read_together(tmp_path: Path, keys: StaticKeys) -> None:
     """One read for a run of slots; none for holes, and none for an empty range."""
     file = CountedFile(OsBlockFile.create(tmp_path / "s"))
@@ -170,7 +191,10 @@ def test_a_file_that_ends_early_is_damage(store: PageStore, tmp_path: Path) -> N
         raw.truncate(slot * PAGE_BYTES + 100)
     with pytest.raises(StoreDamagedError, match="the file ends before its slot") as caught:
         range_of(store, 0, 4)
-    assert caught.value.number in range(3)
+    assert caught.value.number == 2
+    with pytest.raises(StoreDamagedError, match="page 2 is damaged: the file ends before its slot"):
+        store.read_many([1, 0, 3, 2])
+    assert store.read_many([1, 0]) == [page(1), page(0)]
     store._life.damage = caught.value  # the close writes nothing
 
 
@@ -221,6 +245,26 @@ def test_the_last_piece_of_a_closed_store_is_no_end(store: PageStore, threads: i
     piece = next(scan)
     store.close()
     assert bytes(piece) == bytes(PAGE_BYTES)
+    with pytest.raises(StoreClosedError):
+        next(scan)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_store_closed_before_a_piece_is_lent_lends_no_zeros(
+    store: PageStore, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """By another thread, when the piece is there, or what comes after it is being read already."""
+    store.commit({number: page(number + 1) for number in range(2 * STEP)})
+    scan = store.scan(threads=threads)
+    step = "begin" if threads > 1 else "read_into"
+    act = getattr(store._ranges, step)
+
+    def and_close(*args: object) -> object:
+        done = act(*args)
+        store.close()
+        return done
+
+    monkeypatch.setattr(store._ranges, step, and_close)
     with pytest.raises(StoreClosedError):
         next(scan)
 

@@ -66,18 +66,23 @@ class Compactor:
 
     def run(self) -> CompactReport:
         """Move and cut until it gains nothing more; see `PageStore.compact`."""
-        before = self._state.file.size()
+        before = self._file_bytes()
         with self._emptying():
             for _ in range(ROUNDS_MAX):
-                size = self._state.file.size()
+                size = self._file_bytes()
                 if not self._aim():
                     break
                 self._move_pages()
                 self._move_nodes()
                 self._cut()
-                if self._state.file.size() >= size:
+                if self._file_bytes() >= size:
                     break
-        return CompactReport(before, self._state.file.size(), self._moved * self._state.page_size, self._limit())
+        return CompactReport(before, self._file_bytes(), self._moved * self._state.page_size, self._limit())
+
+    def _file_bytes(self) -> int:
+        with self._life.lock:
+            self._life.check()
+            return self._state.file.size()
 
     @contextmanager
     def _emptying(self) -> Iterator[None]:

@@ -232,7 +232,7 @@ class MovableFile:
 
     def _require_same(self) -> None:
         if self._closed:
-            raise StoreClosedError(f"store {self._name} was closed while it was being moved; nothing of it was changed")
+            raise self._was_closed()
         if not self._same:
             raise self._problem or OSError(errno.EIO, "a change could not be done to both files")
 
@@ -246,7 +246,12 @@ class MovableFile:
         file.read(offset, memoryview(piece))
         return piece
 
-    def _refusal(self, error: OSError) -> StoreFullError | StoreIOError:
+    def _was_closed(self) -> StoreClosedError:
+        return StoreClosedError(f"store {self._name} was closed while it was being moved; nothing of it was changed")
+
+    def _refusal(self, error: OSError) -> StoreFullError | StoreIOError | StoreClosedError:
+        if self._closed:
+            return self._was_closed()
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return StoreFullError(
                 f"store {self._name}: no space for its copy ({error.strerror}). The store is as it was and goes on; "

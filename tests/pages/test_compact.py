@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from keystore.errors import StoreDamagedError
+from keystore.errors import StoreClosedError, StoreDamagedError
 from keystore.format import layout
 from keystore.format.entry import entry_slot
 from keystore.pages.pace import Pace
@@ -156,6 +156,13 @@ def others_work(rounds: list[int], errors: list[BaseException]) -> None:
             return
         time.sleep(0.0005)
     raise AssertionError("nobody else got a turn")
+
+
+def test_a_closed_store_is_not_compacted(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s", StaticKeys(), 1)
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.compact()
 
 
 def test_a_damaged_page_stops_it_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -341,10 +341,17 @@ def test_where_the_name_may_not_be_durable_both_files_get_everything(moving: Mov
             assert contents(store) == expected
 
 
-def test_a_store_that_is_closed_meanwhile_stays_where_it_was(moving: Moving) -> None:
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_a_store_that_is_closed_meanwhile_stays_where_it_was(moving: Moving, share: float) -> None:
+    """Between two pieces, before the copy is synced, and after it was compared."""
     before = contents(moving.store)
+
+    def close(done: int, total: int) -> None:
+        if done >= share * total:
+            moving.store.close()
+
     with pytest.raises(StoreClosedError, match="while it was being moved"):
-        moving.move(progress=lambda done, total: moving.store.close())
+        moving.move(progress=close)
     with moving.again(plain) as store:
         assert contents(store) == before
 

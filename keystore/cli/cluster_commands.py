@@ -223,6 +223,11 @@ def _hosts(directory: Path, kms_endpoint: str | None) -> LocalHosts:
 
 def _followed(out: Output, plane: Plane, operation: Operation, *, no_wait: bool) -> int:
     """Watch an operation to its end or halt, tell how it ended, and return the exit code."""
-    ended = operation if no_wait else watch(out, plane, operation)
+    try:
+        ended = operation if no_wait else watch(out, plane, operation)
+    except KeyboardInterrupt:
+        if not out.as_json:
+            click.echo("the order stands; `keystore cluster status` shows how it gets on", err=True)
+        raise
     out.emit(operation_values(ended), lambda: print_operation(ended))
     return exits.ERROR if ended.state == "halted" else exits.OK

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 HISTORY_SHOWN = 5
 """LIMIT: operations that have ended and that people are shown; --json has all."""
+NEXT = {
+    "pending": "`keystore control serve` on this database carries it out",
+    "halted": "it is tried again every 15 minutes; `keystore cluster resume` tries at once",
+}
+"""What comes next, where an operation does not go on by itself."""
+GCP_WORDS = ("projects", "locations", "keyRings", "cryptoKeys", "cryptoKeyVersions")
 
 
 def emit_report(out: Output, found: ClusterReport) -> None:
@@ -30,6 +36,8 @@ def emit_report(out: Output, found: ClusterReport) -> None:
         for member in found.members:
             if member.problem:
                 print_problem("problem:", "red", f"{member.name}: {member.problem}")
+        if any(member.problem for member in found.members):
+            print_problem("next:", "yellow", _start_advice(found))
 
     out.emit(_values(found), text)
 
@@ -43,6 +51,8 @@ def print_operation(operation: Operation) -> None:
         click.echo(f"  {step_text(step)}")
     if operation.reason:
         click.echo(f"  {click.style('because', dim=True)} {operation.reason}")
+    if operation.state in NEXT:
+        click.echo(f"  {click.style('next', dim=True)} {NEXT[operation.state]}")
 
 
 def step_text(step: StepRecord) -> str:
@@ -124,7 +134,26 @@ def _member_row(member: MemberReport) -> tuple[str, ...]:
     name = f"{member.name} (primary)" if member.is_primary else member.name
     if member.status is None:
         return name, member.address, "down", "", ""
-    return name, member.address, "serves", str(member.status.generation), member.status.key_uri
+    return name, member.address, "serves", str(member.status.generation), key_column(member.status.key_uri)
+
+
+def key_column(uri: str) -> str:
+    """Return a key's URI for a narrow column: at Google without the words that are the same in every name.
+
+    They fill the column, so that a key could not be told from the one that follows it.
+    """
+    if not uri.startswith("gcp://"):
+        return uri
+    parts = uri.removeprefix("gcp://").split("/")
+    return "gcp://" + "/".join(part for i, part in enumerate(parts) if i % 2 or part not in GCP_WORDS)
+
+
+def _start_advice(found: ClusterReport) -> str:
+    cluster = found.cluster
+    return (
+        f"`keystore cluster start {cluster.name}` starts what does not run on this machine; why a node does not start "
+        f"is in {cluster.directory}/hosts/MEMBER/MEMBER.log"
+    )
 
 
 def _member_values(member: MemberReport) -> dict[str, Any]:

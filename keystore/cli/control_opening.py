@@ -24,7 +24,7 @@ def with_database(function: Callable[..., Any]) -> Callable[..., Any]:
         required=True,
         metavar="URL",
         envvar=DATABASE,
-        help="The control database: sqlite:///PATH, or postgresql://USER@HOST/DATABASE.",
+        help=f"The control database: sqlite:///PATH, or postgresql://USER@HOST/DATABASE. Default: {DATABASE}.",
     )(function)
 
 

@@ -1,5 +1,7 @@
 """`keystore cluster create`, `start` and `stop`: a cluster on this machine, made of real processes."""
 
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from keystore.agents.identity import Role
 from keystore.agents.router_client import RouterClient
 from keystore.cli import exits
+from keystore.cli.cluster_output import key_column
 from keystore.control.creation import ClusterFiles
 from keystore.control.database import open_database
 from keystore.control.due import Due
@@ -16,7 +19,7 @@ from keystore.control.plane import Plane
 from keystore.control.requests import OPERATION_JOB
 from keystore.control.rolling import Done, StepDown, Touch
 from keystore.kms.connect import connector
-from tests.cli.running import Run, keystore
+from tests.cli.running import PROGRAM, TIMEOUT_S, Run, environment, keystore
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
 
@@ -85,6 +88,10 @@ def test_a_cluster_is_made_stopped_and_started(shell: Shell, cmk: str, other_cmk
     stopped = shell("status", "orders")
     assert stopped.code == exits.ERROR
     assert [member["serves"] for member in stopped.json["members"]] == [False, False]
+    advice = keystore("cluster", "status", "orders", "--database", shell.url).err
+    assert "`keystore cluster start orders` starts what does not run" in advice
+    assert f"{shell.folder}/orders/hosts/MEMBER/MEMBER.log" in advice
+    assert (shell.folder / "orders/hosts/n1/n1.log").exists()
     assert "n1 does not serve" in shell("rotate", "orders", "--no-wait").json["error"]["message"]
 
     started = shell("start", "orders")
@@ -114,3 +121,26 @@ def test_what_cannot_be_made_leaves_nothing(shell: Shell, tmp_path: Path, cmk: s
         assert run.code == code, run
         assert shell("status", name).code == exits.NOT_THERE
     assert names(tmp_path) == before | {"control.db"}
+
+
+def test_an_order_outlives_who_watches_it(shell: Shell, cmk: str) -> None:
+    assert shell.create("orders", "--members", "1", "--platform-key", cmk).code == exits.OK
+    command = (*PROGRAM, "cluster", "rotate", "orders", "--database", shell.url)
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        assert "nobody has begun yet" in watching.stderr.readline()
+        watching.send_signal(signal.SIGINT)
+        _, told = watching.communicate(timeout=TIMEOUT_S)
+    assert watching.returncode == exits.INTERRUPTED
+    assert "the order stands" in told
+    shown = keystore("cluster", "status", "orders", "--database", shell.url).out
+    assert "rotate: pending" in shown
+    assert "next `keystore control serve` on this database carries it out" in shown
+    assert shell("abandon", "orders").json["state"] == "abandoned"
+
+
+def test_keys_of_google_can_be_told_apart_in_a_column() -> None:
+    ring = "gcp://projects/a-project/locations/global/keyRings/a-ring/cryptoKeys"
+    assert key_column(f"{ring}/orders-1/cryptoKeyVersions/2") == "gcp://a-project/global/a-ring/orders-1/2"
+    assert key_column(f"{ring}/cryptoKeys/cryptoKeyVersions/1") == "gcp://a-project/global/a-ring/cryptoKeys/1"
+    assert key_column("azure://vault/projects/1") == "azure://vault/projects/1"

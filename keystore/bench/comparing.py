@@ -30,6 +30,12 @@ def compare(former: Sequence[Result], latter: Sequence[Result]) -> list[Change]:
     return sorted(changes, key=lambda change: change.change)
 
 
+def only_in(results: Sequence[Result], others: Sequence[Result]) -> list[Result]:
+    """Return those with a ratio that has none among `others`: what nobody can compare."""
+    known = {result.case for result in others if result.ratio}
+    return [result for result in results if result.ratio and result.case not in known]
+
+
 def slower(changes: Sequence[Change], threshold: float) -> list[Change]:
     """Return those that lost more than `threshold`, a fraction such as 0.1."""
     return [change for change in changes if change.change < 1 - threshold]

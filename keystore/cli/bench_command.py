@@ -54,8 +54,11 @@ def bench(
     """Measure encrypt and decrypt throughput, reads, commits, snapshots, the log and rotation.
 
     Everything is measured beside the same work without encryption, in turns, in the same process; several processes,
-    of which the median counts. The ratio is our speed as a fraction of the other's: of the cryptographic library's bare
-    loop (primitive), or of plain input and output (plain).
+    of which the median counts. TIME is the median of one call: a kernel's is 1 MiB of pages in each process, and 4 MiB
+    where two threads share it. GB/S is 10^9 bytes of pages a second, of all workers together.
+
+    SPEED is ours as a fraction of the other's: of the cryptographic library's bare loop on one thread, however many
+    threads are ours (primitive); of plain input and output (plain); of one worker on the same work (one).
     """
     if compare is not None:
         _compare(context, out, compare, threshold / 100)
@@ -81,11 +84,11 @@ def _print_results(machine: dict[str, Any], results: "list[Result]") -> None:
             _workers(result),
             _seconds(result.seconds),
             "-" if result.gb_per_s is None else f"{result.gb_per_s:.2f}",
-            "-" if result.ratio is None else f"{result.ratio:.2f} of {_other(result)}",
+            _speed(result),
         )
         for result in results
     ]
-    print_table(("WHAT", "KERNEL", "PAGE", "WORKERS", "TIME", "GB/S", "SPEED"), rows, right=(2, 4, 5, 6), flexible=0)
+    print_table(("WHAT", "KERNEL", "PAGE", "WORKERS", "TIME", "GB/S", "SPEED"), rows, right=(2, 4, 5, 6))
 
 
 def _size(result: "Result") -> str:
@@ -98,8 +101,9 @@ def _workers(result: "Result") -> str:
     return "1" if result.threads == 1 else f"{result.threads} threads"
 
 
-def _other(result: "Result") -> str:
-    return "primitive" if result.of_primitive is not None else "plain"
+def _speed(result: "Result") -> str:
+    beside = {"primitive": result.of_primitive, "plain": result.of_plain, "one": result.of_one}
+    return next((f"{ratio:.2f} of {other}" for other, ratio in beside.items() if ratio is not None), "-")
 
 
 def _seconds(seconds: float) -> str:
@@ -110,10 +114,14 @@ def _seconds(seconds: float) -> str:
 
 
 def _compare(context: click.Context, out: Output, paths: tuple[Path, Path], threshold: float) -> None:
-    from keystore.bench.comparing import compare, slower
+    from keystore.bench.comparing import compare, only_in, slower
 
-    changes = compare(_read(paths[0]), _read(paths[1]))
+    former, latter = (_read(path) for path in paths)
+    changes = compare(former, latter)
+    if not changes:
+        raise InputError(f"{paths[0]} and {paths[1]} have no measured ratio in common. Nothing was compared.")
     lost = slower(changes, threshold)
+    apart = [only_in(former, latter), only_in(latter, former)]
     values = {
         "ok": not lost,
         "threshold": threshold,
@@ -121,13 +129,15 @@ def _compare(context: click.Context, out: Output, paths: tuple[Path, Path], thre
             {**change.latter.encode(), "ratio_before": change.former.ratio, "change": round(change.change, 3)}
             for change in changes
         ],
+        "only_before": [result.encode() for result in apart[0]],
+        "only_now": [result.encode() for result in apart[1]],
     }
-    out.emit(values, lambda: _print_changes(changes, lost))
+    out.emit(values, lambda: _print_changes(changes, lost, dict(zip(paths, apart, strict=True))))
     if lost:
         context.exit(exits.ERROR)
 
 
-def _print_changes(changes: "list[Change]", lost: "list[Change]") -> None:
+def _print_changes(changes: "list[Change]", lost: "list[Change]", apart: "dict[Path, list[Result]]") -> None:
     rows = [
         (
             change.latter.name,
@@ -140,7 +150,10 @@ def _print_changes(changes: "list[Change]", lost: "list[Change]") -> None:
         )
         for change in changes
     ]
-    print_table(("WHAT", "KERNEL", "PAGE", "WORKERS", "BEFORE", "NOW", "CHANGE"), rows, right=(2, 4, 5, 6), flexible=0)
+    print_table(("WHAT", "KERNEL", "PAGE", "WORKERS", "BEFORE", "NOW", "CHANGE"), rows, right=(2, 4, 5, 6))
+    for path, results in apart.items():
+        for result in results:
+            click.echo(f"only in {path}: {result.name}, {result.kernel}, {_size(result)}, {_workers(result)}")
     click.echo(f"{len(lost)} of {len(changes)} became slower than the threshold allows.")
 
 

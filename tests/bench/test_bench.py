@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from keystore.bench.comparing import compare, slower
+from keystore.bench.comparing import compare, only_in, slower
 from keystore.bench.kernels import has_native
 from keystore.bench.result import Result, medians
 from keystore.bench.running import run_here
 from keystore.bench.timing import ROUNDS_MIN, beside, percentiles
+from keystore.cli.bench_command import _print_results
 from keystore.crypto.kernel import KERNEL
 
 CASE = Result("scan", "portable", 4096, 1, 0.5, 2.0, of_plain=0.5)
@@ -139,6 +140,7 @@ def test_comparison_goes_by_the_ratio() -> None:
     assert [(change.latter, round(change.change, 2)) for change in changes] == [(lost, 0.8), (won, 1.2)]
     assert slower(changes, 0.1) == changes[:1]
     assert slower(changes, 0.25) == []
+    assert [result.name for result in only_in(former, [won, lost])] == ["gone"]
 
 
 def test_what_became_slower_is_a_failure(tmp_path: Path) -> None:
@@ -151,6 +153,37 @@ def test_what_became_slower_is_a_failure(tmp_path: Path) -> None:
     told = json.loads(lost.stdout)
     assert (told["ok"], told["compared"][0]["change"], told["compared"][0]["ratio_before"]) == (False, 0.84, 0.5)
     assert keystore("bench", "--compare", former, latter, "--threshold", "20").returncode == 0
+
+
+def test_what_only_one_report_has_is_told(tmp_path: Path) -> None:
+    gone, new = replace(CASE, name="commit 256 pages", kernel="native"), replace(CASE, name="commit 16 pages")
+    former, latter = report(tmp_path / "a", [CASE, gone]), report(tmp_path / "b", [CASE, new])
+    told = json.loads(keystore("bench", "--compare", former, latter, "--json").stdout)
+    assert [result["name"] for result in told["only_before"]] == ["commit 256 pages"]
+    assert [result["name"] for result in told["only_now"]] == ["commit 16 pages"]
+    lines = keystore("bench", "--compare", former, latter).stdout.splitlines()
+    assert f"only in {former}: commit 256 pages, native, 4 KiB, 1" in lines
+    assert f"only in {latter}: commit 16 pages, portable, 4 KiB, 1" in lines
+
+
+def test_nothing_in_common_is_no_success(tmp_path: Path) -> None:
+    former = report(tmp_path / "a", [CASE])
+    ended = keystore("bench", "--compare", former, report(tmp_path / "b", [replace(CASE, name="other")]))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no measured ratio in common" in ended.stderr
+
+
+def test_the_table_names_every_case_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two names that begin and end alike would be one where they are cut to the width of a terminal."""
+    results = [
+        replace(CASE, name="random read during rotations"),
+        replace(CASE, kernel="native", processes=2, of_plain=None, of_one=1.8),
+    ]
+    _print_results({"cpu": "one", "cpus": 2, "python": "3", "openssl": "4"}, results)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("random read during rotations  portable")
+    assert lines[2].endswith("0.50 of plain")
+    assert lines[3].endswith("1.80 of one")
 
 
 @pytest.mark.parametrize(

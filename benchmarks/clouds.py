@@ -10,7 +10,6 @@ import base64
 import json
 import ssl
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -23,7 +22,7 @@ from google.protobuf.message import Message
 from keystore_api.google_kms.v1 import resources_pb2
 from keystore_api.google_kms.v1 import service_pb2 as pb
 
-from benchmarks.emulator import Figures, machine
+from benchmarks.emulator import Figures, folder_parser, machine
 from benchmarks.emulator_load import SECRET, Connection, GrpcCalls, GrpcLoad, HttpLoad, RequestLoad, request
 from benchmarks.emulator_servers import Server, emulator
 
@@ -215,7 +214,7 @@ def as_markdown(figures: Figures) -> str:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder: Path = folder_parser("clouds", __doc__).parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         figures = measure(Path(place))

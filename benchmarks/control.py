@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 from keystore_api.node.v1 import node_pb2 as pb
 
-from benchmarks.emulator import Figures, machine
+from benchmarks.emulator import Figures, folder_parser, machine
 from keystore.agents.identity import Role
 from keystore.agents.service import ALLOWED
 from keystore.agents.serving import AgentServer, Call, Service
@@ -243,7 +243,10 @@ def databases(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def main() -> None:
-    folder, counts = Path(sys.argv[1]), [int(count) for count in sys.argv[2:]] or list(CLUSTERS)
+    parser = folder_parser("control", __doc__)
+    parser.add_argument("clusters", nargs="*", type=int, default=CLUSTERS, help="how many clusters, one run for each")
+    given = parser.parse_args()
+    folder, counts = given.folder, given.clusters
     folder.mkdir(parents=True, exist_ok=True)
     runs = []
     with tempfile.TemporaryDirectory() as place, answering(Path(place)) as addresses:

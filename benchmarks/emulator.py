@@ -6,11 +6,11 @@ Both serve at the same time and take turns under load, so that what else the mac
 median of the turns; a ratio is that of two medians. The client takes processor time too, on the same machine.
 """
 
+import argparse
 import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -140,8 +140,15 @@ def _row(row: Figures) -> str:
     return f"{figures}\n{spent}{cpu['moto'] / cpu['emulator']:.1f} |"
 
 
+def folder_parser(module: str, what: str) -> argparse.ArgumentParser:
+    """Return what reads the command line of a measurement that is kept in a folder."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=what.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help=f"where {module}.json and {module}.md are written")
+    return parser
+
+
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder: Path = folder_parser("emulator", __doc__).parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         figures = measure(Path(place))

@@ -3,6 +3,7 @@
 `python -m benchmarks.peers.environment` makes it, beside this file; needs a package index.
 """
 
+import argparse
 import subprocess
 import venv
 from pathlib import Path
@@ -16,6 +17,7 @@ INSTALL_MAX_S = 600
 
 def main() -> None:
     """Make the environment; what cannot be installed is named and left out."""
+    argparse.ArgumentParser(prog="python -m benchmarks.peers.environment", description=__doc__).parse_args()
     if not PYTHON.exists():
         venv.create(DIRECTORY, with_pip=True)
     for package in PACKAGES:

@@ -21,7 +21,7 @@ PROFILE_MAX_S = 120
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Measure, and write a report.")
-    parser.add_argument("groups", nargs="*", choices=[*groups.GROUPS, []], help="only these groups")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"only these of: {', '.join(groups.GROUPS)}")
     parser.add_argument("--into", type=Path, help="the directory of the report [benchmarks/results/DATE-CPU]")
     parser.add_argument("--quick", action="store_true", help="one process each, and small sizes: rough figures")
     parser.add_argument("--processes", type=int, help="fresh processes for each group [5, and 1 if quick]")
@@ -29,7 +29,10 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--render", action="store_true", help="measure nothing; write tables, plots and page again")
     parser.add_argument("--no-profiles", action="store_true", help="do not look where the time goes")
     parser.add_argument("--readme", action="store_true", help="put the main plot and its claim into README.md")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if unknown := set(options.groups) - set(groups.GROUPS):
+        parser.error(f"there is no group {', '.join(sorted(unknown))}; known are {', '.join(groups.GROUPS)}")
+    return options
 
 
 def main(given: Sequence[str]) -> int:

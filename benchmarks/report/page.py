@@ -71,7 +71,10 @@ def _one(report: Report, group: str, name: str, kernel: str, page_bytes: int) ->
 def _warning(report: Report) -> list[str]:
     said = []
     if report.quick:
-        said.append("**A quick run: one process for each group and small sizes. The figures are rough.**")
+        said.append(
+            "**A quick run: one process for each group and small sizes. The figures are rough, and sizes below are "
+            "those of a full run.**"
+        )
     failed = [found for found in report.found.values() if found.failed]
     said += [f"**{found.group} failed after {len(found.runs)} processes: {found.failed}**" for found in failed]
     commits = {found.commit for found in report.found.values()}
@@ -157,7 +160,7 @@ def _in_the_way(report: Report, case: str) -> str:
     """Return one line of a profile."""
     profile = report.profiles.get(case)
     if not isinstance(profile, dict):
-        return f"not profiled: {profile or 'no profile belongs to it'}."
+        return f"not profiled: {profile or ('no profile was taken' if case else 'no profile belongs to it')}."
     sampled = profile["sampled"]
     by_library = _shares(sampled["libraries"], 5) if isinstance(sampled, dict) else sampled
     calls = profile["system_calls_a_turn"]

@@ -182,6 +182,7 @@ def overhead(style: Style, _: Any, results: Mapping[str, Sequence[Result]]) -> A
             f"{number(times)}x", (max(times, 1 / low, 1), place), xytext=(5, 0), textcoords="offset points", va="center"
         )
     axis.set_yticks(range(len(wanted)), [_label(r) for r in wanted])
+    axis.grid(visible=False, axis="y")
     axis.set_xscale("log")
     axis.margins(x=0.12)
     ticks = [t for t in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if axis.get_xlim()[0] <= t <= axis.get_xlim()[1]]

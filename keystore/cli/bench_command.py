@@ -55,7 +55,8 @@ def bench(
 
     Everything is measured beside the same work without encryption, in turns, in the same process; several processes,
     of which the median counts. TIME is the median of one call: a kernel's is 1 MiB of pages in each process, and 4 MiB
-    where two threads share it. GB/S is 10^9 bytes of pages a second, of all workers together.
+    where two threads share it; a single read's is the mean over 200. GB/S is 10^9 bytes of pages a second, of all
+    workers together.
 
     SPEED is ours as a fraction of the other's: of the cryptographic library's bare loop on one thread, however many
     threads are ours (primitive); of plain input and output (plain); of one worker on the same work (one).

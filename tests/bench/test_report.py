@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -247,3 +249,26 @@ def test_the_baseline_is_of_one_worker_and_has_both_kernels() -> None:
 def test_the_groups_run_with_this_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(groups.GROUPS, "kernel", script(f"assert sys.executable == {sys.executable!r}\nprint('[]')"))
     assert groups.measure("kernel", quick=True).failed == ""
+
+
+def test_help_measures_and_installs_nothing(tmp_path: Path) -> None:
+    for module in ("report", "check", "emulator", "clouds", "control", "peers.environment"):
+        asked = [sys.executable, "-m", f"benchmarks.{module}", "--help"]
+        ended = subprocess.run(
+            asked,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(groups.ROOT)},
+        )
+        assert (ended.returncode, ended.stderr) == (0, ""), module
+        assert ended.stdout.startswith(f"usage: python -m benchmarks.{module} ")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.arguments(["kernel", "bogus"])
+    assert "there is no group bogus; known are kernel, store" in capsys.readouterr().err

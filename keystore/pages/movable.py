@@ -169,6 +169,8 @@ class MovableFile:
                 self._put_in_place(copy, give_name, make_durable)
         except BaseException as error:
             self._give_up(copy)
+            if self._closed and isinstance(error, OSError | ValueError):  # the system's, and Python's for no descriptor
+                raise self._was_closed() from error
             if isinstance(error, OSError) and not self._both:
                 raise self._refusal(error) from error
             raise
@@ -249,9 +251,7 @@ class MovableFile:
     def _was_closed(self) -> StoreClosedError:
         return StoreClosedError(f"store {self._name} was closed while it was being moved; nothing of it was changed")
 
-    def _refusal(self, error: OSError) -> StoreFullError | StoreIOError | StoreClosedError:
-        if self._closed:
-            return self._was_closed()
+    def _refusal(self, error: OSError) -> StoreFullError | StoreIOError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return StoreFullError(
                 f"store {self._name}: no space for its copy ({error.strerror}). The store is as it was and goes on; "

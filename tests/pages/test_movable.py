@@ -343,7 +343,7 @@ def test_where_the_name_may_not_be_durable_both_files_get_everything(moving: Mov
 
 @pytest.mark.parametrize("share", [0, 0.5, 1])
 def test_a_store_that_is_closed_meanwhile_stays_where_it_was(moving: Moving, share: float) -> None:
-    """Between two pieces, before the copy is synced, and after it was compared."""
+    """By whoever is told of the first piece, of the last, and of the last that was compared."""
     before = contents(moving.store)
 
     def close(done: int, total: int) -> None:
@@ -352,6 +352,20 @@ def test_a_store_that_is_closed_meanwhile_stays_where_it_was(moving: Moving, sha
 
     with pytest.raises(StoreClosedError, match="while it was being moved"):
         moving.move(progress=close)
+    with moving.again(plain) as store:
+        assert contents(store) == before
+
+
+def test_a_copy_closed_under_its_sync_is_told_as_a_closed_store(moving: Moving) -> None:
+    before = contents(moving.store)
+
+    class Closed(CountedFile):
+        def sync(self) -> None:
+            moving.store.close()
+            super().sync()
+
+    with pytest.raises(StoreClosedError, match="while it was being moved"):
+        moving.move(wrap=Closed)
     with moving.again(plain) as store:
         assert contents(store) == before
 

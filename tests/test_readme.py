@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand, against a real emulator."""
+"""The examples of the README and of docs/PYTHON.md, run as they stand, against a real emulator."""
 
 import os
 import re
@@ -12,7 +12,10 @@ from keystore.demo.emulator import EmulatorProcess
 from tests.cli.running import environment
 
 README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+FROM_PYTHON = README.parent / "docs" / "PYTHON.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(README.read_text())
+PYTHON_BLOCKS = [text for language, text in BLOCKS + BLOCK.findall(FROM_PYTHON.read_text()) if language == "python"]
 FAILS = "# exits with an error"
 TIMEOUT_S = 180
 
@@ -50,7 +53,7 @@ def test_the_quick_start(tmp_path: Path) -> None:
     assert "KeyDisabled" in done.stderr or "is disabled" in done.stderr
 
 
-@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "python"])
+@pytest.mark.parametrize("text", PYTHON_BLOCKS)
 def test_the_python_examples(text: str, tmp_path: Path) -> None:
     """A block of tests is run by pytest, as its reader would; any other by Python."""
     (tmp_path / "test_example.py").write_text(text)

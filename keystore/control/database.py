@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,13 @@ class Database:
     """An open database. Threads may share it; a fork may not.
 
     Attributes:
-        shown: its URL without the password.
+        shown: its URL without what may be secret in it.
     """
 
     def __init__(self, url: URL) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self.shown = url.render_as_string(hide_password=True)
+        self.shown = _shown(url)
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
         self._writing = threading.Lock()
         self._reading = self._engine.execution_options(reads_only=True)
@@ -187,8 +187,12 @@ def _url_of(text: str) -> URL:
         return url.set(database=str(path.absolute()))
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg") and url.database:
         return url.set(drivername="postgresql+psycopg")
-    shown = url.render_as_string(hide_password=True)
-    raise ControlUrlError(f"{shown} is not a control database. Nothing was changed; it looks like {USE}.")
+    raise ControlUrlError(f"{_shown(url)} is not a control database. Nothing was changed; it looks like {USE}.")
+
+
+def _shown(url: URL) -> str:
+    """Return a URL without its password, and without its query, which may have one too."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _sqlite_engine(url: URL) -> sa.Engine:
@@ -218,8 +222,12 @@ def _create(path: str) -> None:
     One that is there is not opened: to close it again would give up every lock that this process has on it, and another
     process would take the file for unused and remove the log that this one writes to.
     """
-    with suppress(FileExistsError):
+    try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open database file: {error.strerror}") from None
 
 
 def _postgresql_engine(url: URL) -> sa.Engine:

@@ -126,6 +126,7 @@ def test_a_second_writer_on_sqlite_waits_before_it_reads(tmp_path: Path, opened:
         "sqlite://",
         "sqlite:///:memory:",
         "mysql://user:hunter2@host/name",
+        "mysql://user@host/name?password=hunter2",
         "postgresql://user:hunter2@host",
         "postgresql://user:hunter2@host:port/name",
     ],
@@ -149,6 +150,13 @@ def test_a_file_that_is_no_database_is_told_and_unchanged(tmp_path: Path) -> Non
     with pytest.raises(ControlError, match="not a database"):
         open_database(f"sqlite:///{file}")
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["directory", "long" * 100])
+def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(ControlUnreachableError, match="unable to open database file"):
+        open_database(f"sqlite:///{tmp_path / name}")
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path, opened: Callable[[str], Database]) -> None:
@@ -182,8 +190,9 @@ def test_postgresql_goes_away_inside_a_transaction(postgres: Postgres, opened: C
         assert connection.execute(sa.select(runs)).all() == []
 
 
-def test_no_password_is_shown() -> None:
-    database = Database(sa.make_url("postgresql+psycopg://keeper:hunter2@127.0.0.1:1/control"))
+@pytest.mark.parametrize("rest", ["keeper:hunter2@127.0.0.1:1/control", "keeper@127.0.0.1:1/control?password=hunter2"])
+def test_no_password_is_shown(rest: str) -> None:
+    database = Database(sa.make_url(f"postgresql+psycopg://{rest}"))
     assert "hunter2" not in repr(database)
     with pytest.raises(ControlUnreachableError) as caught, database.read():
         pass

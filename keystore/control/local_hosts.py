@@ -9,10 +9,13 @@ They outlive the command that starts them. On other machines a host is started b
 
 import json
 import os
+import select
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from keystore.agents.host import PROGRAM
@@ -26,8 +29,8 @@ from keystore.errors import AgentError, NodeUnreachableError
 ANY_PORT = "127.0.0.1:0"
 START_S = 90.0
 """LIMIT: seconds for a host and its node to start; a KMS may take a while to say no."""
-STOP_S = 60.0
-"""LIMIT: seconds for a host to end its node and itself."""
+STOP_S = 90.0
+"""LIMIT: seconds for a host to end its node and itself; it takes up to 70 for one that has to be killed."""
 LOOK_EVERY_S = 0.05
 
 
@@ -59,11 +62,17 @@ class LocalHosts:
         Raises:
             NodeUnreachableError: one of them did not end in time.
         """
-        running = {record.name: pid for record in records if (pid := self._pid(record)) is not None}
-        for pid in running.values():
-            os.kill(pid, signal.SIGTERM)
-        for name in running:
-            self._wait(lambda name=name: not self._ready_file(name).exists(), STOP_S, f"the host of {name} to end")  # type: ignore[misc]
+        with ExitStack() as opened:
+            running: dict[str, int] = {}
+            for record in records:
+                if (pid := self._pid(record)) is not None:
+                    running[record.name] = os.pidfd_open(pid)
+                    opened.callback(os.close, running[record.name])
+            for process in running.values():
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+            for name, process in running.items():
+                # Not for the ready file: that goes when no order is taken any more, and the nodes end after it.
+                self._wait(partial(_has_ended, process), STOP_S, f"the host of {name} to end")
 
     def take_back(self) -> None:
         """End the hosts that this object has started, with their nodes, whatever state they are in."""
@@ -155,3 +164,8 @@ class LocalHosts:
             if time.monotonic() > end_s:
                 raise NodeUnreachableError(f"waited {seconds:.0f} s in vain for {what}. See {self._directory}.")
             time.sleep(LOOK_EVERY_S)
+
+
+def _has_ended(process: int) -> bool:
+    """Tell whether the process of a descriptor has ended."""
+    return bool(select.select([process], [], [], 0)[0])

@@ -46,6 +46,7 @@ class NewCluster:
         platform_key: URI of the key under which master keys are while customer keys are off, and volume keys while on.
         customer_key: URI of the customer's key, or None while customer keys are off.
         router: where the router answers, or None where there is none.
+        topology_version: grows with each change of the primary or of an address.
     """
 
     name: str
@@ -55,6 +56,7 @@ class NewCluster:
     primary: str
     members: tuple[MemberRecord, ...]
     router: MemberRecord | None = None
+    topology_version: int = 1
 
     @property
     def processes(self) -> list[MemberRecord]:
@@ -68,12 +70,10 @@ class Cluster(NewCluster):
 
     Attributes:
         renewed_ns: when every member's master key was last made anew, on the control plane's clock.
-        topology_version: grows with each change of the primary or of an address.
     """
 
     id: int
     renewed_ns: int
-    topology_version: int
 
     @property
     def key_uri(self) -> str:
@@ -107,7 +107,7 @@ def insert_cluster(connection: sa.Connection, new: NewCluster, now_ns: int) -> i
         "customer_key": new.customer_key,
         "primary_member": new.primary,
         **_router_values(new.router),
-        "topology_version": 1,
+        "topology_version": new.topology_version,
         "renewed_ns": now_ns,
     }
     cluster_id: int = connection.execute(clusters.insert().values(row).returning(clusters.c.id)).scalar_one()

@@ -36,9 +36,9 @@ def create_local_cluster(
     ClusterFiles.create(directory, new.name, names, new.platform_key, new.customer_key, connect)
     try:
         *members, router = hosts.start(new.processes)
-        made = add_cluster(database, replace(new, members=tuple(members), router=router), now_ns)
-        tell_router(made)
-        return made
+        started = replace(new, members=tuple(members), router=router)
+        tell_router(started)
+        return add_cluster(database, started, now_ns)
     except BaseException:
         hosts.take_back()
         shutil.rmtree(directory, ignore_errors=True)

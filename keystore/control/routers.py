@@ -5,14 +5,14 @@ from pathlib import Path
 from keystore.agents.identity import Role
 from keystore.agents.router_client import RouterClient
 from keystore.agents.topology import Member, Topology
-from keystore.control.clusters import ROUTER, Cluster
+from keystore.control.clusters import ROUTER, NewCluster
 from keystore.control.creation import ClusterFiles
 
 ANSWER_S = 5.0
 """LIMIT: seconds for the answer of a router that is to serve."""
 
 
-def tell_router(cluster: Cluster) -> None:
+def tell_router(cluster: NewCluster) -> None:
     """Have the router of a cluster, if there is one, know what the database knows; the same again does nothing.
 
     Raises:

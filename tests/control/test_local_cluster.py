@@ -1,8 +1,11 @@
 """`keystore cluster create`, `start` and `stop`: a cluster on this machine, made of real processes."""
 
+import json
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -12,13 +15,18 @@ from keystore.agents.identity import Role
 from keystore.agents.router_client import RouterClient
 from keystore.cli import exits
 from keystore.cli.cluster_output import key_column
+from keystore.control.clusters import MemberRecord, list_clusters
 from keystore.control.creation import ClusterFiles
 from keystore.control.database import open_database
 from keystore.control.due import Due
+from keystore.control.founding import create_local_cluster, local_cluster
+from keystore.control.local_hosts import LocalHosts
 from keystore.control.plane import Plane
 from keystore.control.requests import OPERATION_JOB
 from keystore.control.rolling import Done, StepDown, Touch
+from keystore.errors import NodeUnreachableError
 from keystore.kms.connect import connector
+from tests.agents.running import wait_until
 from tests.cli.running import PROGRAM, TIMEOUT_S, Run, environment, keystore
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
@@ -70,6 +78,26 @@ def router_knows(shell: Shell) -> str:
         return client.topology().primary
 
 
+def stop_beside_a_slow_node(shell: Shell) -> None:
+    """Stop the cluster; the command must not return before the last node has ended."""
+    hosts = shell.folder / "orders" / "hosts"
+    pids = [pid_of(hosts / name / f"{name}.ready") for name in ("n1", "n2", "router")]
+    os.kill(pids[0], signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(shell, "stop", "orders")
+        try:
+            wait_until(lambda: not list(hosts.glob("*.ready")), "the hosts to take no order any more")
+            assert not stopping.done()
+        finally:
+            os.kill(pids[0], signal.SIGCONT)
+        assert stopping.result().code == exits.OK
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def pid_of(ready_file: Path) -> int:
+    return int(json.loads(ready_file.read_text())["pid"])
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -84,7 +112,7 @@ def test_a_cluster_is_made_stopped_and_started(shell: Shell, cmk: str, other_cmk
     rotate(shell)
     assert router_knows(shell) == shell("status", "orders").json["primary"] == "n2"
 
-    assert shell("stop", "orders").code == exits.OK
+    stop_beside_a_slow_node(shell)
     stopped = shell("status", "orders")
     assert stopped.code == exits.ERROR
     assert [member["serves"] for member in stopped.json["members"]] == [False, False]
@@ -144,3 +172,23 @@ def test_keys_of_google_can_be_told_apart_in_a_column() -> None:
     assert key_column(f"{ring}/orders-1/cryptoKeyVersions/2") == "gcp://a-project/global/a-ring/orders-1/2"
     assert key_column(f"{ring}/cryptoKeys/cryptoKeyVersions/1") == "gcp://a-project/global/a-ring/cryptoKeys/1"
     assert key_column("azure://vault/projects/1") == "azure://vault/projects/1"
+
+
+class KilledRouter(LocalHosts):
+    """Hosts of a cluster whose router is killed as soon as all serve."""
+
+    def start(self, former: Sequence[MemberRecord]) -> list[MemberRecord]:
+        started = super().start(former)
+        for ready_file in (self._directory / "router.ready", self._directory / "router" / "router.ready"):
+            os.kill(pid_of(ready_file), signal.SIGKILL)
+        return started
+
+
+def test_a_cluster_whose_router_dies_at_once_is_not_recorded(tmp_path: Path, cmk: str) -> None:
+    place = tmp_path / "orders"
+    new = local_cluster("orders", place, 1, cmk, None)
+    with closing(open_database(f"sqlite:///{tmp_path / 'control.db'}")) as database:
+        with pytest.raises(NodeUnreachableError):
+            create_local_cluster(database, 1, connector(), new, KilledRouter(ClusterFiles(place)))
+        assert list_clusters(database) == []
+    assert not place.exists()

@@ -174,6 +174,8 @@ class NodeService(NodeFiles):
 def _given(text: str, what: str) -> str:
     if not text:
         raise InputError(f"no {what} was given. Nothing was done; name one.")
+    if "\0" in text:
+        raise InputError(f"the {what} {text[:80]!r} has a null character. Nothing was done; name another.")
     return text
 
 

@@ -144,7 +144,7 @@ def require_free(destination: Path) -> None:
     Raises:
         NodeExistsError: something is there; it is unchanged.
     """
-    if destination.exists() or destination.is_symlink():
+    if os.path.lexists(destination):
         raise NodeExistsError(
             f"{destination} exists and is unchanged. A restore makes a new node; choose a path where nothing is, or "
             "restore into that node (--into)."

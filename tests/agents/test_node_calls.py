@@ -137,6 +137,7 @@ ERRORS: list[tuple[Callable[[NodeClient], object], type[KeystoreError]]] = [
     (lambda client: client.read_pages("db", "none", [0]), NameUnknownError),
     (lambda client: client.list_files("none"), NameUnknownError),
     (lambda client: client.read_pages("db", "file", [99]), PageRangeError),
+    (lambda client: client.read_pages("db", "file", [2**64 - 1]), PageRangeError),
     (lambda client: client.read_pages("db", "file", range(5000)), InputError),
     (lambda client: client.write_pages("db", "file", {0: b"short"}), InputError),
     (lambda client: client.create_file("db", "file"), NameTakenError),
@@ -349,6 +350,11 @@ def test_snapshots_and_restores_that_cannot_be_are_refused(node: ServedNode, tmp
         client.restore(target, "ff" * 16, tmp_path / "restored")
     with pytest.raises(InputError, match="not an absolute path"):
         client.restore(target, made.snapshot_id, "restored")
+    for place in ("null\0character", "long" * 100):
+        with pytest.raises(KeystoreError, match=r"null character|File name too long"):
+            client.create_snapshot(str(tmp_path / place))
+        with pytest.raises(KeystoreError, match=r"null character|File name too long"):
+            client.restore(target, made.snapshot_id, tmp_path / place)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(NodeExistsError):

@@ -205,7 +205,7 @@ def resume(
 def abandon(out: Output, name: str, database: str, kms_endpoint: str | None) -> None:
     """End an operation that cannot end by itself. Members that it touched stay as they are now.
 
-    A change of the CMK can be ordered again afterwards, to the new key or back to the former one.
+    A change of the CMK, or a conversion, can be ordered again afterwards, forward or back.
     """
     with open_plane(database, kms_endpoint) as plane:
         ended = plane.requests.abandon(name)

@@ -79,6 +79,12 @@ class Operation:
     def is_open(self) -> bool:
         return self.state in OPEN_STATES
 
+    @property
+    def renewed_all(self) -> bool:
+        """Whether every member has a new master key by it; what is ordered to take some back leaves the others."""
+        touches = [step for step in self.steps if step.act is Act.TOUCH]
+        return all(step.generation_after != step.generation_before for step in touches)
+
     def progress(self, cluster: Cluster) -> Progress:
         """Return it as `rolling.next_action` takes it."""
         return Progress(self.state, cluster.member_names, cluster.primary, self.steps)
@@ -232,7 +238,7 @@ def record_end(connection: sa.Connection, operation: Operation, state: Operation
         .values(state=state, reason="", finished_ns=now_ns)
     )
     if ended.rowcount and state is OperationState.DONE:
-        values: dict[str, object] = {"renewed_ns": now_ns}
+        values: dict[str, object] = {"renewed_ns": now_ns if operation.renewed_all else clusters.c.renewed_ns}
         if operation.kind is not Kind.ROTATE:
             values["customer_key"] = None if operation.kind is Kind.CONVERT_OFF else operation.key_uri
         connection.execute(clusters.update().where(clusters.c.id == operation.cluster_id).values(values))

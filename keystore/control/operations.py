@@ -144,14 +144,14 @@ class Operator:
             if operation.kind is Kind.CHANGE_CMK:
                 return member.change_cmk(key_uri, expected)
             volume_key = cluster.platform_key if operation.kind is Kind.CONVERT_ON else None
-            return member.convert(key_uri, volume_key, expected, self._telling(operation.id, step.position))
+            return member.convert(key_uri, volume_key, expected, self._telling(operation.id, step.position, guard))
         except GenerationError:
             with self._database.write() as connection:
                 guard(connection)
                 forget_generation(connection, operation.id, step.position)
             raise
 
-    def _telling(self, operation_id: int, position: int) -> Progress:
+    def _telling(self, operation_id: int, position: int, guard: Guard) -> Progress:
         """Return a progress that is written down now and then."""
         told_s = 0.0
 
@@ -161,6 +161,7 @@ class Operator:
                 return
             told_s = time.monotonic()
             with self._database.write() as connection:
+                guard(connection)
                 record_bytes(connection, operation_id, position, done, total)
 
         return tell

@@ -61,8 +61,7 @@ class Requests:
                 f"cluster {name} has customer keys off. Nothing was changed; turn them on under {key_uri}."
             )
         cluster, statuses = self._ready(name)
-        goes_back = key_uri == cluster.key_uri and any(status.key_uri != key_uri for status in statuses)
-        if not goes_back:  # after a change that was abandoned some members are under another key
+        if key_uri != cluster.key_uri or not _are_apart(cluster, statuses):
             require_successor(cluster.key_uri, key_uri)
         require_enabled(cluster.key_uri, self._connect_kms)
         require_usable(key_uri, self._connect_kms)
@@ -72,23 +71,21 @@ class Requests:
         """Order customer keys on, under a key of the customer; errors as `change_cmk`."""
         key_uri = parse(key_uri).text
         cluster = cluster_named(self._database, name)
-        if cluster.customer_key is not None:
-            raise ClusterStateError(
-                f"cluster {name} has customer keys on, under {cluster.customer_key}. Nothing was changed; to move to "
-                "another key, change the CMK."
-            )
+        if cluster.customer_key not in (None, key_uri):
+            raise ClusterStateError(_on_already(cluster))
         if parse(cluster.platform_key) == parse(key_uri):
             raise InputError(f"{key_uri} is the platform key of cluster {name}, not a customer's. Nothing was changed.")
-        cluster, _ = self._ready(name)
+        cluster, statuses = self._ready(name)
+        if cluster.customer_key is not None and not _are_apart(cluster, statuses):
+            raise ClusterStateError(_on_already(cluster))
         require_usable(key_uri, self._connect_kms)
         return self._record(cluster, Kind.CONVERT_ON, key_uri)
 
     def convert_off(self, name: str) -> Operation:
         """Order customer keys off; errors as `change_cmk`."""
-        cluster = cluster_named(self._database, name)
-        if cluster.customer_key is None:
+        cluster, statuses = self._ready(name)
+        if cluster.customer_key is None and not _are_apart(cluster, statuses):
             raise ClusterStateError(f"cluster {name} has customer keys off already. Nothing was changed.")
-        cluster, _ = self._ready(name)
         require_enabled(cluster.key_uri, self._connect_kms)
         require_usable(cluster.platform_key, self._connect_kms)
         return self._record(cluster, Kind.CONVERT_OFF, None)
@@ -153,6 +150,21 @@ def begin_operation(connection: sa.Connection, cluster: Cluster, kind: Kind, key
     operation_id = insert_operation(connection, cluster_of(connection, cluster.id), kind, key_uri, now_ns)
     add_job(connection, Due(OPERATION_JOB, str(operation_id), now_ns))
     return operation_id
+
+
+def _are_apart(cluster: Cluster, statuses: list[MemberStatus]) -> bool:
+    """Tell whether members are under another key than the cluster's, as an abandoned operation leaves them.
+
+    Then what brought the cluster under its key may be ordered again, to take them back.
+    """
+    return any(status.key_uri != cluster.key_uri for status in statuses)
+
+
+def _on_already(cluster: Cluster) -> str:
+    return (
+        f"cluster {cluster.name} has customer keys on, under {cluster.customer_key}. Nothing was changed; to move to "
+        "another key, change the CMK."
+    )
 
 
 def _open(connection: sa.Connection, cluster: Cluster) -> Operation:

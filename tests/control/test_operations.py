@@ -183,8 +183,12 @@ def killed_at(plane: Plane, point: int) -> bool:
     def nothing(*_: object) -> None:
         pass
 
+    def pass_guard() -> None:
+        if not members.touching:  # then progress is told, as often as time allows
+            pass_point()
+
     members = plane.members
-    plane.guarded = pass_point
+    plane.guarded = pass_guard
     members.before_touch = members.after_touch = pass_point
     try:
         plane.run_due()
@@ -223,6 +227,15 @@ def test_who_was_taken_for_dead_writes_nothing(plane: Plane) -> None:
         plane.operator.advance(operation.id, plane.guard)
     assert plane.members.touched == []
     assert successor.run_due() == Done()
+
+
+def test_who_was_taken_for_dead_tells_no_progress(plane: Plane) -> None:
+    operation = plane.requests.convert_off("orders")
+    successors: list[Plane] = []
+    plane.members.before_touch = lambda name: successors.append(plane.replaced())
+    with pytest.raises(FencedError):
+        plane.operator.advance(operation.id, plane.guard)
+    assert plane.operation(operation.id).steps[0].bytes_total in (None, 0)
 
 
 def test_a_dead_process_in_a_touch_and_its_successor_touch_once(plane: Plane) -> None:
@@ -341,9 +354,56 @@ def test_an_abandoned_change_goes_back(plane: Plane, cmk: str, other_cmk: str) -
     plane.requests.abandon("orders")
     plane.requests.change_cmk("orders", cmk)
     plane.clock.advance(WAIT_NS_MAX)
+    renewed_ns = plane.cluster.renewed_ns
     for _ in range(2):
         plane.run_due()
     assert set(plane.members.keys().values()) == {cmk}
+    assert plane.members.generations() == {"n1": 1, "n2": 3, "n3": 1}
+    assert plane.cluster.renewed_ns == renewed_ns, "two master keys are as old as before"
+
+
+def abandoned_at_second(plane: Plane, order: Callable[[], Operation]) -> None:
+    """Begin an operation and abandon it when one member is done."""
+    order()
+    plane.members.after_touch = lambda name: plane.members.stop("n3")
+    assert isinstance(plane.run_due(), Wait)
+    plane.members.after_touch = lambda name: None
+    plane.members.start("n3")
+    plane.requests.abandon("orders")
+    plane.clock.advance(WAIT_NS_MAX)
+    assert plane.run_due() == Done()
+
+
+def test_abandoned_conversions_go_back(plane: Plane, cmk: str, other_cmk: str) -> None:
+    requests, platform_key = plane.requests, plane.cluster.platform_key
+    requests.convert_off("orders")
+    assert plane.run_due() == Done()
+
+    abandoned_at_second(plane, lambda: requests.convert_on("orders", other_cmk))
+    assert plane.members.keys() == {"n1": platform_key, "n2": platform_key, "n3": platform_key} | {
+        plane.members.touched[-1]: other_cmk
+    }
+    requests.convert_off("orders")
+    assert plane.run_due() == Done()
+    assert plane.members.keys() == dict.fromkeys(NAMES, platform_key)
+    assert plane.members.volume_keys() == dict.fromkeys(NAMES, None)
+    with pytest.raises(ClusterStateError, match="off already"):
+        requests.convert_off("orders")
+
+    requests.convert_on("orders", cmk)
+    assert plane.run_due() == Done()
+    layered = plane.members.volume_keys()
+    abandoned_at_second(plane, lambda: requests.convert_off("orders"))
+    assert sorted(plane.members.keys().values()) == sorted([cmk, cmk, platform_key])
+    with pytest.raises(ClusterStateError, match="on, under"):
+        requests.convert_on("orders", other_cmk)
+    requests.convert_on("orders", cmk)
+    assert plane.run_due() == Done()
+    assert plane.members.keys() == dict.fromkeys(NAMES, cmk)
+    assert plane.members.volume_keys() == layered == dict.fromkeys(NAMES, platform_key)
+    assert plane.members.contents() == dict.fromkeys(NAMES, CONTENT)
+    with pytest.raises(ClusterStateError, match="on, under"):
+        requests.convert_on("orders", cmk)
 
 
 def test_a_rotation_is_due_ninety_days_after_the_last_new_master_keys(plane: Plane, other_cmk: str) -> None:
@@ -433,8 +493,6 @@ def test_an_order_for_what_is_not_there_is_refused(plane: Plane, cmk: str, other
         connection.execute(sa.text("UPDATE clusters SET customer_key = NULL"))
     with pytest.raises(ClusterStateError, match="off"):
         plane.requests.change_cmk("orders", other_cmk)
-    with pytest.raises(ClusterStateError, match="off already"):
-        plane.requests.convert_off("orders")
     with pytest.raises(InputError, match="platform"):
         plane.requests.convert_on("orders", f"{cmk}-platform")
     assert plane.history() == []

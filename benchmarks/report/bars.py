@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from keystore.bench.result import Result
+from keystore.bench.result import Result, medians
 
 Value = Callable[[Result], float | None]
 
@@ -186,7 +186,9 @@ def judge(
     for bar in chosen:
         matching = [bar.value(result) for result in results.get(bar.group, ()) if bar.matches(result)]
         values = [value for value in matching if value is not None]
-        single = [bar.value(result) for run in runs.get(bar.group, ()) for result in run if bar.matches(result)]
+        # each rounded as the medians are, so that none of these lies outside its own span
+        alone = [result for run in runs.get(bar.group, ()) for result in medians([run]) if bar.matches(result)]
+        single = [bar.value(result) for result in alone]
         seen = [value for value in single if value is not None]
         worst = (max if bar.at_most else min)(values) if values else None
         verdicts.append(Verdict(bar, worst, (min(seen), max(seen)) if seen else None))

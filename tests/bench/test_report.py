@@ -17,7 +17,7 @@ import pytest
 from benchmarks import check
 from benchmarks.report import __main__ as command
 from benchmarks.report import bars, groups, page, tables
-from keystore.bench.result import Result
+from keystore.bench.result import Result, medians
 
 SEAL = Result("kernel seal", "native", 16384, 1, 1e-4, 9.0, of_primitive=0.97)
 READ = Result(
@@ -272,3 +272,10 @@ def test_a_group_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         command.arguments(["kernel", "bogus"])
     assert "there is no group bogus; known are kernel, store" in capsys.readouterr().err
+
+
+def test_what_one_process_measured_lies_in_its_own_span() -> None:
+    run = [replace(SEAL, page_bytes=4096, of_library=2.88512345)]
+    found = bars.judge(bars.bars("native"), {"kernel": medians([run])}, {"kernel": [run]})
+    spans = [(each.value, each.span) for each in found if each.bar.unit.startswith("of one call") and each.value]
+    assert spans == [(2.885, (2.885, 2.885))]

@@ -13,6 +13,8 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
+from keystore.errors import StoreForkedError
+
 Item = TypeVar("Item")
 
 
@@ -84,7 +86,11 @@ def ahead(items: Iterator[Item], name: str) -> Generator[Item, None, None]:
     """Yield `items`; each is made beside while the one before is used, so it must not overwrite that one.
 
     Close this where it is not used up, or the thread stays until it is collected.
+
+    Raises:
+        StoreForkedError: in a forked child, where what comes next was being made by a thread of its parent.
     """
+    process = os.getpid()
     made: list[Item] = []
 
     def make() -> None:
@@ -94,6 +100,8 @@ def ahead(items: Iterator[Item], name: str) -> Generator[Item, None, None]:
         aside.begin(make)
         while True:
             aside.wait()
+            if os.getpid() != process:
+                raise StoreForkedError("this reading began before the process forked; begin it again here")
             if not made:
                 return
             item = made.pop()

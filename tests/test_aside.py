@@ -2,11 +2,13 @@
 
 import os
 import threading
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
-from keystore.aside import Aside
+from keystore.aside import Aside, ahead
+from keystore.errors import StoreForkedError
 
 
 def threads() -> list[str]:
@@ -79,3 +81,16 @@ def test_a_forked_child_waits_for_nothing_and_has_a_thread_of_its_own() -> None:
                 os._exit(0 if ran == [1] else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         go.set()
+
+
+def test_a_forked_child_takes_no_reading_for_ended() -> None:
+    items = ahead(iter(range(3)), "ahead")
+    assert next(items) == 0
+    child = os.fork()
+    if child == 0:
+        with suppress(StoreForkedError):
+            next(items, None)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert list(items) == [1, 2]

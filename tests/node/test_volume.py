@@ -107,9 +107,9 @@ def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
     directory: Path, cmk: str, platform: str, connect: KmsConnector, monkeypatch: pytest.MonkeyPatch, layers: int
 ) -> None:
     keys: dict[str, set[bytes]] = {"page": set(), "sector": set()}
-    seal, run = type(kernel.KERNEL).seal_pages, sectors.SectorCipher._run
+    seal, run = type(kernel.KERNEL).seal_changes, sectors.SectorCipher._run
 
-    def seal_pages(self: kernel.PageKernel, key, *rest):  # type: ignore[no-untyped-def]
+    def seal_changes(self: kernel.PageKernel, key, *rest):  # type: ignore[no-untyped-def]
         keys["page"].add(bytes(key.view()))
         return seal(self, key, *rest)
 
@@ -119,7 +119,7 @@ def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
 
     with Node.init(directory, cmk, connect, volume_key=platform if layers == 2 else None) as node:
         store = node.create_store("d", "f", 4096)
-        monkeypatch.setattr(type(kernel.KERNEL), "seal_pages", seal_pages)
+        monkeypatch.setattr(type(kernel.KERNEL), "seal_changes", seal_changes)
         monkeypatch.setattr(sectors.SectorCipher, "_run", encrypt)
         store.commit({0: CANARY[:4096]})
         monkeypatch.undo()

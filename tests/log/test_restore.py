@@ -85,8 +85,8 @@ def test_random_times_equal_the_model_whatever_rotated(
             node.log.flush()
     for store in stores:
         store.close()
-    node.log.flush()
     end_ns = node.log.record_time_ns()
+    node.log.flush()
     node.close()
     for number in range(6):
         at_ns = random.randrange(begun_ns, end_ns) if number else history.times()[-1]

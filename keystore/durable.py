@@ -33,6 +33,22 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` in the place of a file, for its owner only; durable on return. Errors come out as `OSError`.
+
+    CRASH: `path` is the former file or the new one, never a mixture; what stays beside it the next call replaces.
+    """
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    sync_directory(path.parent)
+
+
 def begin_writing(fd: int, offset: int, length: int) -> None:
     """Have the system write out what was changed in a part of a file (`sync_file_range`); promises nothing.
 

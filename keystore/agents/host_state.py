@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keystore.durable import sync_directory
+from keystore.durable import replace_file
 from keystore.errors import InputError, NodeLockedError, PathMissingError
 
 STATE_FILE = "host.json"
@@ -119,16 +119,8 @@ class HostState:
             ) from None
 
     def _save(self, content: _Content) -> None:
-        unfinished = self._path.with_name(f".{STATE_FILE}.new")
         try:
-            with os.fdopen(
-                os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w"
-            ) as file:
-                json.dump(asdict(content), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._path)
-            sync_directory(self.directory)
+            replace_file(self._path, json.dumps(asdict(content), indent=2).encode())
         except OSError as error:
             raise InputError(
                 f"{self._path} cannot be written: {error.strerror}. Nothing was changed; make space, or give write "

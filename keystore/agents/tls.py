@@ -13,7 +13,6 @@ router or host needs it.
 """
 
 import os
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keystore.agents.identity import Identity, Role, require_label
-from keystore.durable import sync_directory
+from keystore.durable import replace_file
 from keystore.errors import CertificateError, InputError, PathTakenError
 
 CA_FILE, CA_KEY_FILE, IDENTITY_FILE = "ca.pem", "ca-key.pem", "identity.pem"
@@ -177,21 +176,9 @@ def _write(directory: Path, contents: dict[str, bytes]) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in contents.items():
-            _replace(directory / name, content)
-        sync_directory(directory)
+            replace_file(directory / name, content)
     except OSError as error:
         raise InputError(
             f"certificates cannot be written to {directory}: {error.strerror}. What was there is unchanged, or one "
             "file of it is new; give write access, and try again."
         ) from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    with suppress(FileNotFoundError):
-        unfinished.unlink()
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

@@ -5,14 +5,13 @@ with an older version and is refused. The file is replaced as a whole.
 """
 
 import json
-import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from keystore.agents.identity import require_label
-from keystore.durable import sync_directory
+from keystore.durable import replace_file
 from keystore.errors import InputError, PathMissingError, TopologyError
 
 TOPOLOGY_FILE = "topology.json"
@@ -118,13 +117,7 @@ class TopologyFile:
             ) from None
 
     def _write(self, topology: Topology) -> None:
-        unfinished = self._path.with_name(f".{TOPOLOGY_FILE}.new")
         try:
-            with unfinished.open("w", encoding="utf-8") as file:
-                json.dump(asdict(topology), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._path)
-            sync_directory(self._path.parent)
+            replace_file(self._path, json.dumps(asdict(topology), indent=2).encode())
         except OSError as error:
             raise InputError(f"{self._path} cannot be written: {error.strerror}. Nothing was changed.") from None

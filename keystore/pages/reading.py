@@ -1,5 +1,6 @@
 """Opens pages in batches: adjacent slots in one read, one call of the kernel for each run of pages of one session."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -12,7 +13,7 @@ from keystore.errors import InputError
 from keystore.format import layout
 from keystore.format.entry import EntryArray, U64Array, encode_aads
 from keystore.pages.guarded import GuardedFile
-from keystore.pages.sessions import SessionTable
+from keystore.pages.sessions import Session, SessionTable
 
 READ_BYTES = 1 << 20
 """Bytes of pages opened in one step."""
@@ -113,29 +114,44 @@ def open_into(sessions: SessionTable, page_size: int, batch: Batch, out: memoryv
         UnreadableError: with the first page that did not open.
         WrongKeyError: the data key of a session is missing or another one.
     """
-    numbers = batch.entries["session"]
-    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
     try:
-        for start, stop in pairwise(starts):
-            if start < stop:
-                _open_run(sessions, page_size, batch, start, stop, out)
+        for session, start, stop in session_runs(sessions, batch):
+            open_run(session, page_size, batch, start, stop, out[start * page_size : stop * page_size])
     except BaseException:
         out[:] = bytes(len(out))
         raise
 
 
-def _open_run(sessions: SessionTable, page_size: int, batch: Batch, start: int, stop: int, out: memoryview) -> None:
-    """Open the pages from `start` to `stop`, all of one session."""
-    entries, number = batch.entries[start:stop], int(batch.entries["session"][start])
-    try:
-        session = sessions.get(number)
-    except KeyError:
-        raise UnreadableError(start, f"it names session {number}, which is unknown") from None
+def session_runs(sessions: SessionTable, batch: Batch) -> Iterator[tuple[Session, int, int]]:
+    """Yield ``(session, start, stop)`` of each run of pages of one session, in the batch's order.
+
+    Raises:
+        UnreadableError: a page names a session that is unknown.
+        WrongKeyError: the data key of a session is missing or another one.
+    """
+    numbers = batch.entries["session"]
+    for start, stop in pairwise([0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]):
+        if start < stop:
+            number = int(numbers[start])
+            try:
+                session = sessions.get(number)
+            except KeyError:
+                raise UnreadableError(start, f"it names session {number}, which is unknown") from None
+            yield session, start, stop
+
+
+def open_run(session: Session, page_size: int, batch: Batch, start: int, stop: int, out: memoryview) -> None:
+    """Open the pages from `start` to `stop`, all of one session, into `out`, of as many bytes.
+
+    Raises:
+        UnreadableError: with the first page that did not open.
+    """
+    entries = batch.entries[start:stop]
     aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, batch.page_nos[start:stop])
     nonces, tags = np.ascontiguousarray(entries["nonce"]), np.ascontiguousarray(entries["tag"])
-    part = slice(start * page_size, stop * page_size)
+    source = batch.ciphertext[start * page_size : stop * page_size]
     try:
-        KERNEL.open_pages(session.page_key, batch.ciphertext[part], page_size, nonces, aads, tags, out[part])
+        KERNEL.open_pages(session.page_key, source, page_size, nonces, aads, tags, out)
     except TagMismatchError as error:
         found = f"the tag of slot {entries['slot'][error.index]} does not match"
         raise UnreadableError(start + error.index, found) from None

@@ -88,6 +88,7 @@ def test_a_node_that_dies_is_started_again_at_its_address(hosts: list[Host], tmp
         assert b"".join(client.read_file("db", "file")) == b"content"
 
 
+@pytest.mark.row("R52")
 def test_an_order_stops_and_starts_and_the_host_stays_up(hosts: list[Host], tmp_path: Path, cluster: Cluster) -> None:
     host = start(hosts, tmp_path, cluster)
     before, status = host.wait_for("running"), host.client.status()

@@ -195,6 +195,7 @@ def test_status_tells_node_and_key(node: ServedNode, cmk: str) -> None:
     assert status.stored_bytes > 0
 
 
+@pytest.mark.row("R28")
 def test_a_rotation_touches_no_data_file(node: ServedNode) -> None:
     node.client(Role.CLIENT).write_file("db", "file", b"content")
     client = node.client()

@@ -107,6 +107,7 @@ def test_a_node_that_was_killed_in_a_conversion_goes_on_with_it(
         assert control.convert(customer, platform, 1).already_done
 
 
+@pytest.mark.row("R43", "R44")
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_it_starts_only_if_its_key_unwraps_and_needs_no_kms_after_that(
     tmp_path: Path, cluster: Cluster, emulator: Emulator, processes: list[AgentProcess], cloud: str
@@ -130,6 +131,7 @@ def test_it_starts_only_if_its_key_unwraps_and_needs_no_kms_after_that(
     Node.open(tmp_path / "node-1", connector(emulator.endpoint)).close()
 
 
+@pytest.mark.row("R44")
 def test_without_its_kms_it_does_not_start_and_says_so_and_goes_on_if_it_runs(
     tmp_path: Path, cluster: Cluster, processes: list[AgentProcess]
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_rotation_touches_secondaries_then_the_primary(plane: Plane) -> None:
     assert plane.due.open_jobs(OPERATION_JOB) == []
 
 
+@pytest.mark.row("R63")
 def test_a_change_of_the_key_ends_with_the_last_member(plane: Plane, cmk: str, other_cmk: str) -> None:
     operation = plane.requests.change_cmk("orders", other_cmk)
     assert plane.cluster.customer_key == cmk
@@ -406,6 +407,7 @@ def test_abandoned_conversions_go_back(plane: Plane, cmk: str, other_cmk: str) -
         requests.convert_on("orders", cmk)
 
 
+@pytest.mark.row("R26")
 def test_a_rotation_is_due_ninety_days_after_the_last_new_master_keys(plane: Plane, other_cmk: str) -> None:
     plane.clock.advance(89 * DAY_NS)
     assert plane.run_due() is None
@@ -458,6 +460,7 @@ def test_a_second_operation_is_refused_while_one_is_open(plane: Plane, other_cmk
     assert plane.members.touched == ORDER
 
 
+@pytest.mark.row("R137")
 @pytest.mark.parametrize("again", ["{cmk}", "local://relative", "nothing", "", "aws://us-east-1/alias/key"])
 def test_a_key_that_cannot_follow_is_refused(plane: Plane, cmk: str, again: str) -> None:
     with pytest.raises(InputError, match="Nothing was changed"):

@@ -66,6 +66,7 @@ def move(cluster: RealCluster, kms: KmsEmulator, by_ns: int) -> None:
     cluster.clock.advance(by_ns)
 
 
+@pytest.mark.row("R7", "R26", "R27", "R28", "R29", "R30")
 @pytest.mark.parametrize("provider", CLOUDS)
 def test_four_rotations_in_400_days(
     make: Callable[[str], RealCluster], kms: KmsEmulator, keys: Emulator, provider: str
@@ -106,6 +107,7 @@ def test_four_rotations_in_400_days(
     }
 
 
+@pytest.mark.row("R43", "R44")
 def test_a_kms_that_is_away_for_a_day_stops_nothing_that_runs(
     make: Callable[[str], RealCluster], kms: KmsEmulator
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_kms_that_is_away_for_a_day_stops_nothing_that_runs(
     assert not status(cluster).json["rotation_overdue"]
 
 
+@pytest.mark.row("R63", "R77")
 @pytest.mark.parametrize("which", ["old", pytest.param("new", marks=pytest.mark.soak)])
 def test_a_change_halts_midway_and_resumes(make: Callable[[str], RealCluster], keys: Emulator, which: str) -> None:
     cluster = make("azure")
@@ -174,6 +177,7 @@ def test_a_change_halts_midway_and_resumes(make: Callable[[str], RealCluster], k
     assert encrypted == len([call for call in keys.calls(old.rpartition("/")[2]) if call.operation == "Encrypt"])
 
 
+@pytest.mark.row("R121", "R137")
 def test_bad_input_changes_nothing(make: Callable[[str], RealCluster], keys: Emulator) -> None:
     cluster = make("azure")
     key = cluster.cluster.key_uri

@@ -129,6 +129,7 @@ def finish(world: World) -> tuple[World, list[str]]:
     raise AssertionError(f"no end from {world}")
 
 
+@pytest.mark.row("R27")
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_invariants_hold_and_the_end_is_reached_from_every_state(count: int) -> None:
     states = {world for primary in NAMES[:count] for world in reached(begin(count, primary), quiet=False)}

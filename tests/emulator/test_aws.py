@@ -95,6 +95,7 @@ def test_disabled_key_does_nothing_until_enabled(aws: AwsKmsStub) -> None:
     assert decrypt(aws, sealed) == b"secret"
 
 
+@pytest.mark.row("R60")
 def test_deletion_is_scheduled_cancelled_and_comes(aws: AwsKmsStub, admin: AdminStub) -> None:
     key_id = create(aws)
     sealed = encrypt(aws, key_id)
@@ -136,6 +137,7 @@ def test_deletion_window_has_bounds(aws: AwsKmsStub, days: int) -> None:
     assert state(aws, key_id) == "Enabled"
 
 
+@pytest.mark.row("R35")
 def test_rotation_keeps_id_and_old_material(aws: AwsKmsStub) -> None:
     key_id = create(aws)
     old = encrypt(aws, key_id)

@@ -92,6 +92,7 @@ def test_disabled_version_is_forbidden_until_enabled(azure: AzureKeyVaultStub) -
     assert azure.UnwrapKey(operation(wrapped, version)).value == b"secret"
 
 
+@pytest.mark.row("R61")
 def test_soft_delete_recover_and_purge(azure: AzureKeyVaultStub, admin: AdminStub) -> None:
     version = create(azure)
     wrapped = azure.WrapKey(operation(b"secret")).value

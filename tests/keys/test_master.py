@@ -41,6 +41,7 @@ def test_master_key_comes_back() -> None:
     assert open_master(kms, master.wrapped, NODE, 1, master.commitment).key == master.key
 
 
+@pytest.mark.row("R7")
 def test_kms_sees_32_bytes_that_are_not_the_master_key() -> None:
     kms = UnboundKms()
     master = generate_master(kms, NODE, 1)

@@ -263,6 +263,7 @@ def test_key_that_is_enabled_again_unwraps_again(emulator: Emulator, client: str
         assert kms.unwrap(wrapped, CONTEXT) == secret
 
 
+@pytest.mark.row("R35")
 @pytest.mark.parametrize("client", CLIENTS)
 def test_rotation_at_the_kms_leaves_old_wrapped_keys_readable(emulator: Emulator, client: str) -> None:
     uri = create_key(emulator, client)

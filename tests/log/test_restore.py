@@ -296,6 +296,7 @@ def test_a_store_that_was_not_opened_since_a_kill_is_not_vouched_for(
         assert found == {name: lived.at(name, at_ns) for name in "ab"}
 
 
+@pytest.mark.row("R96")
 def test_the_key_of_an_era_is_needed_and_named(
     node: Node, lived: History, place: Path, other_cmk: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from tests.log.history import SIZE
@@ -11,6 +13,7 @@ from tests.node.test_nonces import pairs as pairs
 CANARY = b"canary-7fd1a4"
 
 
+@pytest.mark.row("R96")
 def test_no_plaintext_name_or_key_is_in_the_log(node: Node, place: Path, tmp_path: Path) -> None:
     secret = tmp_path / "source"
     secret.write_bytes(CANARY * 3000)

@@ -130,6 +130,7 @@ def test_on(plain: Node, cmk: str, customer: str, platform: str, connect: KmsCon
         assert contents(node) == before
 
 
+@pytest.mark.row("R21")
 def test_on_and_off_and_on_again(plain: Node, cmk: str, customer: str, platform: str, connect: KmsConnector) -> None:
     before, volumes = contents(plain), set[bytes]()
     for turn in range(2):
@@ -151,6 +152,7 @@ def test_on_and_off_and_on_again(plain: Node, cmk: str, customer: str, platform:
         assert [key for keys in generations(node).values() for key in keys if "decrypt" in key] == []
 
 
+@pytest.mark.row("R21")
 def test_nothing_in_clear_and_nothing_of_the_former_keys(plain: Node, customer: str, platform: str) -> None:
     """R21: no file has the form of a store, and none is left that the former data keys open."""
     former = [bytes(key.key.view()) for database in plain.databases.values() for key in database.data_keys]
@@ -221,6 +223,7 @@ def test_a_shredded_database_stays_shredded(plain: Node, customer: str, platform
 # -- while it is used -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("R21")
 def test_readers_and_writers_go_on_throughout(plain: Node, cmk: str, customer: str, platform: str) -> None:
     """Every page is one number repeated, and numbers rise: a reader sees no other page, and none that is older."""
     calls, stop, wrote, problems, written = 0, Event(), Event(), list[BaseException](), [0] * PAGES
@@ -351,6 +354,7 @@ def test_a_rotation_in_the_middle_changes_nothing_for_it(plain: Node, customer: 
 # -- snapshots and the log --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("R95")
 def test_each_snapshot_restores_under_the_keys_of_its_day(
     plain: Node, tmp_path: Path, cmk: str, customer: str, platform: str, connect: KmsConnector
 ) -> None:

@@ -75,6 +75,7 @@ def peel(node: Node, path: Path) -> bytes:
     return bytes(content)
 
 
+@pytest.mark.row("R4", "R84", "R92")
 def test_no_file_shows_the_data_nor_the_form_of_a_store(layered: Node, tmp_path: Path, connect: KmsConnector) -> None:
     snapshot(layered, DirectoryPlace(tmp_path / "snapshots"))
     store_id = layered.databases["orders"].stores["canary"].store_id
@@ -92,6 +93,7 @@ def test_no_file_shows_the_data_nor_the_form_of_a_store(layered: Node, tmp_path:
         assert [check.problems for check in again.verify().stores] == [()]
 
 
+@pytest.mark.row("R5")
 def test_below_the_layer_the_store_is_still_sealed(layered: Node) -> None:
     with layered.using_store("orders", "canary") as store:
         store.checkpoint()
@@ -102,6 +104,7 @@ def test_below_the_layer_the_store_is_still_sealed(layered: Node) -> None:
     assert CANARY[:39] not in inner
 
 
+@pytest.mark.row("R6")
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
     directory: Path, cmk: str, platform: str, connect: KmsConnector, monkeypatch: pytest.MonkeyPatch, layers: int
@@ -127,6 +130,7 @@ def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
     assert not any(page in sector for page in keys["page"] for sector in keys["sector"])
 
 
+@pytest.mark.row("R79", "R93", "R94")
 def test_a_snapshot_needs_both_keys_and_restores_with_a_layer_of_its_own(
     layered: Node, tmp_path: Path, cmk: str, platform: str, connect: KmsConnector
 ) -> None:

@@ -86,6 +86,7 @@ def test_the_manifest_names_them_and_holds_no_secret(world: World) -> None:
         assert secret.encode() not in data
 
 
+@pytest.mark.row("R78")
 def test_those_of_its_day_come_first(world: World) -> None:
     before = len(world.callers())
     assert world.restore("bob") == UsedCredentials("alice", recorded=True)

@@ -219,6 +219,7 @@ def test_a_copy_of_the_node_and_a_node_that_was_rolled_back(
         assert pages_in(target, snapshot_id, connect) == pages
 
 
+@pytest.mark.row("R80")
 def test_rotations_a_change_of_the_cmk_and_a_compaction_make_no_page_be_written_again(
     node: Node, target: DirectoryPlace, connect: CountingConnector, other_cmk: str
 ) -> None:

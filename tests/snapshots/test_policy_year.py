@@ -86,6 +86,7 @@ def test_the_kinds_of_a_year() -> None:
     }
 
 
+@pytest.mark.row("R82")
 @pytest.mark.parametrize(
     ("taken", "kind", "gone"),
     [

@@ -65,6 +65,7 @@ def take(tmp_path: Path, emulator: EmulatorProcess, key: str) -> tuple[Directory
         return target, snapshot(node, target).snapshot_id
 
 
+@pytest.mark.row("R91")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_disabled_key_refuses_and_enabled_again_restores(
     tmp_path: Path, emulator: EmulatorProcess, cloud: CloudKeys, names: Iterator[str], provider: str
@@ -111,6 +112,7 @@ def test_a_key_of_the_new_node_that_cannot_be_used(
     assert leftovers(tmp_path, "restored") == []
 
 
+@pytest.mark.row("R90", "R97")
 def test_a_key_pending_deletion_and_then_gone(tmp_path: Path) -> None:
     """With an emulator of its own, because it moves the clock."""
     with EmulatorProcess(tmp_path / "log") as emulator, CloudKeys(emulator.endpoint) as cloud:
@@ -130,6 +132,7 @@ def test_a_key_pending_deletion_and_then_gone(tmp_path: Path) -> None:
         assert leftovers(tmp_path, "restored") == []
 
 
+@pytest.mark.row("R90")
 def test_a_deleted_azure_key(tmp_path: Path, emulator: EmulatorProcess, cloud: CloudKeys, names: Iterator[str]) -> None:
     key = cloud.create("azure", next(names))
     target, snapshot_id = take(tmp_path, emulator, key)
@@ -151,6 +154,7 @@ def test_an_unreachable_kms(tmp_path: Path) -> None:
     assert leftovers(tmp_path, "restored") == []
 
 
+@pytest.mark.row("R95")
 def test_only_the_key_of_the_era_is_asked(tmp_path: Path) -> None:
     """Three eras under three clouds, all in one chain of increments; each restore unwraps with its own key alone."""
     with EmulatorProcess(tmp_path / "log") as emulator, CloudKeys(emulator.endpoint) as cloud:

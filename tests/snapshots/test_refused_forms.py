@@ -166,6 +166,7 @@ def test_a_deleted_key_can_be_brought_back_until_it_is_gone_for_good(
     scene.refused(connect, type(gone.value), "final")
 
 
+@pytest.mark.row("R89")
 def test_a_missing_permission_is_named(tmp_path: Path, emulator: KmsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller may use the new key, and only encrypt with the old one."""
     with closing(emulator.boto3_client()) as client:

@@ -13,6 +13,7 @@ from keystore.objects.directory import DirectoryPlace
 from tests.snapshots.conftest import CountingConnector, Taken
 
 
+@pytest.mark.row("R81", "R124")
 def test_nodes_and_snapshots_by_key(
     taken: Taken,
     node: Node,

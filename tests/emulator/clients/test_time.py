@@ -19,6 +19,7 @@ def advance(admin: AdminStub, days: int) -> None:
     admin.AdvanceClock(request, timeout=TIMEOUT_S)
 
 
+@pytest.mark.row("R35")
 @pytest.mark.parametrize(("period", "rotations"), [(None, 1), (90, 4), (365, 1), (400, 1), (401, 0)])
 def test_400_days_of_automatic_rotation(kms: "KMSClient", admin: AdminStub, period: int | None, rotations: int) -> None:
     """Each on its day, counted from when rotation was enabled; AWS's default period is 365 days."""

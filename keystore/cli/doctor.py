@@ -144,9 +144,10 @@ def _version(name: str) -> str | None:
 def _way_to(provider: str, endpoint: str | None) -> str:
     """Tell where a cloud's keys are looked for, and how."""
     name, package = SDKS[provider]
+    missing = "" if _version(package) else ", which is not installed"
     if endpoint is None:
-        return f"at {name} by {package}, or where its own settings lead"
-    return f"{endpoint}, {f'by {package}' if is_url(endpoint) else 'gRPC, no SDK'}"
+        return f"at {name} by {package}{missing or ', or where its own settings lead'}"
+    return f"{endpoint}, {f'by {package}{missing}' if is_url(endpoint) else 'gRPC, no SDK'}"
 
 
 def _reachable(endpoint: str) -> bool:

@@ -13,8 +13,9 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,10 +41,18 @@ class LocalHosts:
     Args:
         root: options of `keystore` before the command, for all of them.
         options: options of `host serve`, such as where the KMS is.
+        environment_of: gives what a host's environment has besides this process's; its node inherits it.
     """
 
-    def __init__(self, files: ClusterFiles, root: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        files: ClusterFiles,
+        root: Sequence[str] = (),
+        options: Sequence[str] = (),
+        environment_of: Callable[[str], Mapping[str, str]] = lambda _: {},
+    ) -> None:
         self._files, self._root, self._options = files, root, options
+        self._environment_of = environment_of
         self._begun: list[subprocess.Popen[bytes]] = []
 
     def start(self, former: Sequence[MemberRecord]) -> list[MemberRecord]:
@@ -52,9 +61,23 @@ class LocalHosts:
         Raises:
             AgentError: one of them does not; the message says why. Those that run go on.
         """
+        return [self._settled(record) for record in self.launch(former)]
+
+    def launch(self, former: Sequence[MemberRecord]) -> list[MemberRecord]:
+        """Start every host that does not run, and return where each takes orders; nodes are not waited for.
+
+        A host that was started before, by whomever, is found by the file that it wrote.
+
+        Raises:
+            AgentError: one of them does not start; the message says why. Those that run go on.
+        """
         self._directory.mkdir(mode=0o700, exist_ok=True)
-        begun = [(record, self._begin(record)) for record in former]
-        return [self._settled(record, process) for record, process in begun]
+        found = {record.name: self._answering(record) for record in former}
+        begun = {record.name: self._begin(record) for record in former if found[record.name] is None}
+        return [
+            replace(record, host_address=found[record.name] or self._serving(record.name, begun[record.name]))
+            for record in former
+        ]
 
     def stop(self, records: Sequence[MemberRecord]) -> None:
         """End every host that runs, with its node: keys are wiped.
@@ -65,7 +88,8 @@ class LocalHosts:
         with ExitStack() as opened:
             running: dict[str, int] = {}
             for record in records:
-                if (pid := self._pid(record)) is not None:
+                address = self._answering(record)
+                if address is not None and (pid := self._pid(record.name, address)) is not None:
                     running[record.name] = os.pidfd_open(pid)
                     opened.callback(os.close, running[record.name])
             for process in running.values():
@@ -95,18 +119,30 @@ class LocalHosts:
     def _client(self, name: str, address: str) -> HostClient:
         return HostClient(address, self._files.tls(Role.CONTROL, "control"), name)
 
-    def _pid(self, record: MemberRecord) -> int | None:
+    def _pid(self, name: str, address: str) -> int | None:
         """Return the process of a host that answers."""
         try:
-            with self._client(record.name, record.host_address) as client:
+            with self._client(name, address) as client:
                 return client.status().pid
         except AgentError:
             return None
 
-    def _begin(self, record: MemberRecord) -> subprocess.Popen[bytes] | None:
+    def _answering(self, record: MemberRecord) -> str | None:
+        """Return the address at which a host takes orders, or None."""
+        for address in dict.fromkeys((record.host_address, self._written_address(record.name))):
+            if address != ANY_PORT and self._pid(record.name, address) is not None:
+                return address
+        return None
+
+    def _written_address(self, name: str) -> str:
+        """Return the address that the last host of a process said that it has."""
+        try:
+            return str(json.loads(self._ready_file(name).read_bytes())["address"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ANY_PORT
+
+    def _begin(self, record: MemberRecord) -> subprocess.Popen[bytes]:
         name = record.name
-        if record.host_address != ANY_PORT and self._pid(record) is not None:
-            return None
         self._ready_file(name).unlink(missing_ok=True)
         served = ["--node", self._files.node(name), self._files.tls(Role.NODE, name)]
         if name == ROUTER:
@@ -120,29 +156,29 @@ class LocalHosts:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **self._environment_of(name)},
             )
         self._begun.append(process)
         return process
 
-    def _settled(self, record: MemberRecord, process: subprocess.Popen[bytes] | None) -> MemberRecord:
-        """Wait until a host and its node serve, and return where."""
-        name, host_address = record.name, record.host_address
-        if process is not None:
-            ready = self._ready_file(name)
-            self._wait(lambda: ready.exists() or process.poll() is not None, START_S, f"the host of {name} to start")
-            if not ready.exists():
-                raise AgentError(
-                    f"the host of {name} ended: {self._last_line(name)}. See {self._directory}/{name}.log."
-                )
-            host_address = str(json.loads(ready.read_text())["address"])
-        with self._client(name, host_address) as client:
-            report = self._node_report(client, name)
+    def _serving(self, name: str, process: subprocess.Popen[bytes]) -> str:
+        """Wait until a host that was begun takes orders, and return where."""
+        ready = self._ready_file(name)
+        self._wait(lambda: ready.exists() or process.poll() is not None, START_S, f"the host of {name} to start")
+        if not ready.exists():
+            raise AgentError(f"the host of {name} ended: {self._last_line(name)}. See {self._directory}/{name}.log.")
+        return self._written_address(name)
+
+    def _settled(self, record: MemberRecord) -> MemberRecord:
+        """Wait until the node of a host serves, and return where."""
+        with self._client(record.name, record.host_address) as client:
+            report = self._node_report(client, record.name)
         if report.state != "running":
             raise AgentError(
-                f"the process of {name} is {report.state}: {report.reason}. Its host runs; mend what is wrong, then "
-                "start the cluster again."
+                f"the process of {record.name} is {report.state}: {report.reason}. Its host runs; mend what is wrong, "
+                "then start the cluster again."
             )
-        return MemberRecord(name, report.address, host_address)
+        return replace(record, address=report.address)
 
     def _node_report(self, client: HostClient, name: str) -> ProcessReport:
         found: list[ProcessReport] = []

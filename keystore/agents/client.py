@@ -15,8 +15,19 @@ from keystore_api.node.v1.node_pb2_grpc import NodeStub
 
 from keystore.agents.calling import CALL_S, AgentClient
 from keystore.agents.identity import Role
-from keystore.agents.reports import Converted, MasterKeyChange, NodeStatus, ServedFile, ServedSnapshot
+from keystore.agents.reports import (
+    KINDS,
+    Converted,
+    MasterKeyChange,
+    NodeStatus,
+    RestoredInto,
+    ServedFile,
+    ServedLog,
+    ServedSnapshot,
+)
 from keystore.errors import AgentError, StoreDamagedError
+from keystore.format.kind import SnapshotKind
+from keystore.format.manifest import NEVER
 from keystore.node.converting import KEEP, VolumeChoice
 from keystore.progress import Progress, untold
 
@@ -24,6 +35,8 @@ KEYS_S = 120.0
 """LIMIT: seconds for a change of keys: three calls of a KMS, each of which may take its own limit."""
 WORK_S = 86400.0
 """LIMIT: seconds for a snapshot, a restore, the check or the transfer of a file."""
+LOG_S = 180.0
+"""LIMIT: seconds for a call on the log, which waits for the log's place."""
 PAGE_SIZE = 16384
 CHUNK_BYTES = 1 << 20
 
@@ -194,9 +207,24 @@ class NodeClient(AgentClient):
 
     # -- snapshots ----------------------------------------------------------------------------------------------------
 
-    def create_snapshot(self, target: str, progress: Progress = untold, timeout_s: float = WORK_S) -> ServedSnapshot:
-        """Take a snapshot into a place that the node's machine reaches; no KMS is asked."""
-        request = pb.CreateSnapshotRequest(target=target)
+    def create_snapshot(
+        self,
+        target: str,
+        progress: Progress = untold,
+        timeout_s: float = WORK_S,
+        *,
+        kind: SnapshotKind = SnapshotKind.ON_DEMAND,
+        expires_ns: int = NEVER,
+        log_window_days: int = 0,
+    ) -> ServedSnapshot:
+        """Take a snapshot into a place that the node's machine reaches; no KMS is asked.
+
+        Args:
+            log_window_days: what the node's log, if it has one, is cut to then; 0: its own window.
+        """
+        request = pb.CreateSnapshotRequest(target=target, kind=KINDS[kind], log_window_days=log_window_days)
+        if expires_ns != NEVER:
+            request.expires_at.FromNanoseconds(expires_ns)
         return self._last(self._stream(lambda channel: NodeStub(channel).CreateSnapshot, request, timeout_s), progress)
 
     def list_snapshots(self, target: str, timeout_s: float = CALL_S) -> list[ServedSnapshot]:
@@ -216,6 +244,53 @@ class NodeClient(AgentClient):
         """Make a new node at `directory`, an absolute path of the node's machine, from a snapshot."""
         request = pb.RestoreRequest(source=source, snapshot_id=snapshot_id, directory=os.fspath(directory))
         return self._last(self._stream(lambda channel: NodeStub(channel).Restore, request, timeout_s), progress)
+
+    def restore_into(
+        self,
+        source: str,
+        snapshot_id: str,
+        *,
+        at_ns: int | None = None,
+        only_check: bool = False,
+        progress: Progress = untold,
+        timeout_s: float = WORK_S,
+    ) -> RestoredInto:
+        """Give the node the files of a snapshot in the place of its own; it makes a new master key under its own CMK.
+
+        Args:
+            at_ns: a time that a log in `source` tells of, for the files as they were then.
+            only_check: open what is to be restored with the key of its day, and change nothing.
+
+        Raises:
+            KmsError, SnapshotError, LogError: it cannot be restored; the node is unchanged.
+            StoreLockedError: a file is being read or written; the node is unchanged.
+        """
+        request = pb.RestoreIntoRequest(source=source, snapshot_id=snapshot_id, only_check=only_check)
+        if at_ns is not None:
+            request.at.FromNanoseconds(at_ns)
+        for answer in self._stream(lambda channel: NodeStub(channel).RestoreInto, request, timeout_s):
+            if answer.HasField("restored"):
+                return RestoredInto.decode(answer.restored)
+            progress(answer.bytes_done, answer.bytes_total)
+        raise AgentError(f"{self} ended without an answer. Look at its log.")
+
+    def log(self, *, flush: bool = False, timeout_s: float = LOG_S) -> ServedLog:
+        """Tell how the node's point-in-time log stands; with `flush` everything until now is in it.
+
+        Raises:
+            LogBehindError, LogConflictError: it is not all there.
+        """
+        answer = self._call(lambda channel: NodeStub(channel).GetLog, pb.GetLogRequest(flush=flush), timeout_s)
+        return ServedLog.decode(answer)
+
+    def set_log(self, place: str, timeout_s: float = LOG_S) -> ServedLog:
+        """Have the node keep its log in a place that its machine reaches, or, with "", keep none.
+
+        Raises:
+            InputError, LogBehindError, PlaceError: as `NodeLog.enable`, `NodeLog.disable`.
+        """
+        answer = self._call(lambda channel: NodeStub(channel).SetLog, pb.SetLogRequest(place=place), timeout_s)
+        return ServedLog.decode(answer)
 
     def _last(self, answers: Iterator[pb.SnapshotProgress], progress: Progress) -> ServedSnapshot:
         for answer in answers:

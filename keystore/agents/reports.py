@@ -6,12 +6,23 @@ from typing import Self
 from keystore_api.node.v1 import node_pb2 as pb
 
 from keystore.agents.master_changes import KeyState
+from keystore.format.kind import SnapshotKind
 from keystore.node.reports import MasterInfo
 
 _KEY_STATES: dict[int, KeyState] = {
     pb.KEY_STATE_VALID: "valid",
     pb.KEY_STATE_UNREACHABLE: "unreachable",
     pb.KEY_STATE_INVALID: "invalid",
+}
+
+
+KINDS = {
+    SnapshotKind.ON_DEMAND: pb.SNAPSHOT_KIND_UNSPECIFIED,
+    SnapshotKind.HOURLY: pb.SNAPSHOT_KIND_HOURLY,
+    SnapshotKind.DAILY: pb.SNAPSHOT_KIND_DAILY,
+    SnapshotKind.WEEKLY: pb.SNAPSHOT_KIND_WEEKLY,
+    SnapshotKind.MONTHLY: pb.SNAPSHOT_KIND_MONTHLY,
+    SnapshotKind.YEARLY: pb.SNAPSHOT_KIND_YEARLY,
 }
 
 
@@ -127,13 +138,22 @@ class ServedFile:
 
 @dataclass(frozen=True)
 class ServedSnapshot:
-    """A snapshot; `key_id` is the key that it needs, exactly as configured in its day."""
+    """A snapshot.
+
+    Attributes:
+        key_id: the key that it needs, exactly as configured in its day.
+        expires_ns: 0 where it is kept until somebody deletes it.
+        credential: what the node's credentials of that day are called.
+    """
 
     snapshot_id: str
     created_ns: int
     key_id: str
     master_generation: int
     stored_bytes: int
+    kind: SnapshotKind
+    expires_ns: int
+    credential: str
 
     @classmethod
     def decode(cls, message: pb.SnapshotInfo) -> Self:
@@ -143,7 +163,65 @@ class ServedSnapshot:
             message.encryption_key_id,
             message.master_generation,
             message.stored_bytes,
+            SnapshotKind(message.kind),
+            message.expires_at.ToNanoseconds(),
+            message.credential,
         )
+
+
+@dataclass(frozen=True)
+class RestoredInto:
+    """What a restore into a served node did, or would do.
+
+    Attributes:
+        dropped: files that the snapshot has not.
+        snapshot_key_id: the key that opened the snapshot.
+        credential: what the credentials are called that opened it.
+        credential_is_of_then: they are those that the snapshot names.
+        master_key: the one in force.
+    """
+
+    replaced: tuple[str, ...]
+    added: tuple[str, ...]
+    dropped: tuple[str, ...]
+    snapshot_key_id: str
+    credential: str
+    credential_is_of_then: bool
+    master_key: MasterInfo
+
+    @classmethod
+    def decode(cls, message: pb.RestoredFiles) -> Self:
+        return cls(
+            tuple(message.replaced),
+            tuple(message.added),
+            tuple(message.dropped),
+            message.snapshot_key_id,
+            message.credential,
+            message.credential_is_of_then,
+            master_info(message.master_key),
+        )
+
+
+@dataclass(frozen=True)
+class ServedLog:
+    """The point-in-time log of a served node; `place` is empty where it has none.
+
+    Attributes:
+        segment: the number of the last one.
+        settled_ns: until then the log is complete.
+        problem: why what came later is not in it, or nothing.
+    """
+
+    place: str
+    window_days: int
+    segment: int
+    settled_ns: int
+    problem: str
+
+    @classmethod
+    def decode(cls, message: pb.LogStatus) -> Self:
+        settled_ns = message.settled_at.ToNanoseconds()
+        return cls(message.place, message.window_days, message.segment, settled_ns, message.problem)
 
 
 def master_info(message: pb.MasterKeyInfo) -> MasterInfo:

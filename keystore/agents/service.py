@@ -4,32 +4,24 @@ Control changes keys, takes snapshots and stops; it reads no data. Clients and r
 no key. So whoever takes over one of them has not the power of the others.
 
 Leaves to others: connections, roles and errors (`keystore.agents.serving`), files and pages
-(`keystore.agents.node_files`).
+(`keystore.agents.node_files`), backups (`keystore.agents.node_backups`).
 """
 
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from pathlib import Path
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from keystore_api.node.v1 import node_pb2 as pb
 
 from keystore.agents.identity import Role
 from keystore.agents.master_changes import MasterChanges
-from keystore.agents.node_files import NodeFiles
+from keystore.agents.node_backups import NodeBackups, master, timestamp
 from keystore.agents.serving import Allowed, Call, Service, log
 from keystore.agents.telling import telling
-from keystore.errors import InputError
 from keystore.kms.protocol import KmsConnector
 from keystore.node.converting import KEEP, VolumeChoice
 from keystore.node.directory import Node
 from keystore.node.reports import MasterInfo
-from keystore.node.restoring import restore
-from keystore.node.snapshotting import snapshot
-from keystore.objects.opening import open_place
-from keystore.snapshots.listing import SnapshotListing, list_snapshots
-from keystore.snapshots.names import find_snapshot
 
 _DATA = frozenset({Role.CLIENT, Role.ROUTER})
 _KEYS = frozenset({Role.CONTROL})
@@ -39,7 +31,8 @@ ALLOWED: Allowed = {
     **dict.fromkeys(("CreateFile", "DropFile", "ReadPages", "WritePages", "ReadFile", "WriteFile"), _DATA),
     **dict.fromkeys(("ListFiles", "VerifyFile"), _DATA | _KEYS),
     **dict.fromkeys(("RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert"), _KEYS),
-    **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore", "Stop"), _KEYS),
+    **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore", "RestoreInto", "GetLog", "SetLog"), _KEYS),
+    "Stop": _KEYS,
 }
 
 _KEY_STATES = {
@@ -49,7 +42,7 @@ _KEY_STATES = {
 }
 
 
-class NodeService(NodeFiles):
+class NodeService(NodeBackups):
     """The calls of one open node.
 
     Args:
@@ -60,8 +53,8 @@ class NodeService(NodeFiles):
     def __init__(
         self, node: Node, connector: KmsConnector, stop: Callable[[], None], now_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        super().__init__(node)
-        self._connector, self._stop = connector, stop
+        super().__init__(node, connector)
+        self._stop = stop
         self._started_ns = now_ns()
         self._changes = MasterChanges(node, now_ns)
 
@@ -76,11 +69,11 @@ class NodeService(NodeFiles):
             name=node.name,
             version=version("cmk-keystore"),
             pid=self._pid,
-            started_at=_timestamp(self._started_ns),
-            master_key=_master(node.master_info),
+            started_at=timestamp(self._started_ns),
+            master_key=master(node.master_info),
             key_state=_KEY_STATES[checked.state],
             key_message=checked.message,
-            key_checked_at=_timestamp(checked.checked_ns),
+            key_checked_at=timestamp(checked.checked_ns),
             file_count=sum(len(database.stores) for database in node.databases.values()),
             stored_bytes=node.upkeep.stored_bytes(),
             volume_key_id=volume.key_id if volume else "",
@@ -100,7 +93,7 @@ class NodeService(NodeFiles):
     def _told(self, what: str, info: MasterInfo, already_done: bool, call: Call) -> pb.MasterKeyChange:
         done = "was done already" if already_done else "done"
         log(f"{what} {done}, for {call.caller}: generation {info.generation} under {info.key_id}")
-        return pb.MasterKeyChange(master_key=_master(info), already_done=already_done)
+        return pb.MasterKeyChange(master_key=master(info), already_done=already_done)
 
     def rotate_data_key(self, request: pb.RotateDataKeyRequest, call: Call) -> pb.DataKeyInfo:
         made = self._node.new_data_key(request.database).data_keys[-1]
@@ -108,7 +101,7 @@ class NodeService(NodeFiles):
         return pb.DataKeyInfo(
             database=request.database,
             generation=made.generation,
-            created_at=_timestamp(made.created_ns),
+            created_at=timestamp(made.created_ns),
             name=made.name,
         )
 
@@ -122,46 +115,13 @@ class NodeService(NodeFiles):
         )
         log(f"convert done, for {call.caller}: generation {info.generation} under {info.key_id}")
         converted = pb.Converted(
-            master_key=_master(info),
+            master_key=master(info),
             already_done=done.already_done,
             resealed_pages=done.resealed_pages,
             moved_files=done.moved,
             destroyed_data_keys=done.destroyed,
         )
         yield pb.ConvertProgress(converted=converted)
-
-    # -- snapshots ----------------------------------------------------------------------------------------------------
-
-    def create_snapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> Iterator[pb.SnapshotProgress]:
-        place = open_place(_given(request.target, "target"))
-        made = yield from telling(
-            lambda progress: snapshot(self._node, place, progress), _snapshot_progress, self._is_unwanted(call)
-        )
-        info = pb.SnapshotInfo(
-            snapshot_id=made.snapshot_id.hex(),
-            created_at=_timestamp(made.created_ns),
-            encryption_key_id=made.key_id,
-            master_generation=made.era,
-            stored_bytes=made.stored_bytes,
-        )
-        yield pb.SnapshotProgress(snapshot=info)
-
-    def list_snapshots(self, request: pb.ListSnapshotsRequest, call: Call) -> pb.ListSnapshotsResponse:
-        found = list_snapshots(open_place(_given(request.target, "target")))
-        return pb.ListSnapshotsResponse(snapshots=[_listed(each) for each in found if each.state == "complete"])
-
-    def restore(self, request: pb.RestoreRequest, call: Call) -> Iterator[pb.SnapshotProgress]:
-        place, directory = open_place(_given(request.source, "source")), Path(_given(request.directory, "directory"))
-        if not directory.is_absolute():
-            raise InputError(f"{directory} is not an absolute path. Nothing was restored; name one of this machine.")
-        snapshot_id = find_snapshot(place, request.snapshot_id)
-        yield from telling(
-            lambda progress: restore(place, snapshot_id, directory, self._connector, progress=progress),
-            _snapshot_progress,
-            self._is_unwanted(call),
-        )
-        (listed,) = (each for each in list_snapshots(place) if each.snapshot_id == snapshot_id)
-        yield pb.SnapshotProgress(snapshot=_listed(listed))
 
     # -- the process --------------------------------------------------------------------------------------------------
 
@@ -171,46 +131,7 @@ class NodeService(NodeFiles):
         return pb.StopResponse()
 
 
-def _given(text: str, what: str) -> str:
-    if not text:
-        raise InputError(f"no {what} was given. Nothing was done; name one.")
-    if "\0" in text:
-        raise InputError(f"the {what} {text[:80]!r} has a null character. Nothing was done; name another.")
-    return text
-
-
 def _volume_choice(request: pb.ConvertRequest) -> VolumeChoice:
     if request.HasField("volume_key_uri"):
         return request.volume_key_uri
     return None if request.no_volume_layer else KEEP
-
-
-def _master(info: MasterInfo) -> pb.MasterKeyInfo:
-    return pb.MasterKeyInfo(
-        generation=info.generation,
-        provider=info.provider,
-        key_id=info.key_id,
-        key_version=info.key_version,
-        name=info.name,
-    )
-
-
-def _listed(item: SnapshotListing) -> pb.SnapshotInfo:
-    head = item.head
-    return pb.SnapshotInfo(
-        snapshot_id=item.snapshot_id.hex(),
-        created_at=_timestamp(item.created_ns),
-        encryption_key_id=head.wrapped.key_id if head else "",
-        master_generation=head.era if head else 0,
-        stored_bytes=item.stored_bytes,
-    )
-
-
-def _snapshot_progress(done: int, total: int) -> pb.SnapshotProgress:
-    return pb.SnapshotProgress(bytes_done=done, bytes_total=total)
-
-
-def _timestamp(ns: int) -> Timestamp:
-    made = Timestamp()
-    made.FromNanoseconds(ns)
-    return made

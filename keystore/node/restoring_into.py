@@ -73,6 +73,16 @@ class RestoreInto:
         self.added = tuple(sorted(set(names) - set(there)))
         self.kept = tuple(sorted(set(there) - set(names)))
 
+    @property
+    def snapshot_key_id(self) -> str:
+        """The key that opened the snapshot."""
+        return self._snapshot.head.wrapped.key_id
+
+    @property
+    def credentials(self) -> UsedCredentials:
+        """Whose credentials opened it."""
+        return self._snapshot.credentials
+
     def run(self, progress: Progress | None = None) -> RestoredFiles:
         """Restore; all files change at once, and the node's master key with them. Durable on return.
 
@@ -90,15 +100,14 @@ class RestoreInto:
                 with replacement.filling(database, entry.name, entry.page_size, entry.created_ns) as store:
                     pages += filler.fill(store, entry, self._node.data_keys(database))
             rotation = replacement.put_in_force()
-        head = self._snapshot.head
         return RestoredFiles(
-            head.snapshot_id,
-            head.wrapped.key_id,
+            self._snapshot.head.snapshot_id,
+            self.snapshot_key_id,
             self.replaced,
             self.added,
             pages,
             self._chosen.logical_bytes,
-            self._snapshot.credentials,
+            self.credentials,
             rotation,
         )
 

@@ -382,6 +382,9 @@ CALLS: dict[str, Callable[[NodeClient], object]] = {
     "CreateSnapshot": lambda client: client.create_snapshot("/x"),
     "ListSnapshots": lambda client: client.list_snapshots("/x"),
     "Restore": lambda client: client.restore("/x", "id", "/y"),
+    "RestoreInto": lambda client: client.restore_into("/x", "id"),
+    "GetLog": lambda client: client.log(),
+    "SetLog": lambda client: client.set_log(""),
     "Stop": lambda client: client.stop(),
 }
 
@@ -407,7 +410,8 @@ def test_a_role_may_not_make_the_calls_of_others(node: ServedNode, role: Role) -
 
 def test_control_reads_no_data_and_clients_change_no_key() -> None:
     data = {"ReadPages", "WritePages", "ReadFile", "WriteFile", "CreateFile", "DropFile"}
-    keys = {"RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert", "Restore", "CreateSnapshot", "Stop"}
+    keys = {"RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert", "Stop"}
+    keys |= {"CreateSnapshot", "Restore", "RestoreInto", "SetLog"}
     assert not any(Role.CONTROL in ALLOWED[name] for name in data)
     assert not any({Role.CLIENT, Role.ROUTER} & ALLOWED[name] for name in keys)
 

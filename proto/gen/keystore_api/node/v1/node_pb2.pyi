@@ -16,10 +16,25 @@ class KeyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KEY_STATE_VALID: _ClassVar[KeyState]
     KEY_STATE_UNREACHABLE: _ClassVar[KeyState]
     KEY_STATE_INVALID: _ClassVar[KeyState]
+
+class SnapshotKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SNAPSHOT_KIND_UNSPECIFIED: _ClassVar[SnapshotKind]
+    SNAPSHOT_KIND_HOURLY: _ClassVar[SnapshotKind]
+    SNAPSHOT_KIND_DAILY: _ClassVar[SnapshotKind]
+    SNAPSHOT_KIND_WEEKLY: _ClassVar[SnapshotKind]
+    SNAPSHOT_KIND_MONTHLY: _ClassVar[SnapshotKind]
+    SNAPSHOT_KIND_YEARLY: _ClassVar[SnapshotKind]
 KEY_STATE_UNSPECIFIED: KeyState
 KEY_STATE_VALID: KeyState
 KEY_STATE_UNREACHABLE: KeyState
 KEY_STATE_INVALID: KeyState
+SNAPSHOT_KIND_UNSPECIFIED: SnapshotKind
+SNAPSHOT_KIND_HOURLY: SnapshotKind
+SNAPSHOT_KIND_DAILY: SnapshotKind
+SNAPSHOT_KIND_WEEKLY: SnapshotKind
+SNAPSHOT_KIND_MONTHLY: SnapshotKind
+SNAPSHOT_KIND_YEARLY: SnapshotKind
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
@@ -310,24 +325,36 @@ class RotateDataKeyRequest(_message.Message):
     def __init__(self, database: _Optional[str] = ...) -> None: ...
 
 class CreateSnapshotRequest(_message.Message):
-    __slots__ = ("target",)
+    __slots__ = ("target", "kind", "expires_at", "log_window_days")
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    LOG_WINDOW_DAYS_FIELD_NUMBER: _ClassVar[int]
     target: str
-    def __init__(self, target: _Optional[str] = ...) -> None: ...
+    kind: SnapshotKind
+    expires_at: _timestamp_pb2.Timestamp
+    log_window_days: int
+    def __init__(self, target: _Optional[str] = ..., kind: _Optional[_Union[SnapshotKind, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log_window_days: _Optional[int] = ...) -> None: ...
 
 class SnapshotInfo(_message.Message):
-    __slots__ = ("snapshot_id", "created_at", "encryption_key_id", "master_generation", "stored_bytes")
+    __slots__ = ("snapshot_id", "created_at", "encryption_key_id", "master_generation", "stored_bytes", "kind", "expires_at", "credential")
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTION_KEY_ID_FIELD_NUMBER: _ClassVar[int]
     MASTER_GENERATION_FIELD_NUMBER: _ClassVar[int]
     STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     snapshot_id: str
     created_at: _timestamp_pb2.Timestamp
     encryption_key_id: str
     master_generation: int
     stored_bytes: int
-    def __init__(self, snapshot_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., encryption_key_id: _Optional[str] = ..., master_generation: _Optional[int] = ..., stored_bytes: _Optional[int] = ...) -> None: ...
+    kind: SnapshotKind
+    expires_at: _timestamp_pb2.Timestamp
+    credential: str
+    def __init__(self, snapshot_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., encryption_key_id: _Optional[str] = ..., master_generation: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., kind: _Optional[_Union[SnapshotKind, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., credential: _Optional[str] = ...) -> None: ...
 
 class SnapshotProgress(_message.Message):
     __slots__ = ("bytes_done", "bytes_total", "snapshot")
@@ -360,6 +387,72 @@ class RestoreRequest(_message.Message):
     snapshot_id: str
     directory: str
     def __init__(self, source: _Optional[str] = ..., snapshot_id: _Optional[str] = ..., directory: _Optional[str] = ...) -> None: ...
+
+class RestoreIntoRequest(_message.Message):
+    __slots__ = ("source", "snapshot_id", "at", "only_check")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ONLY_CHECK_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    snapshot_id: str
+    at: _timestamp_pb2.Timestamp
+    only_check: bool
+    def __init__(self, source: _Optional[str] = ..., snapshot_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., only_check: _Optional[bool] = ...) -> None: ...
+
+class RestoredFiles(_message.Message):
+    __slots__ = ("replaced", "added", "dropped", "snapshot_key_id", "credential", "credential_is_of_then", "master_key")
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_IS_OF_THEN_FIELD_NUMBER: _ClassVar[int]
+    MASTER_KEY_FIELD_NUMBER: _ClassVar[int]
+    replaced: _containers.RepeatedScalarFieldContainer[str]
+    added: _containers.RepeatedScalarFieldContainer[str]
+    dropped: _containers.RepeatedScalarFieldContainer[str]
+    snapshot_key_id: str
+    credential: str
+    credential_is_of_then: bool
+    master_key: MasterKeyInfo
+    def __init__(self, replaced: _Optional[_Iterable[str]] = ..., added: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Iterable[str]] = ..., snapshot_key_id: _Optional[str] = ..., credential: _Optional[str] = ..., credential_is_of_then: _Optional[bool] = ..., master_key: _Optional[_Union[MasterKeyInfo, _Mapping]] = ...) -> None: ...
+
+class RestoreProgress(_message.Message):
+    __slots__ = ("bytes_done", "bytes_total", "restored")
+    BYTES_DONE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_FIELD_NUMBER: _ClassVar[int]
+    bytes_done: int
+    bytes_total: int
+    restored: RestoredFiles
+    def __init__(self, bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., restored: _Optional[_Union[RestoredFiles, _Mapping]] = ...) -> None: ...
+
+class GetLogRequest(_message.Message):
+    __slots__ = ("flush",)
+    FLUSH_FIELD_NUMBER: _ClassVar[int]
+    flush: bool
+    def __init__(self, flush: _Optional[bool] = ...) -> None: ...
+
+class LogStatus(_message.Message):
+    __slots__ = ("place", "window_days", "segment", "settled_at", "problem")
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_DAYS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_AT_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    place: str
+    window_days: int
+    segment: int
+    settled_at: _timestamp_pb2.Timestamp
+    problem: str
+    def __init__(self, place: _Optional[str] = ..., window_days: _Optional[int] = ..., segment: _Optional[int] = ..., settled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class SetLogRequest(_message.Message):
+    __slots__ = ("place",)
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    place: str
+    def __init__(self, place: _Optional[str] = ...) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ()

@@ -114,6 +114,21 @@ class NodeStub:
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.SnapshotProgress.FromString,
                 _registered_method=True)
+        self.RestoreInto = channel.unary_stream(
+                '/keystore_api.node.v1.Node/RestoreInto',
+                request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreIntoRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreProgress.FromString,
+                _registered_method=True)
+        self.GetLog = channel.unary_unary(
+                '/keystore_api.node.v1.Node/GetLog',
+                request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.GetLogRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.FromString,
+                _registered_method=True)
+        self.SetLog = channel.unary_unary(
+                '/keystore_api.node.v1.Node/SetLog',
+                request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.SetLogRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.FromString,
+                _registered_method=True)
         self.Stop = channel.unary_unary(
                 '/keystore_api.node.v1.Node/Stop',
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.StopRequest.SerializeToString,
@@ -220,6 +235,24 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RestoreInto(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLog(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLog(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Stop(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -308,6 +341,21 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Restore,
                     request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreRequest.FromString,
                     response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.SnapshotProgress.SerializeToString,
+            ),
+            'RestoreInto': grpc.unary_stream_rpc_method_handler(
+                    servicer.RestoreInto,
+                    request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreIntoRequest.FromString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreProgress.SerializeToString,
+            ),
+            'GetLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLog,
+                    request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.GetLogRequest.FromString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.SerializeToString,
+            ),
+            'SetLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLog,
+                    request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.SetLogRequest.FromString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.SerializeToString,
             ),
             'Stop': grpc.unary_unary_rpc_method_handler(
                     servicer.Stop,
@@ -747,6 +795,87 @@ class Node:
             '/keystore_api.node.v1.Node/Restore',
             keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreRequest.SerializeToString,
             keystore__api_dot_node_dot_v1_dot_node__pb2.SnapshotProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreInto(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/keystore_api.node.v1.Node/RestoreInto',
+            keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreIntoRequest.SerializeToString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.RestoreProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.node.v1.Node/GetLog',
+            keystore__api_dot_node_dot_v1_dot_node__pb2.GetLogRequest.SerializeToString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.node.v1.Node/SetLog',
+            keystore__api_dot_node_dot_v1_dot_node__pb2.SetLogRequest.SerializeToString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,4 +23,7 @@ class NodeStub:
     CreateSnapshot: grpc.UnaryStreamMultiCallable[node_pb2.CreateSnapshotRequest, node_pb2.SnapshotProgress]
     ListSnapshots: grpc.UnaryUnaryMultiCallable[node_pb2.ListSnapshotsRequest, node_pb2.ListSnapshotsResponse]
     Restore: grpc.UnaryStreamMultiCallable[node_pb2.RestoreRequest, node_pb2.SnapshotProgress]
+    RestoreInto: grpc.UnaryStreamMultiCallable[node_pb2.RestoreIntoRequest, node_pb2.RestoreProgress]
+    GetLog: grpc.UnaryUnaryMultiCallable[node_pb2.GetLogRequest, node_pb2.LogStatus]
+    SetLog: grpc.UnaryUnaryMultiCallable[node_pb2.SetLogRequest, node_pb2.LogStatus]
     Stop: grpc.UnaryUnaryMultiCallable[node_pb2.StopRequest, node_pb2.StopResponse]

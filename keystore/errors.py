@@ -53,6 +53,8 @@ No message carries key material or plaintext.
         FencedError                 another control process does this now
       ClusterError                  a cluster, or an operation on it; every node is as it was
         ClusterMissingError, ClusterExistsError, ClusterStateError, OperationOpenError, OperationMissingError
+      ApiError                      a request to the control plane's API; nothing was changed
+        AccessError                 the caller lacks the role that was needed
 """
 
 from os import PathLike
@@ -519,3 +521,40 @@ class OperationOpenError(ClusterError):
 
 class OperationMissingError(ClusterError):
     """The cluster has no such operation."""
+
+
+class ApiError(KeystoreError):
+    """A request to the API of the control plane, refused; nothing was changed.
+
+    Attributes:
+        status: of HTTP.
+        code: stable, such as `CLUSTER_NOT_FOUND` (`keystore.projects.codes`).
+        parameters: what the text was made with.
+        field: which field of the body or the query was wrong; empty where none was.
+    """
+
+    status = 500
+    code = "UNEXPECTED_ERROR"
+    parameters: tuple[str, ...] = ()
+    field = ""
+
+    def __init__(self, status: int, code: str, detail: str, parameters: tuple[str, ...] = (), field: str = "") -> None:
+        super().__init__(detail)
+        self.status, self.code, self.parameters, self.field = status, code, parameters, field
+
+
+class AccessError(ApiError):
+    """The caller is known, and lacks the role that was needed.
+
+    Attributes:
+        needed: the roles of which one would have done.
+        organization_id, project_id: where.
+    """
+
+    needed: tuple[str, ...] = ()
+    organization_id: str | None = None
+    project_id: str | None = None
+
+    def __init__(self, detail: str, needed: tuple[str, ...], organization_id: str, project_id: str | None) -> None:
+        super().__init__(403, "USER_UNAUTHORIZED", detail, needed)
+        self.needed, self.organization_id, self.project_id = needed, organization_id, project_id

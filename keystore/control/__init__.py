@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from keystore.errors import ControlSetupError
 
-_missing = [name for name in ("dbos", "sqlalchemy") if find_spec(name) is None]
+_missing = [name for name in ("alembic", "dbos", "sqlalchemy") if find_spec(name) is None]
 if _missing:
     raise ControlSetupError(
         f"The control plane needs {' and '.join(_missing)}, which this installation lacks. Nothing was changed; "

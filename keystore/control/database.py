@@ -13,7 +13,7 @@ Invariants:
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from keystore.control.tables import METADATA, SCHEMA_VERSION, control
+from keystore.control.migrating import migrate
 from keystore.errors import (
     ControlConflictError,
     ControlError,
-    ControlSchemaError,
     ControlUnreachableError,
     ControlUrlError,
     PathMissingError,
@@ -47,9 +46,6 @@ CONNECTIONS_MAX = 10
 
 CREATION_LOCK = 0x6B657973
 """Number of the advisory lock under which PostgreSQL's tables are made; any number that nobody else takes."""
-
-UPGRADES: Mapping[int, Callable[[sa.Connection], None]] = {}
-"""What brings a schema of that version to the next one."""
 
 USE = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
@@ -146,31 +142,11 @@ def open_database(text: str) -> Database:
         with database.write() as connection:
             if not database.is_sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
-            _prepare(connection, database.shown)
+            migrate(connection, database.shown)
     except BaseException:
         database.close()
         raise
     return database
-
-
-def _prepare(connection: sa.Connection, shown: str) -> None:
-    found = None
-    if sa.inspect(connection).has_table(control.name):
-        found = connection.scalar(sa.select(control.c.schema_version))
-    if found is not None and found > SCHEMA_VERSION:
-        raise ControlSchemaError(
-            f"the control database {shown} has tables of version {found}; this program knows versions up to "
-            f"{SCHEMA_VERSION}. Nothing was changed; use the newer program."
-        )
-    for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
-        UPGRADES[version](connection)
-    METADATA.create_all(connection)
-    if found is None:
-        connection.execute(
-            control.insert().values(id=1, schema_version=SCHEMA_VERSION, last_epoch=0, clock_offset_ns=0)
-        )
-    else:
-        connection.execute(control.update().values(schema_version=SCHEMA_VERSION))
 
 
 def _url_of(text: str) -> URL:

@@ -1,22 +1,23 @@
-"""Every table of the control plane, and the number of their version. What rows mean is left to who uses them.
+"""The tables of clusters and of what is due. What rows mean is left to who uses them.
 
 Invariants:
-1. A change of a table that an earlier version made raises `SCHEMA_VERSION` and adds its step to `database.UPGRADES`.
+1. A change of a table has its step in `migrations/versions`, by which alone tables are made and changed.
 2. Times are nanoseconds since 1970 on the control plane's clock; heartbeats have none.
 3. Names meet none of DBOS's, which on SQLite lie in the same file.
 """
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
-SCHEMA_VERSION = 1
-
 METADATA = MetaData()
+"""All tables of the control plane; those of projects join when `keystore.projects.tables` is loaded."""
+
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""The type of numbers that the database gives; SQLite gives them to an INTEGER only."""
 
 control = Table(
     "control",
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("schema_version", Integer, nullable=False),
     Column("last_epoch", BigInteger, nullable=False),
     Column("clock_offset_ns", BigInteger, nullable=False),
 )
@@ -43,7 +44,7 @@ runs = Table(
 due = Table(
     "due",
     METADATA,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
     Column("kind", String(64), nullable=False),
     Column("subject", String(190), nullable=False),
     Column("at_ns", BigInteger, nullable=False),
@@ -58,7 +59,7 @@ Index("due_by_state", due.c.state, due.c.at_ns)
 clusters = Table(
     "clusters",
     METADATA,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("directory", String(1024), nullable=False),
     Column("platform_key", String(2048), nullable=False),
@@ -87,7 +88,7 @@ Index("member_once", members.c.cluster_id, members.c.name, unique=True)
 operations = Table(
     "operations",
     METADATA,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
     Column("cluster_id", ForeignKey("clusters.id"), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("key_uri", String(2048), nullable=True),

@@ -13,11 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from keystore.control.database import Database, open_database
-from keystore.control.tables import SCHEMA_VERSION, control, runs
+from keystore.control.tables import control, runs
 from keystore.errors import (
     ControlConflictError,
     ControlError,
-    ControlSchemaError,
     ControlUnreachableError,
     ControlUrlError,
     PathMissingError,
@@ -47,8 +46,7 @@ def test_processes_that_start_at_once_on_an_empty_database_all_get_it(
         process.join(WAIT_S)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
     with opened(database_url).read() as connection:
-        rows = connection.execute(sa.select(control.c.schema_version, control.c.last_epoch)).all()
-    assert [tuple(row) for row in rows] == [(SCHEMA_VERSION, PROCESSES)]
+        assert connection.scalars(sa.select(control.c.last_epoch)).all() == [PROCESSES]
 
 
 def test_no_update_is_lost_between_threads(database: Database) -> None:
@@ -62,16 +60,6 @@ def test_no_update_is_lost_between_threads(database: Database) -> None:
             done.result(WAIT_S)
     with database.read() as connection:
         assert connection.scalar(sa.select(control.c.last_epoch)) == 40
-
-
-def test_a_newer_schema_is_refused_and_stays_as_it_is(database: Database, database_url: str) -> None:
-    with database.write() as connection:
-        connection.execute(control.update().values(schema_version=SCHEMA_VERSION + 1))
-        runs.drop(connection)
-    with pytest.raises(ControlSchemaError, match=f"version {SCHEMA_VERSION + 1}.*use the newer program"):
-        open_database(database_url)
-    with database.read() as connection:
-        assert not sa.inspect(connection).has_table("runs")
 
 
 def test_a_block_that_raises_changes_nothing(database: Database) -> None:
@@ -177,7 +165,7 @@ def test_postgresql_goes_away_and_comes_back(postgres: Postgres, opened: Callabl
     finally:
         postgres.start()
     with database.write() as connection:
-        assert connection.scalar(sa.select(control.c.schema_version)) == SCHEMA_VERSION
+        assert connection.scalar(sa.select(control.c.last_epoch)) == 0
 
 
 def test_postgresql_goes_away_inside_a_transaction(postgres: Postgres, opened: Callable[[str], Database]) -> None:

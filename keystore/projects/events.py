@@ -1,0 +1,86 @@
+"""The audit: what happened, when, and who did it, written in the transaction in which it happened.
+
+Invariant: `detail` is JSON without secrets; what it has is shown to everybody who may read the project.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from keystore.projects.ids import new_id
+from keystore.projects.tables import events, projects
+
+SYSTEM = "system"
+"""The actor of what nobody asked for."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `seq` is the order in which it was written."""
+
+    seq: int
+    id: str
+    organization_id: str | None
+    project_id: str | None
+    deployment_id: str | None
+    type: str
+    at_ns: int
+    actor: str
+    detail: Mapping[str, Any]
+
+
+def record_event(
+    connection: sa.Connection,
+    event_type: str,
+    project_id: str | None,
+    deployment_id: str | None,
+    actor: str,
+    at_ns: int,
+    detail: Mapping[str, Any],
+    organization_id: str | None = None,
+) -> str:
+    """Record an event in the caller's transaction and return its id; the organisation is that of the project."""
+    if organization_id is None and project_id is not None:
+        organization_id = connection.scalar(sa.select(projects.c.organization_id).where(projects.c.id == project_id))
+    event_id = new_id()
+    row = {
+        "id": event_id,
+        "organization_id": organization_id,
+        "project_id": project_id,
+        "deployment_id": deployment_id,
+        "type": event_type,
+        "at_ns": at_ns,
+        "actor": actor,
+        "detail": dict(detail),
+    }
+    connection.execute(events.insert().values(row))
+    return event_id
+
+
+def list_events(
+    connection: sa.Connection,
+    *,
+    project_id: str | None = None,
+    organization_id: str | None = None,
+    types: Sequence[str] = (),
+    deployment_id: str | None = None,
+    limit: int = 100,
+    skip: int = 0,
+) -> tuple[list[Event], int]:
+    """Return events, the latest first, and how many there are without `limit` and `skip`."""
+    wanted = [events.c.project_id == project_id] if project_id is not None else []
+    wanted += [events.c.organization_id == organization_id] if organization_id is not None else []
+    wanted += [events.c.deployment_id == deployment_id] if deployment_id is not None else []
+    wanted += [events.c.type.in_(types)] if types else []
+    total = connection.scalar(sa.select(sa.func.count()).select_from(events).where(*wanted)) or 0
+    rows = connection.execute(
+        sa.select(events).where(*wanted).order_by(events.c.seq.desc()).limit(limit).offset(skip)
+    ).all()
+    return [event_of(row) for row in rows], total
+
+
+def event_of(row: sa.Row[Any]) -> Event:
+    """Return a row of the table as an event."""
+    return Event(**row._mapping)

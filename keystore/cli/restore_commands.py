@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # at run time they would load numpy at every start
     "--volume-key", metavar="URI", help="The platform key of its volume layer.  [default: the snapshot's, if any]"
 )
 @click.option("--resume", is_flag=True, help="Go on where an earlier restore stopped, and keep what this one finishes.")
+@click.option("--read-back", is_flag=True, help="Read every page once more from the disk before it counts as restored.")
 @with_time
 @with_trust
 @with_kms
@@ -54,6 +55,7 @@ def restore(
     key: str | None,
     volume_key: str | None,
     resume: bool,
+    read_back: bool,
     at_ns: int | None,
     log_place: str | None,
     trust: "Trust",
@@ -73,14 +75,16 @@ def restore(
 
     choice, at = Choice(databases, files), point_in_time(at_ns, log_place)
     if not into:
-        made = _restore_new(out, target, snapshot_id, node, choice, at, key, volume_key, resume, trust, kms_endpoint)
+        made = _restore_new(
+            out, target, snapshot_id, node, choice, at, key, volume_key, resume, read_back, trust, kms_endpoint
+        )
         out.emit(_node_values(node, made), lambda: _print_node(node, made))
         return
     if key or volume_key or resume:
         raise click.UsageError(
             "a node that is there has its keys: --into goes with none of --key, --volume-key, --resume"
         )
-    done = _restore_into(out, target, snapshot_id, node, choice, at, yes, trust, kms_endpoint)
+    done = _restore_into(out, target, snapshot_id, node, choice, at, yes, read_back, trust, kms_endpoint)
     out.emit(_files_values(node, done), lambda: _print_files(node, done))
 
 
@@ -94,6 +98,7 @@ def _restore_new(
     key: str | None,
     volume_key: str | None,
     resume: bool,
+    read_back: bool,
     trust: "Trust",
     kms_endpoint: str | None,
 ) -> "RestoredNode":
@@ -105,7 +110,8 @@ def _restore_new(
         return make(
             target, chosen, node, connector(kms_endpoint), choice=choice, at=at, trust=trust, key=key,
             volume_key=volume_key,
-            connect_new=new_connector(kms_endpoint), outside_anchor=named_place(), resume=resume, progress=progress,
+            connect_new=new_connector(kms_endpoint), outside_anchor=named_place(), resume=resume, read_back=read_back,
+            progress=progress,
         )  # fmt: skip
 
 
@@ -117,6 +123,7 @@ def _restore_into(
     choice: Any,
     at: "PointInTime | None",
     yes: bool,
+    read_back: bool,
     trust: "Trust",
     kms_endpoint: str | None,
 ) -> "RestoredFiles":
@@ -130,7 +137,7 @@ def _restore_into(
     ):
         confirm(_what_changes(node, restoring), yes=yes)
         with out.progress("Restoring") as progress:
-            return restoring.run(progress)
+            return restoring.run(progress, read_back=read_back)
 
 
 def _what_changes(node: Path, restoring: "RestoreInto") -> str:

@@ -6,6 +6,8 @@ Invariants:
 1. Every page is opened on its way: what does not open fails the restore, and is in no store.
 2. Where the store has the very data keys of the snapshot the ciphertext stays as it is; elsewhere each page is sealed
    anew under the store's own current one.
+3. The map of a filled store is read from its file, and names as many pages as were put in. That their bytes are on
+   the disk rests on writes and syncs that returned, as for any commit; with `read_back` on reading them there.
 """
 
 from collections.abc import Generator, Sequence
@@ -17,17 +19,20 @@ from keystore.format.snapshot_map import StoreEntry
 from keystore.pages.protocols import DataKeys
 from keystore.pages.reading import Batch
 from keystore.pages.store import PageStore
+from keystore.pages.verify import VerifyReport
 from keystore.progress import Progress
 from keystore.snapshots.opened import OpenedSnapshot
 from keystore.snapshots.plain import FormerKeys, damage_in_pack, plain_batches
 
 
 class Filler:
-    """Fills stores from one snapshot, and tells how far it is: each page counts twice, filled and verified."""
+    """Fills stores from one snapshot, and tells how far it is: each page counts once, and once more if read back."""
 
-    def __init__(self, snapshot: OpenedSnapshot, stores: Sequence[StoreEntry], progress: Progress) -> None:
-        self._snapshot, self._progress = snapshot, progress
-        self._done, self._total = 0, 2 * sum(page_bytes(entry) for entry in stores)
+    def __init__(
+        self, snapshot: OpenedSnapshot, stores: Sequence[StoreEntry], progress: Progress, *, read_back: bool = False
+    ) -> None:
+        self._snapshot, self._progress, self._read_back = snapshot, progress, read_back
+        self._done, self._total = 0, (2 if read_back else 1) * sum(page_bytes(entry) for entry in stores)
 
     def fill(self, store: PageStore, entry: StoreEntry, keys: DataKeys) -> int:
         """Put everything of `entry` into `store`, which is empty and has `keys`, and verify it; return its pages.
@@ -39,23 +44,27 @@ class Filler:
         """
         pages = self._adopt(store, entry) if self._has_keys(entry, keys) else self._reseal(store, entry)
         store.commit(page_count=entry.page_count, byte_length=entry.byte_length)
-        self.verify(store, entry)
+        report = self.verify(store, entry, pages=self._read_back)
+        if (mapped := entry.page_count - report.holes) != pages:
+            raise _differs(f"its map names {mapped} pages, and {pages} were written")
+        self._advance(page_bytes(entry) if self._read_back else 0)
         return pages
 
-    def verify(self, store: PageStore, entry: StoreEntry) -> None:
-        """Read everything in a store that was filled; errors as `fill`."""
+    def verify(self, store: PageStore, entry: StoreEntry, *, pages: bool) -> VerifyReport:
+        """Read headers and map of a store that was filled, and its pages if asked, from the disk; errors as `fill`."""
         before, count = self._done, page_bytes(entry)
-        report = store.verify(lambda done, of: self._progress(before + count * done // max(of, 1), self._total))
+
+        def progress(done: int, of: int) -> None:
+            self._progress(before + count * done // max(of, 1), self._total)
+
+        report = store.verify(progress, start=0 if pages else store.page_count, from_disk=pages)
         if report.damaged:
-            raise NodeIOError(
-                f"what was restored reads back differently: {cause_of(report.damaged[0])}. Nothing of it is kept; look "
-                "at the disk, and restore again."
-            )
-        self._advance(count)
+            raise _differs(cause_of(report.damaged[0]))
+        return report
 
     def skip(self, entry: StoreEntry) -> None:
-        """Count a store as filled that was filled before."""
-        self._advance(page_bytes(entry))
+        """Count a store as done that was done before."""
+        self._advance(page_bytes(entry) * (2 if self._read_back else 1))
 
     def _adopt(self, store: PageStore, entry: StoreEntry) -> int:
         with damage_in_pack(self._snapshot, StoreDamagedError), closing(self._told(entry)) as batches:
@@ -91,6 +100,13 @@ class Filler:
     def _advance(self, count: int) -> None:
         self._done += count
         self._progress(self._done, self._total)
+
+
+def _differs(found: str) -> NodeIOError:
+    return NodeIOError(
+        f"what was restored reads back differently: {found}. Nothing of it is kept; look at the disk, and restore "
+        "again."
+    )
 
 
 def _has(keys: DataKeys, generation: int, key: SecretKey) -> bool:

@@ -95,6 +95,7 @@ def restore(
     trust: Trust | None = None,
     outside_anchor: str | Place | None = None,
     resume: bool = False,
+    read_back: bool = False,
     progress: Progress | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> RestoredNode:
@@ -111,7 +112,9 @@ def restore(
         outside_anchor: where to attach one, as `Node.attach_outside_anchor`.
         resume: go on where an earlier restore of the same stopped, if one did; and if this one is interrupted, keep
             what is done for the next.
-        progress: is told bytes done and in all; each page counts twice, restored and verified.
+        read_back: read every page once more from the disk before the node appears. Without, each was opened on its way
+            there, and headers and maps are read back.
+        progress: is told bytes done and in all; a page that is read back counts twice.
 
     Raises:
         PathMissingError, InputError: `directory` cannot be there.
@@ -149,8 +152,9 @@ def restore(
             _keys_for(plan, found, now_ns()) as keys,
             building(destination, plan.purpose, found, keep=resume) as work,
         ):
-            builder = _Builder(work, plan, keys, now_ns())
-            pages = builder.build(mark.renewing(progress or untold))
+            filler = Filler(snapshot, chosen.stores, mark.renewing(progress or untold), read_back=read_back)
+            builder = _Builder(work, plan, keys, filler, now_ns())
+            pages = builder.build()
             return RestoredNode(
                 snapshot.head.snapshot_id,
                 snapshot.head.wrapped.key_id,
@@ -272,12 +276,12 @@ class _Builder:
         kept: how many stores were done before.
     """
 
-    def __init__(self, work: Building, plan: _Plan, keys: _Keys, now_ns: int) -> None:
-        self._work, self._plan, self._keys, self._now_ns = work, plan, keys, now_ns
+    def __init__(self, work: Building, plan: _Plan, keys: _Keys, filler: Filler, now_ns: int) -> None:
+        self._work, self._plan, self._keys, self._filler, self._now_ns = work, plan, keys, filler, now_ns
         self._layout, self._files = work.layout, work.files
         self.kept = 0
 
-    def build(self, progress: Progress) -> int:
+    def build(self) -> int:
         """Write keystore file, anchors and stores, or those that are missing; return the number of pages."""
         master, keystore = self._keys.master, self._keys.keystore
         if not self._keys.begun:
@@ -288,26 +292,25 @@ class _Builder:
         stores = {record.store_id for _, record in keystore.stores()}
         anchors = Anchors.open(self._files, self._layout.anchors, keystore.anchor_key, master.node_id, stores)
         with closing(anchors):
-            pages = self._fill(anchors, progress)
+            pages = self._fill(anchors)
             anchors.sync()
             self._state_outside(anchors)
         return pages
 
-    def _fill(self, anchors: Anchors, progress: Progress) -> int:
+    def _fill(self, anchors: Anchors) -> int:
         pages, stores, keystore = 0, self._plan.chosen.stores, self._keys.keystore
-        filler = Filler(self._plan.snapshot, stores, progress)
         for name in self._plan.chosen.databases:
             self._files.make_directory(self._layout.database(keystore.database(name).database_id))
         for entry in stores:
             database = keystore.database(self._plan.snapshot.body.databases[entry.database].name)
-            pages += self._restore_store(database, entry, anchors, filler)
+            pages += self._restore_store(database, entry, anchors)
         return pages
 
-    def _restore_store(self, database: Database, entry: StoreEntry, anchors: Anchors, filler: Filler) -> int:
+    def _restore_store(self, database: Database, entry: StoreEntry, anchors: Anchors) -> int:
         record, keys, volume = database.store(entry.name), DatabaseKeys(lambda: database), self._keys.volume
         path, name = self._layout.store(database.database_id, record.store_id), f"{database.name}/{entry.name}"
-        if record.store_id in self._work.done and self._is_whole(path, name, database, entry, anchors, filler):
-            filler.skip(entry)
+        if record.store_id in self._work.done and self._is_whole(path, name, database, entry, anchors):
+            self._filler.skip(entry)
             self.kept += 1
             return 0
         if self._keys.begun:
@@ -322,20 +325,18 @@ class _Builder:
             anchor=anchors.add(record.store_id),
             store_id=record.store_id,
         ) as store:
-            pages = filler.fill(store, entry, keys)
+            pages = self._filler.fill(store, entry, keys)
         self._work.note_done(record.store_id)
         return pages
 
-    def _is_whole(
-        self, path: Path, name: str, database: Database, entry: StoreEntry, anchors: Anchors, filler: Filler
-    ) -> bool:
+    def _is_whole(self, path: Path, name: str, database: Database, entry: StoreEntry, anchors: Anchors) -> bool:
         """Verify a store that an earlier restore finished; one that was damaged since is made again."""
         record, keys = database.store(entry.name), DatabaseKeys(lambda: database)
         try:
             file = with_volume(OsBlockFile.open(path), self._keys.volume, "store", record.store_id)
             anchor = anchors.of(record.store_id)
             with PageStore.open(file, name=name, keys=keys, anchor=anchor, store_id=record.store_id) as store:
-                filler.verify(store, entry)
+                self._filler.verify(store, entry, pages=True)
         except (StoreError, NodeError, WrongKeyError):
             return False
         return True

@@ -83,8 +83,10 @@ class RestoreInto:
         """Whose credentials opened it."""
         return self._snapshot.credentials
 
-    def run(self, progress: Progress | None = None) -> RestoredFiles:
+    def run(self, progress: Progress | None = None, *, read_back: bool = False) -> RestoredFiles:
         """Restore; all files change at once, and the node's master key with them. Durable on return.
+
+        `read_back` is as for `restore`.
 
         Raises:
             SnapshotDamagedError, StoreFullError, NodeIOError: nothing was changed.
@@ -92,7 +94,7 @@ class RestoreInto:
             KmsError, KeyFileWriteError: the node's master key cannot be changed; nothing was changed.
         """
         telling = self._mark.renewing(progress or untold)
-        filler, pages = Filler(self._snapshot, self._chosen.stores, telling), 0
+        filler, pages = Filler(self._snapshot, self._chosen.stores, telling, read_back=read_back), 0
         with self._node.replacement() as replacement:
             replacement.prepare_master()
             for entry in self._chosen.stores:

@@ -421,8 +421,9 @@ class PageStore:
         start: int = 0,
         suspects: Collection[int] = (),
         save: Save | None = None,
+        from_disk: bool = False,
     ) -> VerifyReport:
-        """Read and check everything the store reaches, from the disk; readers and writers go on meanwhile.
+        """Read and check everything the store reaches; readers and writers go on meanwhile.
 
         Damage is in the report, not raised, and stops all writing; a whole pass that finds none lets writers go on.
 
@@ -432,9 +433,10 @@ class PageStore:
             start: check the pages from here on; headers and map are always checked.
             suspects: pages below `start` to check as well.
             save: is told, after every batch, where to go on and which pages are damaged.
+            from_disk: have the system forget what it has of the file first, so that the disk itself answers.
         """
         made = (self._state, self._life, self._writer, self._opener)
-        verifier = Verifier(*made, progress=progress, pace=pace, save=save)
+        verifier = Verifier(*made, progress=progress, pace=pace, save=save, from_disk=from_disk)
         report = verifier.run(start, suspects)
         report.notes = self.notes
         with self._life.lock:

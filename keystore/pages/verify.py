@@ -1,4 +1,4 @@
-"""Reads everything that a store reaches, from the disk, and says what is damaged, while readers and writers go on.
+"""Reads everything that a store reaches, from its file, and says what is damaged, while readers and writers go on.
 
 First the three trees, of one moment, under a pin: every node, and that the slot map says what the trees name
 (`verify_map`). Then the pages, a batch at a time, as of the latest commit. The page part can begin at any page, so a
@@ -64,10 +64,12 @@ class Verifier:
         progress: Progress | None,
         pace: Pace | None,
         save: Save | None,
+        from_disk: bool,
     ) -> None:
         self._state, self._life, self._writer, self._opener = state, life, writer, opener
         self._progress = progress or untold
         self._pace, self._save = pace or Pace(), save or (lambda following, damaged: None)
+        self._from_disk = from_disk
         self._report = VerifyReport()
         self._lost: list[range] = []
         self._scratch = memoryview(bytearray(max(READ_BYTES, state.page_size)))
@@ -81,6 +83,8 @@ class Verifier:
 
     def _run(self, start: int, suspects: Collection[int]) -> VerifyReport:
         with self._moment() as pinned:
+            if self._from_disk:
+                self._state.file.evict(0, self._state.file.size())
             trees = MapVerifier(self._state, pinned, self._pace)
             trees.run()
         self._report.nodes, self._report.damaged = trees.nodes, trees.damaged

@@ -19,7 +19,9 @@ def snapshots(made: Made, tmp_path: Path) -> Path:
 def test_parts_of_a_snapshot(made: Made, snapshots: Path, tmp_path: Path) -> None:
     run = keystore("snapshot", "restore", snapshots, "latest", tmp_path / "r", "--file", "db/file", "--json")
     assert (run.code, run.json["files"], run.json["resumed"]) == (0, 1, 0)
-    run = keystore("snapshot", "restore", snapshots, "latest", tmp_path / "s", "--database", "other", "--resume")
+    run = keystore(
+        "snapshot", "restore", snapshots, "latest", tmp_path / "s", "--database", "other", "--resume", "--read-back"
+    )
     assert (run.code, "every page verified" in run.out) == (0, True)
     (file,) = keystore("ls", tmp_path / "s", "--json").json["files"]
     assert (file["database"], file["name"]) == ("other", "file")

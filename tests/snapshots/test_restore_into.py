@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from keystore.node.filling import Filler
 from keystore.node.restoring_into import RestoredFiles, restore_into
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.generations import KeyReferences
+from keystore.pages.verify import VerifyReport
 from keystore.progress import Progress
 from keystore.snapshots.choice import Choice
 from tests.snapshots.conftest import CountingConnector, Taken, contents
@@ -216,10 +218,13 @@ def test_a_full_disk_leaves_the_node_as_it_was(
     before = state_of(node.directory)
     filled: list[object] = []
 
-    def full(self: Filler, *arguments: object) -> None:
+    whole = Filler.verify
+
+    def full(self: Filler, *arguments: Any, **settings: Any) -> VerifyReport:
         filled.append(arguments)
         if len(filled) == 2:
             raise StoreFullError("no space")
+        return whole(self, *arguments, **settings)
 
     monkeypatch.setattr(Filler, "verify", full)
     with pytest.raises(StoreFullError):

@@ -6,18 +6,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keystore.errors import NodeIOError, StoreFullError
 from keystore.kms.connect import connector
-from keystore.node import filling
+from keystore.node import filling, restoring
 from keystore.node.building import JOURNAL
 from keystore.node.directory import Node
 from keystore.node.restoring import restore
 from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
+from keystore.pages.protocols import BlockFile
+from keystore.pages.store import PageStore
+from keystore.pages.verify import VerifyReport
 from keystore.snapshots.choice import Choice
+from keystore.testing import CountingBlockFile
 from tests.snapshots.conftest import CountingConnector, contents, leftovers
 
 FILES = 4
@@ -87,7 +92,7 @@ def test_it_goes_on_from_wherever_it_was_interrupted(
         seen: list[int] = []
         done = restore(target, made.snapshot_id, place, connect, resume=True, progress=reading(seen, 0, ValueError()))
         assert (done.stores, done.pages) == (FILES, (FILES - done.resumed) * BYTES // 4096)
-        assert seen[-1] == 2 * FILES * BYTES
+        assert seen[-1] == FILES * BYTES
         assert contents(place, connect, tmp_path / "out") == content
         assert leftovers(tmp_path, f"restored-{at}") == [place.name]
         assert not (place / JOURNAL).exists()
@@ -196,11 +201,11 @@ def test_a_full_disk_keeps_what_is_done_and_says_how_to_go_on(
     made, verified = snapshot(node, target), [0]
     whole = filling.Filler.verify
 
-    def full_at_the_third(self: filling.Filler, *arguments: object) -> None:
+    def full_at_the_third(self: filling.Filler, *arguments: Any, **settings: Any) -> VerifyReport:
         verified[0] += 1
         if verified[0] == 3:
             raise StoreFullError("no space")
-        whole(self, *arguments)  # type: ignore[arg-type]
+        return whole(self, *arguments, **settings)
 
     with monkeypatch.context() as patch:
         patch.setattr(filling.Filler, "verify", full_at_the_third)
@@ -232,6 +237,59 @@ def test_what_reads_back_differently_is_not_taken_for_restored(
                 store.write_bytes(data)
 
     with pytest.raises(NodeIOError, match="reads back differently"):
-        restore(target, made.snapshot_id, tmp_path / "r", connect, progress=flip)
+        restore(target, made.snapshot_id, tmp_path / "r", connect, progress=flip, read_back=True)
     assert flipped
+    assert leftovers(tmp_path, ".r") == []
+
+
+@pytest.mark.parametrize("read_back", [False, True])
+def test_pages_are_read_back_where_asked_and_the_map_always(
+    node: Node,
+    content: dict[tuple[str, str], bytes],
+    target: DirectoryPlace,
+    connect: CountingConnector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read_back: bool,
+) -> None:
+    """The system is told to forget each file before its pages are read, so that the disk answers and not a cache."""
+    made, files, told = snapshot(node, target), list[CountingBlockFile](), list[tuple[int, int]]()
+
+    def counted(file: BlockFile, *_: object) -> CountingBlockFile:
+        files.append(CountingBlockFile(file))
+        return files[-1]
+
+    monkeypatch.setattr(restoring, "with_volume", counted)
+    restore(
+        target, made.snapshot_id, tmp_path / "r", connect, read_back=read_back,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    monkeypatch.undo()
+    assert len(files) == FILES
+    # headers, watermark, a node of the page map, of the session table and twice of the slot map
+    without_pages = 2 * 4096 + 512 + 4 * 4096
+    assert [file.counts.bytes_read for file in files] == [without_pages + read_back * BYTES] * FILES
+    assert [file.counts.evictions for file in files] == [int(read_back)] * FILES
+    assert told[-1] == ((1 + read_back) * FILES * BYTES,) * 2
+    assert contents(tmp_path / "r", connect, tmp_path / "out") == content
+
+
+def test_a_map_that_names_fewer_pages_than_were_written_is_not_taken_for_restored(
+    node: Node,
+    content: dict[tuple[str, str], bytes],
+    target: DirectoryPlace,
+    connect: CountingConnector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, whole = snapshot(node, target), PageStore.fill_sealed
+
+    def with_a_hole(self: PageStore, *arguments: Any, **settings: Any) -> int:
+        pages = whole(self, *arguments, **settings)
+        self.commit({1: None})
+        return pages
+
+    monkeypatch.setattr(PageStore, "fill_sealed", with_a_hole)
+    with pytest.raises(NodeIOError, match="its map names 2 pages, and 3 were written"):
+        restore(target, made.snapshot_id, tmp_path / "r", connect)
     assert leftovers(tmp_path, ".r") == []

@@ -219,15 +219,20 @@ def test_a_snapshot_of_an_open_store_shows_one_moment(
     assert contents(tmp_path / "restored", connect, tmp_path / "out") == {("db", "live"): b"a" * 4096 * 3000}
 
 
+@pytest.mark.parametrize("read_back", [False, True])
 def test_restore_reports_its_progress(
-    taken: Taken, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector
+    taken: Taken, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector, read_back: bool
 ) -> None:
     seen: list[tuple[int, int]] = []
-    restore(target, taken.snapshot_id, tmp_path / "r", connect, progress=lambda done, total: seen.append((done, total)))
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    restore(target, taken.snapshot_id, tmp_path / "r", connect, progress=progress, read_back=read_back)
     first, second = 10 * 4096, 3 * 4096
-    total = 2 * (first + second)
+    total = (1 + read_back) * (first + second)
     assert seen[0] == (first, total)
-    assert (2 * first + second, total) in seen
+    assert ((1 + read_back) * first + second, total) in seen
     assert seen[-1] == (total, total)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 

@@ -69,9 +69,10 @@ clusters = Table(
     Column("router_host_address", String(256), nullable=True),
     Column("topology_version", Integer, nullable=False),
     Column("renewed_ns", BigInteger, nullable=False),
+    Column("removed_ns", BigInteger, nullable=True),
 )
 """`customer_key` is null while customer keys are off; `renewed_ns` is when every master key was last made anew;
-`topology_version` grows with each change of what a router must know."""
+`topology_version` grows with each change of what a router must know; one that was removed stays for its history."""
 
 members = Table(
     "members",

@@ -166,11 +166,15 @@ deployments = Table(
     Column("backup_enabled", Boolean, nullable=False),
     Column("backup_type", String(8), nullable=False),
     Column("pit_enabled", Boolean, nullable=False),
+    Column("life", String(16), nullable=False),
+    Column("disabled_by", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(1024), nullable=False),
     Column("disabled_since_ns", TIME, nullable=True),
     Column("paused", Boolean, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("wakes", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
     Column("created_ns", TIME, nullable=False),
     Column("terminated_ns", TIME, nullable=True),
 )
@@ -202,10 +206,13 @@ changes = Table(
     METADATA,
     Column("seq", NUMBER, primary_key=True, autoincrement=True),
     Column("deployment_id", ForeignKey("deployments.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
     Column("change", JSON, nullable=False),
     Column("state", String(16), nullable=False),
+    Column("actor", String(64), nullable=False),
     Column("submitted_ns", TIME, nullable=False),
     Column("applied_ns", TIME, nullable=True),
+    Column("operation_id", ForeignKey("operations.id"), nullable=True),
     Column("reason", String(1024), nullable=False),
 )
 """Updates of deployments in the order in which they were submitted; `state` is queued, applying, applied or failed."""
@@ -218,7 +225,7 @@ node_addresses = Table(
     Column("deployment_id", ForeignKey("deployments.id"), primary_key=True),
     Column("member", String(64), primary_key=True),
     Column("since_ns", TIME, primary_key=True, autoincrement=False),
-    Column("address", String(64), nullable=False),
+    Column("address", String(64), nullable=False, unique=True),
     Column("released_ns", TIME, nullable=True),
 )
 """Addresses from which nodes call a KMS, for the access lists of customers."""

@@ -11,6 +11,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.drop_column("control", "schema_version")
+    op.add_column("clusters", sa.Column("removed_ns", sa.BigInteger(), nullable=True))
     op.create_table(
         "addresses",
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -179,11 +180,15 @@ def upgrade() -> None:
         sa.Column("backup_enabled", sa.Boolean(), nullable=False),
         sa.Column("backup_type", sa.String(length=8), nullable=False),
         sa.Column("pit_enabled", sa.Boolean(), nullable=False),
+        sa.Column("life", sa.String(length=16), nullable=False),
+        sa.Column("disabled_by", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(length=1024), nullable=False),
         sa.Column("disabled_since_ns", sa.BigInteger(), nullable=True),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("wakes", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("terminated_ns", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -225,14 +230,21 @@ def upgrade() -> None:
         "changes",
         sa.Column("seq", NUMBER, autoincrement=True, nullable=False),
         sa.Column("deployment_id", sa.String(length=24), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("change", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
         sa.Column("submitted_ns", sa.BigInteger(), nullable=False),
         sa.Column("applied_ns", sa.BigInteger(), nullable=True),
+        sa.Column("operation_id", NUMBER, nullable=True),
         sa.Column("reason", sa.String(length=1024), nullable=False),
         sa.ForeignKeyConstraint(
             ["deployment_id"],
             ["deployments.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["operation_id"],
+            ["operations.id"],
         ),
         sa.PrimaryKeyConstraint("seq"),
     )
@@ -286,6 +298,7 @@ def upgrade() -> None:
             ["deployments.id"],
         ),
         sa.PrimaryKeyConstraint("deployment_id", "member", "since_ns"),
+        sa.UniqueConstraint("address"),
     )
     op.create_table(
         "schedules",

@@ -1,0 +1,129 @@
+"""What the key of a project at a provider means for its deployments: who uses it, who may run, who moves to a new one.
+
+Every function works in the caller's transaction, which is the one that decides about the key; what follows is done by
+`supervision` and `applying`.
+
+Invariants:
+1. Of a project only the deployments that use the provider are touched.
+2. A second call of the same changes nothing: neither a state, nor an event, nor the list that it returns.
+"""
+
+import sqlalchemy as sa
+
+from keystore.projects.change_order import Kind
+from keystore.projects.conditions import Condition, DisabledBy
+from keystore.projects.deployment_rows import (
+    Deployment,
+    deployment_of,
+    deployments_of,
+    insert_change,
+    open_changes,
+    store_condition,
+    wake,
+)
+from keystore.projects.events import SYSTEM, record_event
+
+DISABLED_REASON = "invalid Encryption at Rest settings"
+"""Why a deployment is disabled whose key a scheduled check found invalid; requirements, row R46."""
+
+BANNER = (
+    "Clusters are moving to another encryption key. Do not disable or delete either key until the change is deployed."
+)
+
+
+def deployments_using(connection: sa.Connection, project_id: str, provider: str) -> list[Deployment]:
+    """Return the living deployments whose keys are at a provider, or will be once their queue is applied, by name."""
+    return [
+        found
+        for found in deployments_of(connection, project_id)
+        if found.shape.provider == provider
+        or any(change.change.get("provider") == provider for change in open_changes(connection, found.id))
+    ]
+
+
+def disable_deployments(
+    connection: sa.Connection, project_id: str, provider: str, reason: str, now_ns: int
+) -> list[str]:
+    """Have every process of the deployments that use a provider end, for a scheduled check found the key invalid.
+
+    Returns:
+        The names of those that are shut down by it; one that is paused runs no process, and gets none when resumed.
+    """
+    shut_down = []
+    for found in deployments_using(connection, project_id, provider):
+        after = found.condition.forbidden()
+        if after == found.condition:
+            continue
+        told = f"{DISABLED_REASON}: {reason}"
+        store_condition(connection, found, after, now_ns, told)
+        wake(connection, found.id, now_ns)
+        if not found.condition.paused:
+            shut_down.append(found.name)
+            detail = {"cluster": found.name, "provider": provider, "reason": told}
+            record_event(connection, "CLUSTER_INSTANCE_DISABLED", project_id, found.id, SYSTEM, now_ns, detail)
+    return shut_down
+
+
+def enable_deployments(connection: sa.Connection, project_id: str, provider: str, now_ns: int) -> list[str]:
+    """Have every process of the deployments that use a provider start, for a check found the key valid.
+
+    They are shown as disabled until a member serves.
+
+    Returns:
+        The names of those that were shut down for the key.
+    """
+    started = []
+    for found in deployments_using(connection, project_id, provider):
+        after = found.condition.allowed()
+        if after != found.condition:
+            store_condition(connection, found, after, now_ns, "the key is valid again; its processes start")
+            started.append(found.name)
+        if found.condition.disabled_by is not DisabledBy.NOTHING:
+            wake(connection, found.id, now_ns)
+    return started
+
+
+def submit_key_change(
+    connection: sa.Connection, project_id: str, provider: str, key_uri: str, actor: str, now_ns: int
+) -> list[str]:
+    """Have every member of the deployments that use a provider get a new master key under another key.
+
+    Returns:
+        The names of those deployments.
+    """
+    moved = []
+    for found in deployments_using(connection, project_id, provider):
+        insert_change(connection, found.id, Kind.KEY, {"key_uri": key_uri, "key_provider": provider}, actor, now_ns)
+        moved.append(found.name)
+    return moved
+
+
+def moving_deployments(connection: sa.Connection, project_id: str, provider: str) -> list[str]:
+    """Return the names of the deployments whose keys are being changed, or are to be: as long as `BANNER` is shown."""
+    return [
+        found.name
+        for found in deployments_using(connection, project_id, provider)
+        if any(moves_keys(change.kind, change.change) for change in open_changes(connection, found.id))
+    ]
+
+
+def moves_keys(kind: Kind, change: dict[str, object]) -> bool:
+    """Tell whether a change gives members master keys under another key."""
+    return kind is Kind.KEY or (kind is Kind.UPDATE and "provider" in change)
+
+
+def condition_after_look(
+    connection: sa.Connection, deployment_id: str, serving: int, reason: str, now_ns: int
+) -> Condition:
+    """Record that a look found so many members serving, with the event where that changed something."""
+    found = deployment_of(connection, deployment_id)
+    after = found.condition.seen(serving)
+    told = reason if after.disabled_by is not DisabledBy.NOTHING and after.is_to_run else found.reason
+    if after == found.condition and told == found.reason:
+        return after
+    store_condition(connection, found, after, now_ns, "" if after.disabled_by is DisabledBy.NOTHING else told)
+    if after != found.condition:
+        event = "CLUSTER_INSTANCE_ENABLED" if serving else "CLUSTER_INSTANCE_DISABLED"
+        detail = {"cluster": found.name} if serving else {"cluster": found.name, "reason": told}
+        record_event(connection, event, found.project_id, found.id, SYSTEM, now_ns, detail)
+    return after

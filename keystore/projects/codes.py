@@ -1,0 +1,126 @@
+"""Error codes of the API: name, status of HTTP, and text. Names are those of the Atlas API where it has one.
+
+A text says what was wrong; `{}` stand for the parameters, which the body of the error has too. That nothing was changed
+goes without saying in an API, and what to do is in the text where it is not plain.
+"""
+
+from enum import Enum
+
+from keystore.errors import ApiError
+
+
+class Code(Enum):
+    """An error code; `error` makes the error."""
+
+    # Any request
+    INVALID_JSON = 400, "The body is not JSON: {}."
+    INVALID_ATTRIBUTE = 400, "The attribute {} is invalid: {}."
+    MISSING_ATTRIBUTE = 400, "The required attribute {} was not specified."
+    INVALID_QUERY_PARAMETER = 400, "The query parameter {} is invalid: {}."
+    INVALID_ID = 400, "{} is not an id: 24 hexadecimal digits were expected."
+    UNAUTHORIZED = 401, "No valid API key was given; give public and private key by HTTP Basic authentication."
+    USER_UNAUTHORIZED = 403, "The current user is not authorized to perform this action; it needs {}."
+    RESOURCE_NOT_FOUND = 404, "Cannot find resource {}."
+    METHOD_NOT_ALLOWED = 405, "The method {} is not allowed for this resource."
+    INVALID_MEDIA_TYPE = 406, "None of the media types {} can be given."
+    REQUEST_TOO_LARGE = 413, "The body is larger than {} bytes."
+    UNSUPPORTED_MEDIA_TYPE = 415, "The media type {} is not supported."
+    CONFLICT = 409, "Somebody else changed this at the same time; read it again and try again."
+    UNEXPECTED_ERROR = 500, "Unexpected error."
+    SERVICE_UNAVAILABLE = 503, "{}"
+
+    # Organisations, projects, keys, people
+    ORG_NOT_FOUND = 404, "No organization with ID {} exists."
+    GROUP_NOT_FOUND = 404, "No group with ID {} exists."
+    GROUP_ALREADY_EXISTS = 409, "A group with name {} already exists."
+    CANNOT_CLOSE_GROUP_ACTIVE_ATLAS_CLUSTERS = 409, "There are active clusters in this group: {}. Terminate them first."
+    API_KEY_NOT_FOUND = 404, "No API key with ID {} exists."
+    CANNOT_DELETE_LAST_OWNER = 409, "The organization would be left without an API key that is its owner."
+    INVALID_ROLE = 400, "The role {} cannot be given here."
+    USER_NOT_FOUND = 404, "No user with ID {} exists."
+    EVENT_NOT_FOUND = 404, "No event with ID {} exists."
+
+    # Alerts
+    ALERT_NOT_FOUND = 404, "No alert with ID {} exists."
+    ALERT_CONFIG_NOT_FOUND = 404, "No alert configuration with ID {} exists."
+    INVALID_EVENT_TYPE = 400, "{} is not an event type that an alert can be configured for."
+    THRESHOLD_REQUIRED = 400, "Alerts of type {} need a threshold in DAYS."
+    THRESHOLD_NOT_ALLOWED = 400, "Alerts of type {} have no threshold."
+
+    # Clusters and tiers
+    CLUSTER_NOT_FOUND = 404, "No cluster named {} exists in group {}."
+    DUPLICATE_CLUSTER_NAME = 409, "A cluster named {} is already present in group {}."
+    CANNOT_USE_ENCRYPTION_AT_REST_TENANT = 400, "Encryption at rest cannot be enabled for tenant clusters."
+    CANNOT_USE_ENCRYPTION_AT_REST_BACKUP_TYPE = 400, "Encryption at rest cannot be used with legacy backups."
+    INSUFFICIENT_INSTANCE_SIZE = 400, "Encryption at rest needs a cluster of M10 or larger, not {}."
+    ENCRYPTION_AT_REST_PROVIDER_NOT_SUPPORTED = 400, "The encryption at rest provider {} is not supported."
+    CANNOT_SWITCH_CPS_BACKUP_TO_CONTINUOUS = 400, "A cluster with cloud backups cannot be switched to legacy backups."
+
+    # Configuration of a key
+    ENCRYPTION_AT_REST_NOT_ENABLED = 400, "Encryption at rest with {} is not enabled for the group."
+    MISSING_ENCRYPTION_AT_REST_PROVIDER = 400, "An encryption at rest provider must be specified."
+    INVALID_ENCRYPTION_AT_REST_PROVIDER = 400, "The encryption at rest provider {} is invalid."
+    MISSING_ATTRIBUTES = 400, "The required attributes {} were not specified."
+    AWS_KMS_CREDENTIALS_AUTH_DEPRECATED = 400, "Credentials-based authentication is deprecated for AWS KMS."
+    CLOUD_PROVIDER_ACCESS_ROLE_NOT_AUTHORIZED = 400, "The cloud provider access role {} is not authorized."
+    CANNOT_ASSUME_ROLE = 400, "The role {} cannot be assumed."
+    ENCRYPTION_AT_REST_SETTINGS_INVALID = (
+        400,
+        "Atlas is unable to access your encryption key. You cannot change your encryption key until access to your "
+        "current encryption key has been restored.",
+    )
+    KMS_UNREACHABLE = 400, "The key management service of {} could not be reached: {}."
+    NO_PERMISSION_TO_ENCRYPT_DECRYPT = 400, "The credentials do not have the permission {} on the encryption key."
+    CANNOT_DISABLE_ENCRYPTION_AT_REST = (
+        409,
+        "Encryption at rest cannot be disabled: it is still enabled on one or more clusters in the group: {}.",
+    )
+    CANNOT_CHANGE_ENCRYPTION_AT_REST_PROVIDER = (
+        409,
+        "The encryption at rest provider cannot be changed: disable it, then enable it with the other provider. That "
+        "will decrypt your data in between.",
+    )
+    CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED = 409, "The key cannot be rotated: encryption at rest with {} is disabled."
+
+    # AWS
+    INVALID_AWS_CREDENTIALS = 400, "Invalid AWS credentials: {}."
+    AWS_KMS_CUSTOMER_MASTER_KEY_NOT_ENABLED = 400, "The AWS customer master key {} is not enabled."
+    AWS_KMS_CUSTOMER_MASTER_KEY_PENDING_DELETION = 400, "The AWS customer master key {} is pending deletion."
+    AWS_KMS_CUSTOMER_MASTER_KEY_PENDING_IMPORT = 400, "The AWS customer master key {} is pending import."
+    AWS_KMS_REGION_NOT_SUPPORTED = 400, "The AWS KMS region {} is not supported."
+    AWS_CUSTOMER_MASTER_KEY_NOT_FOUND = 404, "The AWS customer master key {} was not found in region {}."
+
+    # Azure
+    INVALID_AZURE_CREDENTIALS = 400, "Invalid Azure credentials: {}."
+    AZURE_KEY_VAULT_ENVIRONMENT_NOT_SUPPORTED = 400, "The Azure environment {} is not supported."
+    AZURE_KEY_VAULT_KEY_EXPIRED = 400, "The Azure Key Vault key {} has expired."
+    AZURE_KEY_VAULT_KEY_EXPIRING = 400, "The Azure Key Vault key {} expires within 48 hours."
+    AZURE_KEY_VAULT_KEY_IDENTIFIER_INVALID_FORMAT = 400, "The Azure key identifier is invalid: {}."
+    AZURE_KEY_VAULT_KEY_NOT_ACTIVE = 400, "The Azure Key Vault key {} is not active yet."
+    AZURE_KEY_VAULT_KEY_NOT_ENABLED = 400, "The Azure Key Vault key {} is not enabled."
+    AZURE_KEY_VAULT_KEY_NOT_FOUND = 400, "The Azure Key Vault key {} was not found."
+
+    # Google Cloud
+    INVALID_GOOGLE_CLOUD_CREDENTIALS = 400, "Invalid Google Cloud credentials: {}."
+    GOOGLE_CLOUD_KMS_KEY_VERSION_DESTROY_SCHEDULED = 400, "The key version {} is scheduled to be destroyed."
+    GOOGLE_CLOUD_KMS_KEY_VERSION_DESTROYED = 400, "The key version {} was destroyed."
+    GOOGLE_CLOUD_KMS_KEY_VERSION_DISABLED = 400, "The key version {} is disabled."
+    GOOGLE_CLOUD_KMS_KEY_VERSION_NOT_FOUND = 400, "The key version {} was not found."
+    GOOGLE_CLOUD_KMS_KEY_VERSION_PENDING_GENERATION = 400, "The key version {} is not generated yet."
+
+    # Snapshots and restores
+    SNAPSHOT_NOT_FOUND = 404, "No snapshot with ID {} exists."
+    RESTORE_JOB_NOT_FOUND = 404, "No restore job with ID {} exists."
+    INVALID_SNAPSHOT_RESTORE_ENCRYPTION = 400, "{}"
+    CANNOT_RESTORE_TO_TARGET = 403, "You are not authorized to restore to the target cluster {}."
+    CLUSTER_PAUSED_CANNOT_RESTORE = 400, "The cluster {} is paused and cannot be restored to."
+    ATLAS_CLUSTER_RESTORE_IN_PROGRESS = 409, "A restore of the cluster {} is in progress."
+    INVALID_PIT_RESTORE_TIME = 400, "The point in time cannot be restored: {}."
+    TENANT_RESTORE_DESTINATION_ENCRYPTION = 400, "A tenant snapshot cannot be restored to an encrypted cluster."
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+
+    def error(self, *parameters: str, field: str = "") -> ApiError:
+        """Return the error to raise; `field` is the one of the body or query that was wrong."""
+        return ApiError(self.status, self.name, self.text.format(*parameters), parameters, field)

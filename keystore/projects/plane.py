@@ -1,0 +1,16 @@
+"""What a request or job on projects works with, put together once for a process."""
+
+from dataclasses import dataclass
+
+from keystore.control.clock import Clock
+from keystore.control.database import Database
+from keystore.projects.sealing import Sealer
+
+
+@dataclass(frozen=True)
+class ProjectPlane:
+    """The parts of the control plane that know projects; the caller closes them."""
+
+    database: Database
+    clock: Clock
+    sealer: Sealer

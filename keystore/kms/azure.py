@@ -28,11 +28,13 @@ NEEDED = frozenset({"encrypt", "decrypt"})
 
 @dataclass(frozen=True)
 class AzureKey:
-    """What GetKey tells of a version."""
+    """What GetKey tells of a version; from when and until when it may be used, in seconds since 1970, if it is said."""
 
     version: str
     enabled: bool
     operations: frozenset[str]
+    begins_s: int | None = None
+    ends_s: int | None = None
 
 
 class AzureWire(Protocol):
@@ -69,7 +71,9 @@ class AzureKms:
                 return KeyDescription("azure", self._uri.text, self._kid(self._uri.version), "Disabled", usable=False)
             raise self._error("GetKey", error) from None
         state, usable = "Enabled" if key.enabled else "Disabled", key.enabled and key.operations >= NEEDED
-        return KeyDescription("azure", self._uri.text, self._kid(key.version), state, usable)
+        return KeyDescription(
+            "azure", self._uri.text, self._kid(key.version), state, usable, begins_s=key.begins_s, ends_s=key.ends_s
+        )
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
         require_secret(secret)

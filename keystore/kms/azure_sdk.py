@@ -64,7 +64,8 @@ class SdkWire:
         found = self._call("GET", f"/keys/{name}/{version}")
         key, attributes = _field(found, "key", dict), _field(found, "attributes", dict)
         operations = frozenset(_field(key, "key_ops", list))
-        return AzureKey(_version(key), bool(attributes.get("enabled")), operations)
+        begins_s, ends_s = attributes.get("nbf"), attributes.get("exp")
+        return AzureKey(_version(key), bool(attributes.get("enabled")), operations, begins_s, ends_s)
 
     def encrypt(self, name: str, version: str, plaintext: bytes) -> tuple[str, bytes]:
         found = self._call("POST", f"/keys/{name}/{version}/encrypt", _operation(plaintext))
@@ -72,6 +73,10 @@ class SdkWire:
 
     def decrypt(self, name: str, version: str, ciphertext: bytes) -> bytes:
         return _value(self._call("POST", f"/keys/{name}/{version}/decrypt", _operation(ciphertext), DECRYPT_CODES))
+
+    def list_keys(self) -> None:
+        """Ask for the first of the vault's keys: whether that is allowed."""
+        self._call("GET", "/keys?maxresults=1")
 
     def is_deleted(self, name: str) -> bool:
         try:
@@ -97,7 +102,7 @@ class SdkWire:
         # What goes wrong on the way to a token or an answer is of many packages: requests, msal, azure-core.
         except Exception as error:
             raise classify(error) from None
-        return _read(response, codes)
+        return read_answer(response, codes)
 
 
 class _Nobody:
@@ -110,13 +115,18 @@ class _Nobody:
 
 
 def open_wire(
-    host: str, url: str | None, credentials: AzureCredentials | None = None, ca: str | None = None
+    host: str,
+    url: str | None,
+    credentials: AzureCredentials | None = None,
+    ca: str | None = None,
+    source: str | None = None,
 ) -> SdkWire:
     """Open the calls of the vault `host`, there or at `url`; nothing is sent yet.
 
     Args:
         credentials: who calls; without, azure-identity finds out.
         ca: path of the certificates that `url` is trusted by; without, those that requests trusts.
+        source: the address of this machine that connections come from; without, any.
 
     Raises:
         KmsSetupError: a package is missing, or its settings cannot be used.
@@ -135,26 +145,47 @@ def open_wire(
         require_private(url)
         if not url.startswith("https:"):
             raise KmsEndpointError(f"{url!r} is not https, and Azure's SDK takes nothing else. Nothing was sent.")
-    settings: dict[str, Any] = {
-        "connection_timeout": CONNECT_TIMEOUT_S,
-        "read_timeout": READ_TIMEOUT_S,
-        "retry_total": 0,
-        "permit_redirects": False,
-    }
-    if url is not None and ca is not None:
-        settings["connection_verify"] = ca
+    settings = sdk_settings(ca if url is not None else None, source)
     try:
-        credential = _credential(azure.identity, url, credentials, settings)
+        credential = open_credential(azure.identity, url, credentials, settings())
         # On this machine no name tells the vault from anybody else, so there is nothing to hold a challenge against.
         client = KeyClient(
-            url or f"https://{host}", credential, verify_challenge_resource=not is_local_url(url), **settings
+            url or f"https://{host}", credential, verify_challenge_resource=not is_local_url(url), **settings()
         )
     except ValueError as error:
         raise KmsSetupError(f"azure-identity cannot be set up: {error}. Nothing was sent; check AZURE_*.") from None
     return SdkWire(client, credential, host)
 
 
-def _credential(
+def sdk_settings(ca: str | None, source: str | None) -> Callable[[], dict[str, Any]]:
+    """Return what makes the settings of one client, or credential: each has connections of its own."""
+    limits: dict[str, Any] = {"connection_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S}
+    if ca is not None:
+        limits["connection_verify"] = ca
+
+    def make() -> dict[str, Any]:
+        made = {**limits, "retry_total": 0, "permit_redirects": False}
+        return made if source is None else {**made, "transport": _transport_from(source, limits)}
+
+    return make
+
+
+def _transport_from(source: str, limits: Mapping[str, Any]) -> Any:
+    """Return a transport whose connections come from an address of this machine."""
+    import requests
+    from azure.core.pipeline.transport import RequestsTransport
+    from requests.adapters import HTTPAdapter
+
+    class FromSource(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(*arguments, **options, source_address=(source, 0))
+
+    session = requests.Session()
+    session.mount("https://", FromSource())
+    return RequestsTransport(session=session, **limits)
+
+
+def open_credential(
     identity: Any, url: str | None, given: AzureCredentials | None, settings: Mapping[str, Any]
 ) -> "TokenCredential":
     """Return the credential that is given, or else configured; then its refusals are seen as such."""
@@ -184,7 +215,7 @@ def classify(error: Exception) -> RefusedError:
     return RefusedError(kind, code[0], text)
 
 
-def _read(response: "HttpResponse", codes: Mapping[str, type[KmsError]]) -> Mapping[str, Any]:
+def read_answer(response: "HttpResponse", codes: Mapping[str, type[KmsError]]) -> Mapping[str, Any]:
     """Return the body of an answer that is yes."""
     try:
         body = response.json()

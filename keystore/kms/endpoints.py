@@ -24,6 +24,10 @@ ENDPOINT_ENVIRONMENTS: Mapping[str, str] = {
 CA_ENVIRONMENT = "KEYSTORE_KMS_CA"
 """Path of the certificate, as PEM, that an https endpoint is trusted by; the emulator's is printed when it starts."""
 
+SOURCE_ENVIRONMENT = "KEYSTORE_SOURCE_ADDRESS"
+"""The address of this machine that connections to Azure come from, on a machine that has several: what a vault's
+network rules see."""
+
 
 def endpoint_of(provider: str, given: str | None) -> str | None:
     """Return the endpoint for keys of a cloud, HOST:PORT or a URL; None means the cloud itself."""
@@ -41,6 +45,21 @@ def ca_file() -> str | None:
     if path is not None and not os.path.isfile(path):  # noqa: PTH113 - the path goes to SDKs as it is
         raise KmsEndpointError(f"{CA_ENVIRONMENT} names {path!r}, which is not a file. Nothing was sent.")
     return path
+
+
+def source_address(given: str | None) -> str | None:
+    """Return the address that connections come from; None leaves it to the system.
+
+    Raises:
+        KmsEndpointError: it is not an address.
+    """
+    found = given or os.environ.get(SOURCE_ENVIRONMENT) or None
+    if found is not None:
+        try:
+            ipaddress.ip_address(found)
+        except ValueError:
+            raise KmsEndpointError(f"{found!r} is not an address, such as 10.0.0.7. Nothing was sent.") from None
+    return found
 
 
 def is_url(endpoint: str) -> bool:

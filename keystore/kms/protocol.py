@@ -47,6 +47,7 @@ class KeyDescription:
         key_version: as in `WrappedKey.key_version`: what a `wrap` of now would use.
         state: the KMS's own word, such as `Enabled`, `PendingDeletion`, `DESTROY_SCHEDULED`.
         usable: whether `wrap` would be allowed in that state.
+        begins_s, ends_s: from when and until when, in seconds since 1970, where the KMS keeps that of a key.
     """
 
     provider: str
@@ -54,6 +55,8 @@ class KeyDescription:
     key_version: str
     state: str
     usable: bool
+    begins_s: int | None = None
+    ends_s: int | None = None
 
 
 class Kms(Protocol):

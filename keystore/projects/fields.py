@@ -8,7 +8,6 @@ Invariants:
 2. A refusal names the field and, of public ones only, the value.
 """
 
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -50,7 +49,9 @@ SECRET_CHARACTERS_MAX: Final = 16384
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AWS_KEY = r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
-_AWS_ARN = re.compile(rf"arn:(?P<partition>aws|aws-cn|aws-us-gov):kms:(?P<region>[a-z0-9-]+):[0-9]{{12}}:key/{_AWS_KEY}")
+_AWS_ARN = re.compile(
+    rf"arn:(?P<partition>aws|aws-cn|aws-us-gov):kms:(?P<region>[a-z0-9-]+):[0-9]{{12}}:key/{_AWS_KEY}"
+)
 _AWS_KEY_ID = re.compile(_AWS_KEY)
 _ACCESS_KEY = re.compile(r"\w{16,128}", re.ASCII)
 _ROLE = re.compile(r"[0-9a-f]{24}")
@@ -197,6 +198,19 @@ class Change:
         return frozenset({*self.public, *self.secrets})
 
 
+@dataclass(frozen=True)
+class Settings:
+    """A whole configuration of one provider: what `require_complete` took."""
+
+    provider: Provider
+    public: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+
+    @property
+    def key_uri(self) -> str:
+        return key_uri(self.provider, self.public)
+
+
 def provider_named(name: object) -> Provider:
     """Return a provider by its name.
 
@@ -209,7 +223,7 @@ def provider_named(name: object) -> Provider:
         400,
         "INVALID_ENCRYPTION_AT_REST_PROVIDER",
         f"{_shown(name)} is not a provider of encryption at rest; there are {', '.join(BLOCKS)}. Nothing was changed.",
-        parameters=[_shown(name)],
+        parameters=(_shown(name),),
         field="encryptionAtRestProvider",
     )
 
@@ -253,7 +267,7 @@ def read_block(provider: Provider, block: object) -> Change:
             400,
             "CLOUD_PROVIDER_ACCESS_ROLE_NOT_AUTHORIZED",
             f"the project has authorized no role {public['roleId']}. Nothing was changed; give an access key.",
-            parameters=[public["roleId"]],
+            parameters=(public["roleId"],),
             field=f"{where}.roleId",
         )
     return Change(provider, block.get("enabled"), public, secrets)
@@ -270,7 +284,7 @@ def require_complete(provider: Provider, public: Mapping[str, str], secrets: Map
     if missing:
         code = "MISSING_ATTRIBUTE" if len(missing) == 1 else "MISSING_ATTRIBUTES"
         text = f"{where} needs {', '.join(missing)}. Nothing was changed."
-        raise ApiError(400, code, text, parameters=missing, field=f"{where}.{missing[0]}")
+        raise ApiError(400, code, text, parameters=tuple(missing), field=f"{where}.{missing[0]}")
     if provider == "AWS":
         _require_region_of_key(public["customerMasterKeyID"], public["region"])
     elif provider == "AZURE":
@@ -296,14 +310,6 @@ def aws_region(region: str) -> str:
     return region.lower().replace("_", "-")
 
 
-def is_loopback_host(host: str) -> bool:
-    """Tell whether a host, of a token's issuer, is this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _read_switch(where: str, name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise _invalid(f"{where}.{name}", "true or false")
@@ -317,7 +323,7 @@ def _read_text(where: str, name: str, rule: Rule, value: object) -> str:
         return value
     said = "" if rule.secret else f" {_shown(value)}"
     text = f"{where}.{name}{said} must be {rule.meaning}. Nothing was changed."
-    raise ApiError(400, rule.code, text, parameters=[name], field=f"{where}.{name}")
+    raise ApiError(400, rule.code, text, parameters=(name,), field=f"{where}.{name}")
 
 
 def _require_region_of_key(key: str, region: str) -> None:
@@ -330,7 +336,7 @@ def _require_region_of_key(key: str, region: str) -> None:
             400,
             "INVALID_ATTRIBUTE",
             f"the key {key} is not in region {region}. Nothing was changed; give the region of its ARN.",
-            parameters=["region"],
+            parameters=("region",),
             field="awsKms.region",
         )
 
@@ -344,16 +350,16 @@ def _require_vault_of_key(public: Mapping[str, str]) -> None:
             _AZURE_KEY_FORMAT,
             f"{public['keyIdentifier']} is not the URL of a key of {cloud}, whose vaults are in "
             f"{VAULT_DOMAINS[cloud]}. Nothing was changed.",
-            parameters=["keyIdentifier"],
+            parameters=("keyIdentifier",),
             field="azureKeyVault.keyIdentifier",
         )
     if found["vault"].lower() != vault.lower():
         raise ApiError(
             400,
             "AZURE_KEY_VAULT_KEY_NOT_IN_VAULT",
-            f"the key {public['keyIdentifier']} is not in the vault {vault} of the project. Nothing was changed; name a "
-            "key of that vault.",
-            parameters=["keyIdentifier", vault],
+            f"the key {public['keyIdentifier']} is not in the vault {vault} of the project. Nothing was changed; name "
+            "a key of that vault.",
+            parameters=("keyIdentifier", vault),
             field="azureKeyVault.keyIdentifier",
         )
 
@@ -361,7 +367,7 @@ def _require_vault_of_key(public: Mapping[str, str]) -> None:
 def _invalid(name: str, wanted: str) -> ApiError:
     what = name or "the body"
     return ApiError(
-        400, "INVALID_ATTRIBUTE", f"{what} must be {wanted}. Nothing was changed.", parameters=[name], field=name
+        400, "INVALID_ATTRIBUTE", f"{what} must be {wanted}. Nothing was changed.", parameters=(name,), field=name
     )
 
 

@@ -123,7 +123,13 @@ class ControlUrlError(InputError):
 
 
 class KmsError(KeystoreError):
-    """A key management service did not do what was asked."""
+    """A key management service did not do what was asked.
+
+    Attributes:
+        code: the cloud's own word for it; empty where there was no answer.
+    """
+
+    code = ""
 
 
 class KmsUnreachableError(KmsError):

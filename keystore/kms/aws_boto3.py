@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystore.errors import KmsCredentialsError, KmsError, KmsSetupError, KmsUnreachableError
 from keystore.kms.aws import AwsKey
-from keystore.kms.aws_codes import CODES
+from keystore.kms.aws_codes import CODES, kind_of
 from keystore.kms.credentials import AwsCredentials
 from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, require_private
 from keystore.kms.quiet import quiet, silence
@@ -156,7 +156,7 @@ def classify(error: Exception) -> RefusedError:
         return RefusedError(EXCEPTIONS[names[0]], type(error).__name__, text[:TEXT_CHARACTERS_MAX])
     code, text = (str(response["Error"].get(name) or "") for name in ("Code", "Message"))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    kind = KmsUnreachableError if status >= 500 else CODES.get(code, KmsUnreachableError)
+    kind = KmsUnreachableError if status >= 500 else kind_of(CODES.get(code, KmsUnreachableError), text)
     return RefusedError(kind, code or f"HTTP status {status}", text[:TEXT_CHARACTERS_MAX])
 
 

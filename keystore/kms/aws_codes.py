@@ -139,3 +139,13 @@ STATES: Mapping[str, type[KmsError]] = {
 
 Unavailable: the key store behind it cannot be reached. Enabled: somebody changed it in between, so try again.
 """
+
+NETWORK = "VPC endpoint policy"
+"""Stands in the text of a refusal that is about the network that the call came from: "…with an explicit deny in a VPC
+endpoint policy", "…because no VPC endpoint policy allows the kms:Decrypt action" (IAM, "Access denied error messages").
+The way is blocked, and nothing is said about the key."""
+
+
+def kind_of(kind: type[KmsError], text: str) -> type[KmsError]:
+    """Return what an answer means whose code means `kind`."""
+    return KmsUnreachableError if kind is KmsPermissionError and NETWORK in text else kind

@@ -8,7 +8,7 @@ from keystore_api.aws_kms.v1 import aws_kms_pb2 as pb
 from keystore_api.aws_kms.v1.aws_kms_pb2_grpc import AwsKmsStub
 
 from keystore.kms.aws import AwsKey
-from keystore.kms.aws_codes import CODES
+from keystore.kms.aws_codes import CODES, kind_of
 from keystore.kms.channel import CallRefusedError, call, classify
 from keystore.kms.refusals import RefusedError
 
@@ -50,4 +50,4 @@ def _call(method: Callable[..., Reply], request: object) -> Reply:
     except CallRefusedError as error:
         refusal = error.refusal
         code = refusal.code or refusal.status.name
-        raise RefusedError(classify(refusal, CODES), code, refusal.text) from None
+        raise RefusedError(kind_of(classify(refusal, CODES), refusal.text), code, refusal.text) from None

@@ -77,8 +77,9 @@ class AzureVault:
     def _get(self, path: str) -> None:
         from azure.core.rest import HttpRequest
 
+        request = HttpRequest("GET", self._manager.format_url(path), params={"api-version": API_VERSION})
         try:
-            response = self._manager.send_request(HttpRequest("GET", path, params={"api-version": API_VERSION}))
+            response = self._manager.send_request(request)
         except Exception as error:  # as in `SdkWire`
             raise classify(error) from None
         read_answer(response, MANAGER_CODES)

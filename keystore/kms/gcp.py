@@ -19,6 +19,9 @@ from keystore.kms.protocol import KeyDescription, receive_secret, require_secret
 from keystore.kms.refusals import RefusedError, describe
 from keystore.kms.uri import KeyUri
 
+ALGORITHMS = frozenset({"GOOGLE_SYMMETRIC_ENCRYPTION", "EXTERNAL_SYMMETRIC_ENCRYPTION"})
+"""Of versions that Encrypt takes."""
+
 
 @dataclass(frozen=True)
 class GcpVersion:
@@ -26,6 +29,7 @@ class GcpVersion:
 
     name: str
     state: str
+    algorithm: str
 
 
 class GcpWire(Protocol):
@@ -60,7 +64,8 @@ class GcpKms:
             version = self._current_version(self._version)
         except RefusedError as error:
             raise self._error("GetCryptoKeyVersion", error, "") from None
-        return KeyDescription("gcp", self._uri.text, version.name, version.state, version.state == "ENABLED")
+        usable = version.state == "ENABLED" and version.algorithm in ALGORITHMS
+        return KeyDescription("gcp", self._uri.text, version.name, version.state, usable)
 
     def wrap(self, secret: SecretKey, context: Mapping[str, str]) -> WrappedKey:
         require_secret(secret)

@@ -58,4 +58,9 @@ class GrpcWire:
 
 
 def _version(found: resources_pb2.CryptoKeyVersion) -> GcpVersion:
-    return GcpVersion(found.name, resources_pb2.CryptoKeyVersion.CryptoKeyVersionState.Name(found.state))
+    kind = resources_pb2.CryptoKeyVersion
+    state, algorithm = (
+        kind.CryptoKeyVersionState.Name(found.state),
+        kind.CryptoKeyVersionAlgorithm.Name(found.algorithm),
+    )
+    return GcpVersion(found.name, state, algorithm)

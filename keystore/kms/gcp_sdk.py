@@ -173,4 +173,4 @@ def _untyped(value: Any) -> Any:
 
 
 def _version(found: Any) -> GcpVersion:
-    return GcpVersion(found.name, found.state.name)
+    return GcpVersion(found.name, found.state.name, found.algorithm.name)

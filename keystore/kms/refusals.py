@@ -53,7 +53,9 @@ def describe(kind: type[KmsError], key_uri: str, action: str, code: str, text: s
     """Return an error of type `kind` that tells what was asked, what the KMS said and what to do."""
     said = text.rstrip(".").removeprefix(f"{key_uri}: ") or "no reason given"
     what = said if code == NO_ANSWER else f"{action} failed: {code}: {said}"
-    return kind(f"{key_uri}: {what}. Nothing was changed. {ADVICE[kind]}")
+    error = kind(f"{key_uri}: {what}. Nothing was changed. {ADVICE[kind]}")
+    error.code = "" if code == NO_ANSWER else code
+    return error
 
 
 def what_failed(error: KmsError) -> str:

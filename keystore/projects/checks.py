@@ -96,6 +96,12 @@ STATE_CODES: Final[Mapping[str, str]] = {
 }
 """States that have a code of their own."""
 
+ANSWER_CODES: Final[Mapping[str, str]] = {
+    "KeyExpired": f"{_AZURE}_EXPIRED",
+    "KeyNotYetValid": f"{_AZURE}_NOT_ACTIVE",
+}
+"""Answers that have a code of their own."""
+
 READER: Final = "Key Vault Reader"
 """The role by which an application reads where a vault stands."""
 
@@ -241,8 +247,8 @@ class _Attempt:
         except KmsUnreachableError as error:
             raise self._found("unreachable", UNREACHABLE, what_failed(error)) from None
         except KmsError as error:
-            code = next(code for kind, code in CODES[self._provider].items() if isinstance(error, kind))
-            raise self._found("invalid", code, what_failed(error)) from None
+            known = next(code for kind, code in CODES[self._provider].items() if isinstance(error, kind))
+            raise self._found("invalid", ANSWER_CODES.get(error.code, known), what_failed(error)) from None
 
     def _judge(self, found: KeyDescription) -> None:
         """End the check if the key's state forbids its use."""

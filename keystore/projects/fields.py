@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from keystore.crypto.private_keys import is_rsa_key
 from keystore.errors import ApiError
 
 Provider = Literal["AWS", "AZURE", "GCP"]
@@ -100,19 +101,15 @@ def _is_secret(text: str) -> bool:
 
 def _is_service_account(text: str) -> bool:
     """Tell whether a text is the JSON key of a service account, down to its private key."""
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     try:
         found = json.loads(text)
-        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-            return False
-        if found.get("type") != "service_account" or not all(found.get(name) for name in SERVICE_ACCOUNT_FIELDS):
-            return False
-        key = load_pem_private_key(found["private_key"].encode(), password=None)
-    except (ValueError, TypeError, RecursionError):  # TypeError: the PEM wants a password
+    except (ValueError, RecursionError):
         return False
-    return isinstance(key, RSAPrivateKey) and _EMAIL.fullmatch(found["client_email"]) is not None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        return False
+    if found.get("type") != "service_account" or not all(found.get(name) for name in SERVICE_ACCOUNT_FIELDS):
+        return False
+    return is_rsa_key(found["private_key"]) and _EMAIL.fullmatch(found["client_email"]) is not None
 
 
 _UUID_RULE = (_like(_UUID), "a UUID", "INVALID_ATTRIBUTE")

@@ -136,8 +136,8 @@ def test_form_that_is_wrong_is_refused_with_its_field(provider: Provider, name: 
         read_whole(provider, **{name: value})
     assert (caught.value.status, caught.value.field) == (400, f"{BLOCKS[provider]}.{name}")
     assert caught.value.code == RULES[provider][name].code
-    if RULES[provider][name].secret and value:
-        assert str(value)[:60] not in caught.value.detail
+    if RULES[provider][name].secret and len(str(value)) > 8:
+        assert str(value)[:60] not in str(caught.value)
 
 
 @pytest.mark.row("R71")
@@ -195,7 +195,7 @@ def test_key_of_another_vault_is_refused() -> None:
     with pytest.raises(ApiError) as caught:
         read_whole("AZURE", keyIdentifier=URL.replace("mykeyvault", "othervault"))
     assert (caught.value.code, caught.value.status) == ("AZURE_KEY_VAULT_KEY_NOT_IN_VAULT", 400)
-    assert "mykeyvault" in caught.value.detail
+    assert "mykeyvault" in str(caught.value)
 
 
 @pytest.mark.row("R16", "R118", "R120")

@@ -21,6 +21,8 @@ class Replaced(NamedTuple):
     """How many entries of each session go."""
     cut: list[int]
     """Pages beyond the new end, which become holes."""
+    former: list[tuple[int, bytes]]
+    """All of these pages, and what they are now."""
 
 
 def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cut_max: int | None = None) -> Replaced:
@@ -40,7 +42,7 @@ def find_replaced(state: StoreState, page_nos: list[int], page_count: int, *, cu
         )
     slots, sessions = places_of([*old, *beyond.values()] if beyond else old)
     state.space.slots.load_for(slots)
-    return Replaced(slots, sessions, list(beyond))
+    return Replaced(slots, sessions, list(beyond), [*zip(page_nos, old, strict=True), *beyond.items()])
 
 
 def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes, replaced: Replaced) -> None:
@@ -52,6 +54,7 @@ def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes,
         state.sessions.count(number, count)
     with state.map_lock:
         state.torn = True
+        state.pages.former.note(sequence, replaced.former)
         if replaced.cut:
             state.pages.apply((page_no, HOLE) for page_no in replaced.cut)
         state.pages.apply(body.entries())

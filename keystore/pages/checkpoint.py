@@ -227,4 +227,4 @@ def write_header(state: StoreState, session: Session) -> None:
     state.file.write(offset, sealed.ljust(layout.BLOCK_BYTES, b"\0"))
     state.file.sync()
     state.header_epoch = state.epoch
-    slots.header_durable(pinned=state.pins > 0)
+    slots.header_durable(state.checkpoint - 2, state.held_since())

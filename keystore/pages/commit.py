@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from keystore.errors import InputError, PageRangeError
 from keystore.format import layout
+from keystore.format.entry import places_of
 from keystore.format.record import CHANGE, PAGES_SYNCED, RecordBody, SessionRecord, encode_holes
 from keystore.pages import log
 from keystore.pages.apply import apply_record, find_replaced
 from keystore.pages.handover import Kept, hand_over
 from keystore.pages.protocols import Buffer
+from keystore.pages.reading import READ_BYTES, read_batch
 from keystore.pages.sealed import tag_of
 from keystore.pages.sealing import seal_and_write, write_slots
 from keystore.pages.sessions import Session, nonce_of
@@ -142,6 +144,37 @@ def adopt(
     page_nos = entries["page"].tolist()
     known = tuple(sessions)
     return _commit(state, session, page_nos, len(page_nos), change, PAGES_SYNCED, known, write_pages, kept, moved=moved)
+
+
+def commit_staged(state: StoreState, change: Change, staged: Mapping[int, bytes]) -> int:
+    """Commit pages that are in staged slots, by number with their entries, and the holes and ends of `change`.
+
+    Recovery opens the pages of a record under its own session; where there are others, they are synced before it.
+    """
+
+    def write_pages(_: bytes, __: int) -> bytes:
+        state.space.slots.enter(slots)
+        rows = b"".join([number.to_bytes(8, "little") + staged[number] for number in page_nos])
+        if kept.wanted:
+            _keep_staged(state, kept, rows)
+        return rows + encode_holes(change.holes)
+
+    page_nos = sorted(staged)
+    slots, named = places_of([staged[number] for number in page_nos])
+    session = state.sessions.for_seals(2)
+    others = tuple(state.sessions.record(number) for number in sorted(named) if number != session.record.number)
+    byte_count = len(page_nos) * state.page_size
+    flags = PAGES_SYNCED if byte_count > SYNC_FIRST_BYTES or others else 0
+    kept = Kept(state, byte_count)
+    return _commit(state, session, page_nos + change.holes, len(page_nos), change, flags, others, write_pages, kept)
+
+
+def _keep_staged(state: StoreState, kept: Kept, rows: bytes) -> None:
+    """Read the ciphertext of staged pages again, for the witness."""
+    changes, step = np.frombuffer(rows, dtype=CHANGE), max(1, READ_BYTES // state.page_size)
+    for at in range(0, len(changes), step):
+        part = changes[at : at + step]
+        kept.add(read_batch(state.file, state.page_size, part["page"], np.ascontiguousarray(part["entry"])).ciphertext)
 
 
 def commit_new(

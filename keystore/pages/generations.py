@@ -2,7 +2,7 @@
 
 What stands under a data key: pages and blocks of the trees, which the session table counts; commit records; the two
 header copies, and what the older of them reaches; the watermark. `settle` leaves nothing but the counted ones. In
-memory a pin may need what no header reaches any more.
+memory a pin, a read point or a stage may need what no header reaches.
 
 Invariant: generations of what is written never fall. So a former one that nothing needs is never needed again.
 """
@@ -21,7 +21,7 @@ class KeyReferences:
 
     Attributes:
         entries: pages, and blocks of the trees, as the session table counts them.
-        pins: pins that may reach more.
+        pins: pins, read points and stages that may reach more.
     """
 
     generation: int
@@ -35,12 +35,13 @@ def key_references(state: StoreState) -> list[KeyReferences]:
     A pin counts for every generation that this store has met since it was opened: nobody knows which it needs.
     """
     entries: Counter[int] = Counter()
+    users = state.users
     for record, count in state.sessions.all_rows():
         entries[record.generation] += count
     return [
-        KeyReferences(generation, entries[generation], state.pins)
+        KeyReferences(generation, entries[generation], users)
         for generation in sorted(entries)
-        if entries[generation] or state.pins
+        if entries[generation] or users
     ]
 
 

@@ -29,6 +29,10 @@ class Kept:
         if state.witness is not None and state.witness.takes(byte_count):
             self._parts = []
 
+    @property
+    def wanted(self) -> bool:
+        return self._parts is not None
+
     def add(self, ciphertext: memoryview) -> None:
         """Copy what is being written."""
         if self._parts is not None:

@@ -13,12 +13,44 @@ LEAVES_PER_HOLD_MAX = 64
 """LIMIT: leaves that a walk over the whole map looks at under one hold of the store's lock; writers wait so long."""
 
 
+class Former:
+    """What pages were before commits since the last checkpoint, as far as somebody reads an earlier state.
+
+    Attributes:
+        viewers: how many do; while there are none nothing is kept.
+    """
+
+    def __init__(self) -> None:
+        self.viewers = 0
+        self._entries: dict[int, list[tuple[int, bytes]]] = {}
+
+    def note(self, sequence: int, entries: Iterable[tuple[int, bytes]]) -> None:
+        """Keep what pages were until commit `sequence`; called in the order of commits."""
+        if self.viewers:
+            for page_no, entry in entries:
+                self._entries.setdefault(page_no, []).append((sequence, entry))
+
+    def entry(self, page_no: int, sequence: int) -> bytes | None:
+        """Return what a page was after commit `sequence`, None if it was not changed since."""
+        for until, entry in self._entries.get(page_no, ()):
+            if until > sequence:
+                return entry
+        return None
+
+    def leave(self) -> None:
+        """One viewer less."""
+        self.viewers -= 1
+        if not self.viewers:
+            self._entries.clear()
+
+
 class PageMap:
     """Page number to entry, as of the latest commit."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.recent: dict[int, bytes] = {}
+        self.former = Former()
         self.dirty_leaves: set[int] = set()
         """Numbers of the leaves that the next checkpoint writes."""
 
@@ -114,4 +146,5 @@ class PageMap:
         self.tree.forget_leaves()
         self.tree = tree
         self.recent = {}
+        self.former = Former()
         self.dirty_leaves = set()

@@ -21,8 +21,7 @@ def unpin(state: StoreState, life: Life) -> None:
     """Give one pin of a store up; with the last one the slots that pins kept may be used again."""
     with life.lock:
         state.pins -= 1
-        if not state.pins:
-            state.space.slots.release_pinned()
+        state.space.slots.release(state.held_since())
 
 
 class Pin:

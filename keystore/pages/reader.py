@@ -80,6 +80,22 @@ class Reader:
                 return entry, page
         return entry, bytes(self._state.page_size)
 
+    def open(self, page_no: int, entry: bytes) -> bytes:
+        """Return the version of a page that `entry` names, no hole; whoever names it keeps its slot from being used.
+
+        Raises:
+            StoreDamagedError: it does not open.
+            WrongKeyError: its data key was destroyed.
+        """
+        page = self._arena.get(entry)
+        if page is None:
+            try:
+                page = self._opener.page(page_no, entry)
+            except UnreadableError as error:
+                raise self._life.latch(StoreDamagedError(self._state.name, "page", page_no, str(error))) from None
+            self._arena.put(entry, page)
+        return page
+
     def _entry(self, page_no: int) -> bytes:
         """Return what the map has for this page."""
         state, life = self._state, self._life

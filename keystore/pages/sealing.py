@@ -1,6 +1,6 @@
 """Seals the pages of a commit and writes them into free slots, a batch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from keystore.crypto.kernel import KERNEL
 from keystore.format import layout
@@ -31,9 +31,23 @@ def seal_and_write(
     """
     if not pages:
         return b""
+    slots = state.space.take(len(pages))
+    return seal_into(state, session, drawn, counter, page_nos, pages, slots, kept.add)
+
+
+def seal_into(
+    state: StoreState,
+    session: Session,
+    drawn: bytes,
+    counter: int,
+    page_nos: list[int],
+    pages: Sequence[Buffer],
+    slots: list[int],
+    written: Callable[[memoryview], None],
+) -> bytes:
+    """As `seal_and_write`, into `slots`; `written` is told each batch of ciphertext, valid until the next."""
     page_size, number = state.page_size, session.record.number
     buffers = [page if type(page) is bytes else memoryview(page).cast("B") for page in pages]
-    slots = state.space.take(len(pages))
     aad = encode_aad(layout.TREE_PAGES, 0, session.record.origin, 0)
     step, rows = max(1, BATCH_BYTES // page_size), []
     out = scratch.take()
@@ -48,7 +62,7 @@ def seal_and_write(
             )
             ciphertext = memoryview(out)[: len(taken) * page_size]
             write_slots(state, taken, ciphertext)
-            kept.add(ciphertext)
+            written(ciphertext)
     finally:
         scratch.give_back(out)
     return b"".join(rows)

@@ -4,11 +4,14 @@ Leaves to others: reading blocks of the slot map and counting in those not read 
 
 Invariants:
 1. `used` is exactly what the next header will reach: pages, nodes, session table, slot map, places of coming records.
-2. A slot that was killed stays held until two more headers are durable, and while any pin lives; then it is free.
+2. A slot that was killed stays held until two more headers are durable, and while a pin or a read point may reach it;
+   then it is free.
 3. `begin` and `rollback` bracket a change: after a rollback every bit is as it was.
+4. A staged slot is nobody else's, and no header says that it is used, until a commit enters it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from enum import Enum, auto
 
 from keystore.format import layout
 from keystore.pages import slot_bits
@@ -19,6 +22,14 @@ Bits = dict[int, bytearray]
 
 SEARCH_BYTES = 512
 """How much of a bitmap one step of a search looks at: 4096 slots."""
+
+
+class _Act(Enum):
+    """What was done to slots, for `rollback`."""
+
+    TAKEN = auto()
+    KILLED = auto()
+    ENTERED = auto()
 
 
 class SlotMap:
@@ -33,11 +44,12 @@ class SlotMap:
         self._busy_in: dict[int, int] = {}
         """Busy slots of each block that was loaded; in the others busy is what the index says is used."""
         self._held: list[Bits] = [{}, {}]
-        self._pinned: Bits = {}
+        self._pinned: list[tuple[int, Bits]] = []
+        """What no header reaches, by the last period in which some of it was killed; see `header_durable`."""
         self._cursor = self._first = layout.first_slot(page_size)
         self._run_end = 0
         """Slots from the cursor to here are free."""
-        self._undo: list[tuple[bool, tuple[int, ...]]] | None = None
+        self._undo: list[tuple[_Act, tuple[int, ...]]] | None = None
         self.slot_count = slot_count
         self.used_count = used_count
         self.busy_count = used_count
@@ -67,6 +79,31 @@ class SlotMap:
 
     def take(self, count: int) -> list[int] | None:
         """Take `count` free slots, adjacent where possible, or None (and nothing taken) if there are not as many."""
+        taken = self._choose(count)
+        if taken is not None:
+            self._mark(taken)
+        return taken
+
+    def stage(self, count: int) -> list[int] | None:
+        """As `take`, for pages that no commit names yet; not a part of the change that `begin` began."""
+        taken = self._choose(count)
+        if taken is not None:
+            self._keep_busy(taken)
+        return taken
+
+    def enter(self, slots: Sequence[int]) -> None:
+        """Let staged slots be in use, because the coming commit names them."""
+        for block, first, part in self._by_block(slots):
+            slot_bits.set_bits(self._block(block), part, first)
+            self.dirty.add(block)
+        self.used_count += len(slots)
+        self._note(_Act.ENTERED, slots)
+
+    def unstage(self, slots: Sequence[int]) -> None:
+        """Give staged slots back, which no commit will name."""
+        self._give_back(slots)
+
+    def _choose(self, count: int) -> list[int] | None:
         if count > self.free_count:
             return None
         low = self.slot_count if self.ceiling is None else min(self.ceiling, self.slot_count)
@@ -78,7 +115,6 @@ class SlotMap:
             taken += self._find(self._first, min(self._cursor, low), count - len(taken))
             taken += self._find(low, self.slot_count, count - len(taken))
         self._cursor = taken[-1] + 1 if taken else self._cursor
-        self._mark(taken)
         return taken
 
     def mark(self, slots: Sequence[int]) -> None:
@@ -88,7 +124,7 @@ class SlotMap:
 
     def untake(self, slots: list[int]) -> None:
         """Give back the slots of the latest `take`, which nothing names yet."""
-        if self._undo is None or self._undo.pop() != (True, tuple(slots)):
+        if self._undo is None or self._undo.pop() != (_Act.TAKEN, tuple(slots)):
             raise AssertionError("only the latest take can be given back")
         self._clear(slots)
 
@@ -100,8 +136,7 @@ class SlotMap:
             self.dirty.add(block)
         self.used_count -= len(slots)
         self.killed_count += len(slots)
-        if self._undo is not None:
-            self._undo.append((False, tuple(slots)))
+        self._note(_Act.KILLED, slots)
 
     def load_for(self, slots: Sequence[int]) -> None:
         """Read the blocks of the map that `kill` of these slots will touch, so that it cannot fail."""
@@ -118,31 +153,48 @@ class SlotMap:
     def rollback(self) -> None:
         """Take back every change since `begin`. Slots taken meanwhile are free at once: nothing durable names them."""
         changes, self._undo = self._undo or [], None
-        for taken, slots in reversed(changes):
-            if taken:
+        for act, slots in reversed(changes):
+            if act is _Act.TAKEN:
                 self._clear(slots)
                 continue
             for block, first, part in self._by_block(slots):
-                slot_bits.set_bits(self._used[block], part, first)
-                slot_bits.clear_bits(self._held[0][block], part, first)
-            self.used_count += len(slots)
-            self.killed_count -= len(slots)
+                if act is _Act.ENTERED:
+                    slot_bits.clear_bits(self._used[block], part, first)
+                else:
+                    slot_bits.set_bits(self._used[block], part, first)
+                    slot_bits.clear_bits(self._held[0][block], part, first)
+            self.used_count += -len(slots) if act is _Act.ENTERED else len(slots)
+            self.killed_count -= len(slots) if act is _Act.KILLED else 0
 
-    def header_durable(self, *, pinned: bool) -> None:
-        """A new header is durable in place of the oldest: free what only that one reached, unless pins hold it."""
+    def header_durable(self, period: int, since: Collection[int]) -> None:
+        """A new header is durable in place of the oldest: free what only that one reached.
+
+        Args:
+            period: number of the header before the one that was replaced: what only that reached was killed after it.
+            since: for each pin and read point, the header at which it began: it may reach what was killed later.
+        """
         expired = self._held[1]
         self._held = [{}, self._held[0]]
         self.killed_count = 0
-        if pinned:
-            for block, bits in expired.items():
-                slot_bits.set_all(self._hold_block(self._pinned, block), bits)
-        else:
-            self._free(expired)
+        if expired:
+            self._keep(period, expired, since)
+        self.release(since)
 
-    def release_pinned(self) -> None:
-        """The last pin is gone: free what was held for pins alone."""
-        expired, self._pinned = self._pinned, {}
-        self._free(expired)
+    def release(self, since: Collection[int]) -> None:
+        """Free what no header reaches, and none of the pins and read points `since` either."""
+        oldest = min(since, default=None)
+        while self._pinned and (oldest is None or oldest > self._pinned[0][0]):
+            self._free(self._pinned.pop(0)[1])
+
+    def _keep(self, period: int, expired: Bits, since: Collection[int]) -> None:
+        """Add to what pins and read points may reach; what is freed at the same moment is kept in one."""
+        last, bits = self._pinned.pop() if self._pinned else (period, Bits())
+        if any(last < begun <= period for begun in since):
+            self._pinned.append((last, bits))
+            bits = {}
+        for block, more in expired.items():
+            slot_bits.set_all(self._hold_block(bits, block), more)
+        self._pinned.append((period, bits))
 
     def touch(self, block: int) -> None:
         """Have the next checkpoint write a block, changed or not."""
@@ -164,7 +216,7 @@ class SlotMap:
         self.dirty -= gone
         for block in gone:
             del self._busy_in[block]
-            for bits in (self._used, self._busy, self._pinned, *self._held):
+            for bits in (self._used, self._busy, *(held for _, held in self._pinned), *self._held):
                 bits.pop(block, None)
         self.slot_count = slot_count
         self.search_from(min(self._cursor, slot_count))
@@ -212,6 +264,10 @@ class SlotMap:
             self._busy_in[block] = slot_bits.count(bits)
         return bits
 
+    def _note(self, act: _Act, slots: Sequence[int]) -> None:
+        if self._undo is not None:
+            self._undo.append((act, tuple(slots)))
+
     def _mark(self, slots: Sequence[int]) -> None:
         for block, first, part in self._by_block(slots):
             slot_bits.set_bits(self._block(block), part, first)
@@ -220,15 +276,25 @@ class SlotMap:
             self.dirty.add(block)
         self.used_count += len(slots)
         self.busy_count += len(slots)
-        if self._undo is not None:
-            self._undo.append((True, tuple(slots)))
+        self._note(_Act.TAKEN, slots)
 
     def _clear(self, slots: Sequence[int]) -> None:
         for block, first, part in self._by_block(slots):
             slot_bits.clear_bits(self._used[block], part, first)
+        self.used_count -= len(slots)
+        self._give_back(slots)
+
+    def _keep_busy(self, slots: Sequence[int]) -> None:
+        for block, first, part in self._by_block(slots):
+            self._block(block)
+            slot_bits.set_bits(self._busy[block], part, first)
+            self._busy_in[block] += len(part)
+        self.busy_count += len(slots)
+
+    def _give_back(self, slots: Sequence[int]) -> None:
+        for block, first, part in self._by_block(slots):
             slot_bits.clear_bits(self._busy[block], part, first)
             self._busy_in[block] -= len(part)
-        self.used_count -= len(slots)
         self.busy_count -= len(slots)
 
     def _hold_block(self, bits: Bits, block: int) -> bytearray:

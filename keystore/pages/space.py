@@ -38,11 +38,21 @@ class Space:
         """Take `count` slots; the reserve is for this."""
         return self._take(count, 0)
 
+    def stage(self, count: int) -> list[int]:
+        """As `take`, for pages that no commit names yet (`SlotMap.stage`)."""
+        self._require(count, self.reserve)
+        return self._taken(self.slots.stage(count), count)
+
     def _take(self, count: int, reserve: int) -> list[int]:
+        self._require(count, reserve)
+        return self._taken(self.slots.take(count), count)
+
+    def _require(self, count: int, reserve: int) -> None:
         missing = count + reserve - self.slots.free_count
         if missing > 0:
             self._grow(missing, written=count * self._page_size <= GROW_WRITTEN_BYTES)
-        taken = self.slots.take(count)
+
+    def _taken(self, taken: list[int] | None, count: int) -> list[int]:
         if taken is None or len(taken) < count:
             raise StoreFullError(f"store {self._name}: no room for {count} pages; nothing was changed. Open it again")
         return taken

@@ -1,6 +1,7 @@
 """The state of one open store, shared by commit, checkpoint, recovery and reading. Knows no rule of its own."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
@@ -56,6 +57,10 @@ class StoreState:
     records: int = 0
     record_bytes: int = 0
     pins: int = 0
+    read_points: Counter[int] = field(default_factory=Counter)
+    """How many read points were begun at each header; guarded by `map_lock`."""
+    stages: int = 0
+    """How many writers have pages in slots that no commit names yet."""
     map_lock: Lock = field(default_factory=Lock)
     """Held to look entries up, and while a durable record or a new tree takes its place; never while one is synced."""
     torn: bool = False
@@ -103,6 +108,19 @@ class StoreState:
     @property
     def moment(self) -> Moment:
         return Moment(self.epoch, self.sequence, self.last_tag)
+
+    def held_since(self) -> list[int]:
+        """Return the headers since which something keeps slots that headers do not reach any more.
+
+        A pin keeps all that it finds kept.
+        """
+        with self.map_lock:
+            return [*([0] if self.pins else []), *self.read_points]
+
+    @property
+    def users(self) -> int:
+        """How many pins, read points and stages may need what no header names."""
+        return self.pins + sum(self.read_points.values()) + self.stages
 
     def reserve_for_checkpoint(self, page_nos: list[int]) -> None:
         """Keep as many slots free as a checkpoint can need after a commit of `page_nos`.

@@ -13,7 +13,7 @@ class StoreStats:
     Attributes:
         logical_bytes: the user's own length, or that of all pages where none was set.
         live_slots: slots that the store needs: pages, map, tables, places of records.
-        held_slots: slots whose content died, and which a header copy, a pin or a reader may still reach.
+        held_slots: slots whose content died, and which something may still reach; and staged ones.
         free_slots: slots that can be used without a longer file.
         file_bytes: length of the file.
         committed_bytes: bytes of pages that were committed since the opening.

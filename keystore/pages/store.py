@@ -43,12 +43,14 @@ from keystore.pages.pace import Pace
 from keystore.pages.pin import Pin, unpin
 from keystore.pages.protocols import Anchor, BlockFile, Buffer, DataKeys
 from keystore.pages.ranges import RangeReader
+from keystore.pages.read_point import ReadPoint
 from keystore.pages.reader import Reader
 from keystore.pages.reading import Batch
 from keystore.pages.recovery import recover
 from keystore.pages.repair import PageVersion, Repairer
 from keystore.pages.reseal import Resealed, Resealer
 from keystore.pages.scan import Scans
+from keystore.pages.stage import Stage
 from keystore.pages.state import StoreState
 from keystore.pages.stats import StoreStats, store_stats
 from keystore.pages.verify import Save, Verifier, VerifyReport
@@ -238,6 +240,13 @@ class PageStore:
         """
         return self._reader.view(page_no)
 
+    def read_point(self) -> ReadPoint:
+        """Begin to read the pages as the latest commit left them, whatever is committed meanwhile; it is released.
+
+        Nothing is read or written, and no disk is waited for.
+        """
+        return ReadPoint(self._state, self._life, self._reader)
+
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def commit(
@@ -264,6 +273,15 @@ class PageStore:
             CommitUnknownError: whether it is durable is unknown; close the store and open it again.
         """
         return self._writer.commit(pages, page_count=page_count, byte_length=byte_length)
+
+    def stage(self) -> Stage:
+        """Begin a change that is written page by page, in bounded memory, and then published as one commit, or not.
+
+        The caller sees to it that nobody else changes the same pages meanwhile: what is published last counts.
+        """
+        with self._life.lock:
+            self._life.check_writable()
+            return Stage(self._state, self._life, self._reader, self._writer)
 
     def cut(self, page_count: int, *, byte_length: int, last: Mapping[int, Buffer | None] | None = None) -> int:
         """Make a store of any size shorter, in bounded memory; durable on return. Errors as `commit`.

@@ -1,0 +1,1 @@
+"""Engines of others whose data lie in page stores."""

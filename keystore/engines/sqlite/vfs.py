@@ -1,0 +1,50 @@
+"""The VFS of encrypted databases, `keystore`: what SQLite opens goes to a database that is open, or to this process.
+
+No file is ever opened or made by its name here.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+
+from keystore.engines.sqlite.main_file import MainFile
+from keystore.engines.sqlite.scratch import Scratch
+
+NAME: Final = "keystore"
+
+
+class KeystoreVfs(apsw.VFS):
+    """Registered as long as it lives.
+
+    Args:
+        open_file: gives the file of a database that is open in this process, by the path that SQLite was given.
+    """
+
+    def __init__(self, open_file: Callable[[str], MainFile]) -> None:
+        super().__init__(NAME, base="")
+        self._open_file = open_file
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> MainFile | Scratch:  # type: ignore[override]  # noqa: N802
+        """Open a file of any kind."""
+        flags[1] = flags[0]
+        if flags[0] & apsw.SQLITE_OPEN_SUPER_JOURNAL:
+            raise apsw.CantOpenError(
+                "a transaction changed several databases, of which one is encrypted: it could not be atomic. It is "
+                "rolled back; change one database in a transaction"
+            )
+        if flags[0] & apsw.SQLITE_OPEN_WAL:
+            raise apsw.CantOpenError("an encrypted database has no WAL")
+        if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
+            return Scratch()
+        return self._open_file(name.filename() if isinstance(name, apsw.URIFilename) else str(name))
+
+    def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: N802
+        """There is never a journal of another process."""
+        return False
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
+        """Nothing: a journal ends when it is closed."""
+
+    def xFullPathname(self, name: str) -> str:  # noqa: N802
+        return name

@@ -61,6 +61,11 @@ class NodeClient(AgentClient):
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 
+    def give_credentials(self, credentials: bytes, timeout_s: float = CALL_S) -> None:
+        """Let `GivenCredentials.encode` stand in for the credentials that the node has; the KMS is not asked."""
+        request = pb.GiveCredentialsRequest(credentials=credentials)
+        self._call(lambda channel: NodeStub(channel).GiveCredentials, request, timeout_s)
+
     def rotate_master(self, expected_generation: int | None = None, timeout_s: float = KEYS_S) -> MasterKeyChange:
         """Make a new master key under the same CMK; no data file is touched.
 

@@ -1,8 +1,8 @@
 """A host: looks after the processes of one machine, and stays up while they are down (`proto/keystore_api/host/v1`).
 
 Control asks it how they are, and starts and stops them. It holds no key and opens no node; what is started gets the
-environment and the options of the host. When it is told to end it ends its processes, as a machine does that is shut
-down; when it is killed they go on, and the next host takes them over.
+environment and the options of the host, and the credentials that control gave it. When it is told to end it ends its
+processes, as a machine does that is shut down; when it is killed they go on, and the next host takes them over.
 """
 
 import os
@@ -44,6 +44,8 @@ class Program:
         listen: where it listens at its first start.
         root: options before the command.
         options: further options of the command.
+        awaits_credentials: whether it is not started at first before an order gave it credentials, or said that it
+            needs none.
     """
 
     kind: Role
@@ -52,6 +54,7 @@ class Program:
     listen: str = "127.0.0.1:0"
     root: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    awaits_credentials: bool = False
 
     @property
     def name(self) -> str:
@@ -78,7 +81,7 @@ class HostService:
             require_label(program.name, str(program.kind))
             if program.name in self._processes:
                 raise InputError(f"two processes are called {program.name!r}. Nothing was started; rename a directory.")
-            found = Supervised(program.name, program.command, program.listen, state, codes)
+            found = Supervised(program.name, program.command, program.listen, state, codes, program.awaits_credentials)
             self._processes[program.name] = found
 
     def service(self) -> Service:
@@ -106,7 +109,8 @@ class HostService:
         )
 
     def start(self, request: pb.StartRequest, call: Call) -> pb.ProcessStatus:
-        return self._ordered("start", self._process(request.name).start(), call)
+        credentials = request.credentials if request.HasField("credentials") else None
+        return self._ordered("start", self._process(request.name).start(credentials), call)
 
     def stop(self, request: pb.StopRequest, call: Call) -> pb.ProcessStatus:
         return self._ordered("stop", self._process(request.name).stop(), call)

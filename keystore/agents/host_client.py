@@ -52,9 +52,15 @@ class HostClient(AgentClient):
         started_ns = answer.started_at.ToNanoseconds()
         return HostStatus(answer.host_id, answer.name, answer.version, answer.pid, started_ns, processes)
 
-    def start(self, name: str, timeout_s: float = ORDER_S) -> ProcessReport:
-        """Start a process that is stopped or failed; nothing happens where it runs."""
-        return _report(self._call(lambda channel: HostStub(channel).Start, pb.StartRequest(name=name), timeout_s))
+    def start(self, name: str, timeout_s: float = ORDER_S, credentials: bytes | None = None) -> ProcessReport:
+        """Start a process that is stopped or failed; nothing happens where it runs.
+
+        Args:
+            credentials: `GivenCredentials.encode`, for this start and those to come until an order stops it; empty
+                where it needs none from now on, None leaves it at what it was.
+        """
+        request = pb.StartRequest(name=name, credentials=credentials)
+        return _report(self._call(lambda channel: HostStub(channel).Start, request, timeout_s))
 
     def stop(self, name: str, timeout_s: float = ORDER_S) -> ProcessReport:
         """Have a process end, and keep it down until it is started by an order, whatever happens to the host."""

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,12 @@ class ProcessMemory:
     Attributes:
         listen: where it listens; port 0 until it was running once.
         stopped: whether an order has stopped it.
+        credentials: whether it starts only with credentials, which are not remembered; None before an order said so.
     """
 
     listen: str = ""
     stopped: bool = False
+    credentials: bool | None = None
 
 
 @dataclass
@@ -73,7 +75,7 @@ class HostState:
         """Return a copy of what is remembered of a process."""
         with self._lock:
             found = self._content.processes.get(name, ProcessMemory())
-            return ProcessMemory(found.listen, found.stopped)
+            return replace(found)
 
     def remember(self, name: str, memory: ProcessMemory) -> None:
         """Remember this of a process; durable on return.

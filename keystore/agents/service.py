@@ -18,6 +18,9 @@ from keystore.agents.master_changes import MasterChanges
 from keystore.agents.node_backups import NodeBackups, master, timestamp
 from keystore.agents.serving import Allowed, Call, Service, log
 from keystore.agents.telling import telling
+from keystore.errors import InputError
+from keystore.kms.connect import Connector
+from keystore.kms.given import GivenCredentials
 from keystore.kms.protocol import KmsConnector
 from keystore.node.converting import KEEP, VolumeChoice
 from keystore.node.directory import Node
@@ -32,7 +35,7 @@ ALLOWED: Allowed = {
     **dict.fromkeys(("ListFiles", "VerifyFile"), _DATA | _KEYS),
     **dict.fromkeys(("RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert"), _KEYS),
     **dict.fromkeys(("CreateSnapshot", "ListSnapshots", "Restore", "RestoreInto", "GetLog", "SetLog"), _KEYS),
-    "Stop": _KEYS,
+    **dict.fromkeys(("GiveCredentials", "Stop"), _KEYS),
 }
 
 _KEY_STATES = {
@@ -122,6 +125,14 @@ class NodeService(NodeBackups):
             destroyed_data_keys=done.destroyed,
         )
         yield pb.ConvertProgress(converted=converted)
+
+    def give_credentials(self, request: pb.GiveCredentialsRequest, call: Call) -> pb.GiveCredentialsResponse:
+        given = GivenCredentials.decode(request.credentials)
+        if not isinstance(self._connector, Connector):
+            raise InputError("this node takes no credentials. Nothing was changed.")
+        self._connector.use(given)
+        log(f"given for {call.caller}: {given!r}")
+        return pb.GiveCredentialsResponse()
 
     # -- the process --------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,11 @@ Invariants:
    makes of them. So there are never two.
 2. What was stopped by an order is remembered before the process is told. An end that the process was called upon by
    another way (the node's own `Stop`, a signal) is not: the next host starts it again.
+3. Credentials are in memory only, until an order stops the process. They go to it through a pipe, neither by its
+   arguments nor by its environment, which others on the machine may read.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -17,13 +20,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keystore.agents.host_state import HostState, ProcessMemory
 from keystore.agents.restarting import ExitCodes, ProcessState, judge
+from keystore.errors import InputError
+from keystore.kms.given import MESSAGE_BYTES_MAX
 
 START_S = 60.0
 """LIMIT: seconds from the start of a process to its ready file; then it is killed, and counts as failed."""
@@ -35,6 +40,8 @@ POLL_S = 0.02
 LOG_BYTES_MAX = 1 << 20
 """LIMIT: bytes of a log before a start makes it the former one."""
 ERROR_BYTES = 4096
+
+NEEDS_CREDENTIALS = "it needs its credentials, which this host has not: whoever looks after the cluster gives them"
 
 Command = Callable[[str, Path], Sequence[str]]
 """``(address to listen on, ready file)`` to the arguments of the process."""
@@ -70,8 +77,16 @@ class ProcessReport:
 class Supervised:
     """One process of a host. `begin` it; `start`, `stop` and `restart` are orders; `end` it with the host."""
 
-    def __init__(self, name: str, command: Command, listen: str, state: HostState, codes: ExitCodes) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        command: Command,
+        listen: str,
+        state: HostState,
+        codes: ExitCodes,
+        awaits_credentials: bool = False,
+    ) -> None:
+        self.name, self._awaits_credentials = name, awaits_credentials
         self._command, self._listen, self._state, self._codes = command, listen, state, codes
         self._ready_file, self._log = state.directory / f"{name}.ready", state.directory / f"{name}.log"
         self._orders, self._changed = threading.RLock(), threading.Condition()
@@ -79,6 +94,7 @@ class Supervised:
         self._wanted = not state.of(name).stopped
         self._popen: subprocess.Popen[bytes] | None = None
         self._due_s, self._log_start = 0.0, 0
+        self._credentials = bytearray()
         first: ProcessState = "starting" if self._wanted else "stopped"
         reason = "" if self._wanted else "by an order"
         self._report = ProcessReport(name, first, reason, state.of(name).listen, 0, time.time_ns())
@@ -94,21 +110,36 @@ class Supervised:
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
-    def start(self) -> ProcessReport:
+    def start(self, credentials: bytes | None = None) -> ProcessReport:
         """Start it, at once also after failures, and return what came of it. Nothing happens where it runs.
 
+        Args:
+            credentials: kept for this start and those to come; empty ones mean that it needs none from now on.
+
         Raises:
-            InputError: the order cannot be remembered; nothing was changed.
+            InputError: the order cannot be remembered, or there are too many credentials; nothing was changed.
         """
+        if len(credentials or b"") > MESSAGE_BYTES_MAX:
+            raise InputError(f"credentials have at most {MESSAGE_BYTES_MAX} bytes. Nothing was changed.")
         with self._orders, self._changed:
-            self._remember(stopped=False)
+            self._remember(stopped=False, credentials=None if credentials is None else bool(credentials))
+            if credentials is not None:
+                self._forget()
+                self._credentials = bytearray(credentials)
             if not self._wanted or self._report.state == "failed":
                 self._wanted, self._due_s = True, 0.0
                 self._set("starting", failures=0)
             return self._at_rest()
 
     def stop(self) -> ProcessReport:
-        """Have it end, and keep it down; return when it has ended. Errors as `start`."""
+        """Have it end, forget its credentials, and keep it down; return when it has ended. Errors as `start`."""
+        with self._orders:
+            stopped = self._stop()
+            with self._changed:
+                self._forget()
+            return stopped
+
+    def _stop(self) -> ProcessReport:
         with self._orders:
             with self._changed:
                 self._remember(stopped=True)
@@ -119,9 +150,9 @@ class Supervised:
             return self.report()
 
     def restart(self) -> ProcessReport:
-        """Stop it if it runs, and start it."""
+        """Stop it if it runs, and start it, with the credentials that it has."""
         with self._orders:
-            self.stop()
+            self._stop()
             return self.start()
 
     def end(self) -> None:
@@ -131,9 +162,20 @@ class Supervised:
             self._changed.notify_all()
         self._make_end()
         self._thread.join()
+        self._forget()
 
-    def _remember(self, *, stopped: bool) -> None:
-        self._state.remember(self.name, ProcessMemory(self._report.address, stopped))
+    def _remember(self, *, stopped: bool, credentials: bool | None = None) -> None:
+        needs = self._state.of(self.name).credentials if credentials is None else credentials
+        self._state.remember(self.name, ProcessMemory(self._report.address, stopped, needs))
+
+    def _lacks_credentials(self) -> bool:
+        needs = self._state.of(self.name).credentials
+        return (self._awaits_credentials if needs is None else needs) and not self._credentials
+
+    def _forget(self) -> None:
+        """Wipe the credentials; the caller has the lock, or is the last."""
+        self._credentials[:] = bytes(len(self._credentials))
+        self._credentials = bytearray()
 
     def _at_rest(self) -> ProcessReport:
         """Wait until a start has succeeded or failed; the caller has the lock."""
@@ -171,6 +213,10 @@ class Supervised:
             with self._changed:
                 if not self._wanted or self._ending:
                     continue
+                if self._lacks_credentials():
+                    self._wanted = False
+                    self._set("failed", NEEDS_CREDENTIALS)
+                    continue
                 try:
                     self._spawn()
                 except OSError as error:
@@ -201,14 +247,17 @@ class Supervised:
         if self._log.exists() and self._log.stat().st_size > LOG_BYTES_MAX:
             self._log.replace(self._log.with_suffix(".log.1"))
         listen = self._state.of(self.name).listen or self._listen
-        with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as log:
+        opened = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(opened, "ab") as log, _pipe_with(self._credentials) as pipe:
             self._log_start = log.tell()
+            given = () if pipe is None else ("--credentials-fd", str(pipe))
             self._popen = subprocess.Popen(
-                [*self._command(listen, self._ready_file)],
+                [*self._command(listen, self._ready_file), *given],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # what is sent to the host's terminal is for the host
+                pass_fds=() if pipe is None else (pipe,),
             )
         self._set("starting", pid=self._popen.pid, failures=self._report.failures)
 
@@ -283,6 +332,24 @@ class Supervised:
         at = self._report.address if address is None else address
         self._report = ProcessReport(self.name, state, reason, at, pid, time.time_ns(), failures, next_start_ns)
         self._changed.notify_all()
+
+
+@contextmanager
+def _pipe_with(content: bytearray) -> Iterator[int | None]:
+    """Give the reading end of a pipe that holds all of `content` and ends there; None where there is nothing."""
+    if not content:
+        yield None
+        return
+    reading, writing = os.pipe()
+    try:
+        try:
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, len(content))  # so that nobody need read for it to be written
+            os.write(writing, content)
+        finally:
+            os.close(writing)
+        yield reading
+    finally:
+        os.close(reading)
 
 
 def _last_error(log: Path, start: int) -> str:

@@ -15,6 +15,7 @@ import rich_click as click
 
 if TYPE_CHECKING:  # at run time they would load gRPC at every start
     from keystore.crypto.secret import SecretKey
+    from keystore.kms.connect import Connector
     from keystore.kms.local import AskPassphrase
     from keystore.kms.protocol import KmsConnector
     from keystore.kms.uri import KeyUri
@@ -37,7 +38,7 @@ def with_kms(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def connector(kms_endpoint: str | None) -> KmsConnector:
+def connector(kms_endpoint: str | None) -> Connector:
     """Return a function that gives the client for the URI of a key in use."""
     return _connect_with(kms_endpoint, PASSPHRASE, "Passphrase", confirm=False)
 
@@ -52,12 +53,13 @@ def new_connector(kms_endpoint: str | None) -> KmsConnector:
     return _connect_with(kms_endpoint, NEW_PASSPHRASE, "New passphrase", confirm=True)
 
 
-def _connect_with(kms_endpoint: str | None, environment: str, label: str, *, confirm: bool) -> KmsConnector:
+def _connect_with(kms_endpoint: str | None, environment: str, label: str, *, confirm: bool) -> Connector:
     from keystore.kms import credentials_file
     from keystore.kms.connect import connector as connect_with
 
     credentials = credentials_file.load(root_option("credentials_file"), root_option("credentials"))
-    return connect_with(kms_endpoint, _asker(environment, label, confirm=confirm), credentials)
+    asker = _asker(environment, label, confirm=confirm)
+    return connect_with(kms_endpoint, asker, credentials, root_option("source_address"))
 
 
 def root_option(name: str) -> str | None:

@@ -68,6 +68,12 @@ class StoryGroup(click.RichGroup):
     envvar="KEYSTORE_CREDENTIALS",
     help="The sections of that file to use, one for each cloud at most.",
 )
+@click.option(
+    "--source-address",
+    metavar="ADDRESS",
+    envvar="KEYSTORE_SOURCE_ADDRESS",
+    help="The address of this machine that connections to Azure come from.  [default: any]",
+)
 def cli(**_: object) -> None:
     """Encryption at rest under keys that the customer manages.
 

@@ -1,7 +1,11 @@
 """Commands that serve: a node, a router, and the host that looks after them."""
 
+from __future__ import annotations
+
+import os
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -9,6 +13,9 @@ from keystore.cli import exits
 from keystore.cli.arguments import NODE, PATH
 from keystore.cli.connecting import connector, root_option, with_kms
 from keystore.cli.opening import open_node
+
+if TYPE_CHECKING:  # at run time it would load gRPC at every start
+    from keystore.kms.given import GivenCredentials
 
 LISTEN = click.option(
     "--listen", metavar="HOST:PORT", default="127.0.0.1:0", show_default=True, help="Port 0 takes any free one."
@@ -35,8 +42,16 @@ def node_group() -> None:
 @LISTEN
 @TLS
 @READY_FILE
+@click.option(
+    "--credentials-fd",
+    type=click.IntRange(min=3),
+    metavar="N",
+    help="An open file that credentials are read from, once, in place of the file of credentials; a host gives it.",
+)
 @with_kms
-def serve_node(node: Path, listen: str, tls: Path, ready_file: Path | None, kms_endpoint: str | None) -> None:
+def serve_node(
+    node: Path, listen: str, tls: Path, ready_file: Path | None, credentials_fd: int | None, kms_endpoint: str | None
+) -> None:
     """Open NODE and serve it over gRPC with mutual TLS, until SIGTERM, Ctrl-C or a call ends it.
 
     The KMS is asked once, to unwrap the master key. If it refuses or does not answer, nothing is served: the exit code
@@ -51,12 +66,26 @@ def serve_node(node: Path, listen: str, tls: Path, ready_file: Path | None, kms_
 
     certificates.load(tls)  # a fault of ours is told before the KMS is asked
     connect, stopping = connector(kms_endpoint), Stopping()
-    with open_node(node, kms_endpoint) as opened:
+    if credentials_fd is not None:
+        connect.use(_given_by(credentials_fd))
+    with open_node(node, kms_endpoint, connect) as opened:
         service = NodeService(opened, connect, stopping.begin)
         server = AgentServer(listen, tls, Role.NODE, service.service())
         stopping.on_signals()
         ready = {"node_id": opened.node_id.hex(), "name": opened.name}
         serve(server, stopping, ready_file=ready_file, ready=ready, before_stop=service.begin_stop)
+
+
+def _given_by(descriptor: int) -> GivenCredentials:
+    from keystore.errors import InputError
+    from keystore.kms.given import MESSAGE_BYTES_MAX, GivenCredentials
+
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            return GivenCredentials.decode(file.read(MESSAGE_BYTES_MAX + 1))
+    except OSError as error:
+        text = f"the file {descriptor} of credentials cannot be read: {error.strerror}"
+        raise InputError(f"{text}. Nothing was served.") from None
 
 
 @click.group("router")
@@ -114,6 +143,11 @@ def host_group() -> None:
     multiple=True,
     help="The directory of a router to serve, and its certificates; may be given several times.",
 )
+@click.option(
+    "--await-credentials",
+    is_flag=True,
+    help="Start no node at first before an order gave it credentials, or said that it needs none.",
+)
 @with_kms
 def serve_host(
     directory: Path,
@@ -122,6 +156,7 @@ def serve_host(
     ready_file: Path | None,
     nodes: tuple[tuple[Path, Path], ...],
     routers: tuple[tuple[Path, Path], ...],
+    await_credentials: bool,
     kms_endpoint: str | None,
 ) -> None:
     """Start processes, watch them, and take orders about them, until SIGTERM or Ctrl-C ends this and them.
@@ -138,7 +173,10 @@ def serve_host(
     from keystore.agents.serving import AgentServer
 
     options = ("--kms-endpoint", kms_endpoint) if kms_endpoint else ()
-    programs = [Program(Role.NODE, node, own, root=root_arguments(), options=options) for node, own in nodes]
+    programs = [
+        Program(Role.NODE, node, own, root=root_arguments(), options=options, awaits_credentials=await_credentials)
+        for node, own in nodes
+    ]
     programs += [Program(Role.ROUTER, router, own) for router, own in routers]
     codes = ExitCodes(exits.OK, exits.LASTING, exits.MEANINGS)
     with closing(HostState(directory)) as state:
@@ -154,7 +192,7 @@ def serve_host(
 
 def root_arguments() -> tuple[str, ...]:
     """Return the options before the command, for a process that is started by this one."""
-    named = ("outside_anchor", "credentials_file", "credentials")
+    named = ("outside_anchor", "credentials_file", "credentials", "source_address")
     found = [(f"--{name.replace('_', '-')}", value) for name in named if (value := root_option(name))]
     flag = ("--ignore-outside-anchor",) if root_option("ignore_outside_anchor") else ()
     return (*(part for pair in found for part in pair), *flag)

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeystore_api/host/v1/host.proto\x12\x14keystore_api.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xb1\x01\n\nHostStatus\x12\x0f\n\x07host_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\x03\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\tprocesses\x18\x06 \x03(\x0b\x32#.keystore_api.host.v1.ProcessStatus\"\xf3\x01\n\rProcessStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".keystore_api.host.v1.ProcessState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\x03\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\r\x12\x31\n\rnext_start_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1c\n\x0cStartRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1b\n\x0bStopRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1e\n\x0eRestartRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\x99\x01\n\x0cProcessState\x12\x1d\n\x19PROCESS_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROCESS_STATE_STARTING\x10\x01\x12\x19\n\x15PROCESS_STATE_RUNNING\x10\x02\x12\x19\n\x15PROCESS_STATE_STOPPED\x10\x03\x12\x18\n\x14PROCESS_STATE_FAILED\x10\x04\x32\xd5\x02\n\x04Host\x12U\n\tGetStatus\x12&.keystore_api.host.v1.GetStatusRequest\x1a .keystore_api.host.v1.HostStatus\x12P\n\x05Start\x12\".keystore_api.host.v1.StartRequest\x1a#.keystore_api.host.v1.ProcessStatus\x12N\n\x04Stop\x12!.keystore_api.host.v1.StopRequest\x1a#.keystore_api.host.v1.ProcessStatus\x12T\n\x07Restart\x12$.keystore_api.host.v1.RestartRequest\x1a#.keystore_api.host.v1.ProcessStatusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkeystore_api/host/v1/host.proto\x12\x14keystore_api.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xb1\x01\n\nHostStatus\x12\x0f\n\x07host_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\x03\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\tprocesses\x18\x06 \x03(\x0b\x32#.keystore_api.host.v1.ProcessStatus\"\xf3\x01\n\rProcessStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".keystore_api.host.v1.ProcessState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\x03\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\r\x12\x31\n\rnext_start_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x0cStartRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x63redentials\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x0e\n\x0c_credentials\"\x1b\n\x0bStopRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1e\n\x0eRestartRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\x99\x01\n\x0cProcessState\x12\x1d\n\x19PROCESS_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROCESS_STATE_STARTING\x10\x01\x12\x19\n\x15PROCESS_STATE_RUNNING\x10\x02\x12\x19\n\x15PROCESS_STATE_STOPPED\x10\x03\x12\x18\n\x14PROCESS_STATE_FAILED\x10\x04\x32\xd5\x02\n\x04Host\x12U\n\tGetStatus\x12&.keystore_api.host.v1.GetStatusRequest\x1a .keystore_api.host.v1.HostStatus\x12P\n\x05Start\x12\".keystore_api.host.v1.StartRequest\x1a#.keystore_api.host.v1.ProcessStatus\x12N\n\x04Stop\x12!.keystore_api.host.v1.StopRequest\x1a#.keystore_api.host.v1.ProcessStatus\x12T\n\x07Restart\x12$.keystore_api.host.v1.RestartRequest\x1a#.keystore_api.host.v1.ProcessStatusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keystore_api.host.v1.host_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROCESSSTATE']._serialized_start=628
-  _globals['_PROCESSSTATE']._serialized_end=781
+  _globals['_PROCESSSTATE']._serialized_start=670
+  _globals['_PROCESSSTATE']._serialized_end=823
   _globals['_GETSTATUSREQUEST']._serialized_start=90
   _globals['_GETSTATUSREQUEST']._serialized_end=108
   _globals['_HOSTSTATUS']._serialized_start=111
@@ -41,11 +41,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROCESSSTATUS']._serialized_start=291
   _globals['_PROCESSSTATUS']._serialized_end=534
   _globals['_STARTREQUEST']._serialized_start=536
-  _globals['_STARTREQUEST']._serialized_end=564
-  _globals['_STOPREQUEST']._serialized_start=566
-  _globals['_STOPREQUEST']._serialized_end=593
-  _globals['_RESTARTREQUEST']._serialized_start=595
-  _globals['_RESTARTREQUEST']._serialized_end=625
-  _globals['_HOST']._serialized_start=784
-  _globals['_HOST']._serialized_end=1125
+  _globals['_STARTREQUEST']._serialized_end=606
+  _globals['_STOPREQUEST']._serialized_start=608
+  _globals['_STOPREQUEST']._serialized_end=635
+  _globals['_RESTARTREQUEST']._serialized_start=637
+  _globals['_RESTARTREQUEST']._serialized_end=667
+  _globals['_HOST']._serialized_start=826
+  _globals['_HOST']._serialized_end=1167
 # @@protoc_insertion_point(module_scope)

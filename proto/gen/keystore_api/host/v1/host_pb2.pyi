@@ -64,10 +64,12 @@ class ProcessStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ProcessState, str]] = ..., reason: _Optional[str] = ..., address: _Optional[str] = ..., pid: _Optional[int] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failures: _Optional[int] = ..., next_start_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "credentials")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    credentials: bytes
+    def __init__(self, name: _Optional[str] = ..., credentials: _Optional[bytes] = ...) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ("name",)

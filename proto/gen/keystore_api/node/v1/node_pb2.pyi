@@ -454,6 +454,16 @@ class SetLogRequest(_message.Message):
     place: str
     def __init__(self, place: _Optional[str] = ...) -> None: ...
 
+class GiveCredentialsRequest(_message.Message):
+    __slots__ = ("credentials",)
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    credentials: bytes
+    def __init__(self, credentials: _Optional[bytes] = ...) -> None: ...
+
+class GiveCredentialsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class StopRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -129,6 +129,11 @@ class NodeStub:
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.SetLogRequest.SerializeToString,
                 response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.FromString,
                 _registered_method=True)
+        self.GiveCredentials = channel.unary_unary(
+                '/keystore_api.node.v1.Node/GiveCredentials',
+                request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.GiveCredentialsRequest.SerializeToString,
+                response_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.GiveCredentialsResponse.FromString,
+                _registered_method=True)
         self.Stop = channel.unary_unary(
                 '/keystore_api.node.v1.Node/Stop',
                 request_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.StopRequest.SerializeToString,
@@ -253,6 +258,12 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GiveCredentials(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Stop(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -356,6 +367,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.SetLog,
                     request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.SetLogRequest.FromString,
                     response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.SerializeToString,
+            ),
+            'GiveCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.GiveCredentials,
+                    request_deserializer=keystore__api_dot_node_dot_v1_dot_node__pb2.GiveCredentialsRequest.FromString,
+                    response_serializer=keystore__api_dot_node_dot_v1_dot_node__pb2.GiveCredentialsResponse.SerializeToString,
             ),
             'Stop': grpc.unary_unary_rpc_method_handler(
                     servicer.Stop,
@@ -876,6 +892,33 @@ class Node:
             '/keystore_api.node.v1.Node/SetLog',
             keystore__api_dot_node_dot_v1_dot_node__pb2.SetLogRequest.SerializeToString,
             keystore__api_dot_node_dot_v1_dot_node__pb2.LogStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GiveCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystore_api.node.v1.Node/GiveCredentials',
+            keystore__api_dot_node_dot_v1_dot_node__pb2.GiveCredentialsRequest.SerializeToString,
+            keystore__api_dot_node_dot_v1_dot_node__pb2.GiveCredentialsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,4 +26,5 @@ class NodeStub:
     RestoreInto: grpc.UnaryStreamMultiCallable[node_pb2.RestoreIntoRequest, node_pb2.RestoreProgress]
     GetLog: grpc.UnaryUnaryMultiCallable[node_pb2.GetLogRequest, node_pb2.LogStatus]
     SetLog: grpc.UnaryUnaryMultiCallable[node_pb2.SetLogRequest, node_pb2.LogStatus]
+    GiveCredentials: grpc.UnaryUnaryMultiCallable[node_pb2.GiveCredentialsRequest, node_pb2.GiveCredentialsResponse]
     Stop: grpc.UnaryUnaryMultiCallable[node_pb2.StopRequest, node_pb2.StopResponse]

@@ -24,6 +24,8 @@ class AeadContexts(Generic[Context]):
         self._lock = threading.Lock()
         # The key object is kept alive beside its context: so its id cannot come to mean another key.
         self._contexts: OrderedDict[int, tuple[SecretKey, Context]] = OrderedDict()
+        # What `get` returned last, and so what is last in the order: most calls ask for it again.
+        self._last: tuple[SecretKey, Context] | None = None
         os.register_at_fork(after_in_child=self._start_again)
 
     def get(self, key: SecretKey) -> Context:
@@ -32,23 +34,29 @@ class AeadContexts(Generic[Context]):
         Raises:
             ValueError: the key was wiped, or has not 32 bytes.
         """
+        last = self._last
+        if last is not None and last[0] is key and not key.wiped:
+            return last[1]
         with self._lock:
+            self._last = None
             if key.wiped:
                 self._contexts.pop(id(key), None)
             elif (known := self._contexts.get(id(key))) is not None:
                 self._contexts.move_to_end(id(key))
+                self._last = known
                 return known[1]
             if len(key) != KEY_BYTES:
                 raise ValueError(f"the key has {len(key)} bytes; AES-256-GCM takes {KEY_BYTES}")
             context = self._make(key.view())
             key.check()
-            self._contexts[id(key)] = (key, context)
+            self._contexts[id(key)] = self._last = (key, context)
             if len(self._contexts) > CONTEXTS_MAX:
                 self._contexts.popitem(last=False)
             return context
 
     def forget(self, key: SecretKey) -> None:
         with self._lock:
+            self._last = None
             self._contexts.pop(id(key), None)
 
     def __len__(self) -> int:
@@ -57,4 +65,4 @@ class AeadContexts(Generic[Context]):
     def _start_again(self) -> None:
         # Another thread may have held the lock at the fork; its copy in the child would stay locked for ever.
         self._lock = threading.Lock()
-        self._contexts = OrderedDict()
+        self._contexts, self._last = OrderedDict(), None

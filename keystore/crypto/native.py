@@ -10,8 +10,9 @@ from typing import Any, Final
 import cmk_keystore_native as library
 from cmk_keystore_native import THREADS_MAX, PageKey
 
+from keystore.crypto.buffers import flat
 from keystore.crypto.contexts import AeadContexts
-from keystore.crypto.protocols import Buffer, PageKernel, SlotReader, TagMismatchError, U8Array
+from keystore.crypto.protocols import TAG_BYTES, Buffer, PageKernel, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
 
 THREADS_VARIABLE: Final = "KEYSTORE_THREADS"
@@ -76,7 +77,11 @@ class NativeKernel:
         aads: U8Array,
         tags: U8Array,
         out: bytearray | memoryview | U8Array,
+        *,
+        lent: bool = False,
     ) -> None:
+        if lent:
+            ciphertext = flat(ciphertext, "ciphertext")[:-TAG_BYTES]
         failed = self._contexts.get(key).open_pages(ciphertext, page_size, nonces, aads, tags, out, self.threads)
         if failed is not None:
             raise TagMismatchError(failed)

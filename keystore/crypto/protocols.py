@@ -141,8 +141,14 @@ class PageKernel(Protocol):
         aads: U8Array,
         tags: U8Array,
         out: bytearray | memoryview | U8Array,
+        *,
+        lent: bool = False,
     ) -> None:
-        """Open `ciphertext` (n * page_size bytes) into `out` (at least as many), in ascending order.
+        """Open `ciphertext` (n * page_size bytes) into `out` (at least as many).
+
+        `lent`: `ciphertext` has 16 bytes more, which are scratch, and nobody else looks at it before this returns. It
+        can be written to, and may be changed meanwhile, but for the scratch not for longer: that spares the portable
+        kernel a copy.
 
         Raises:
             TagMismatchError: with the index of the first page that failed. Pages before it are in `out`, that page is

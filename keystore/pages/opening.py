@@ -217,9 +217,9 @@ class Opener:
         """Open pages, none of them a hole, by a scratch of this thread that stays, as new memory is slow."""
         scratch: memoryview | None = getattr(self._local, "scratch", None)
         if scratch is None:
-            scratch = self._local.scratch = memoryview(bytearray(max(READ_BYTES, self._state.page_size)))
+            scratch = self._local.scratch = memoryview(bytearray(max(READ_BYTES, self._state.page_size) + TAG_BYTES))
         batch = read_batch(self._state.file, self._state.page_size, page_nos, entries, scratch)
-        open_into(self._state.sessions, self._state.page_size, batch, out)
+        open_into(self._state.sessions, self._state.page_size, batch, out, lent=scratch[: len(out) + TAG_BYTES])
 
     def _open_some(self, page_nos: U64Array, entries: EntryArray, places: Places, out: memoryview) -> None:
         """Open pages to their places in `out`; the others are holes, and zeros."""

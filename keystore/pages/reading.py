@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from keystore.crypto.kernel import KERNEL, TagMismatchError
+from keystore.crypto.kernel import KERNEL, TAG_BYTES, TagMismatchError
 from keystore.errors import InputError
 from keystore.format import layout
 from keystore.format.entry import EntryArray, U64Array, encode_aads
@@ -107,8 +107,12 @@ def open_batch(sessions: SessionTable, page_size: int, batch: Batch) -> bytearra
     return out
 
 
-def open_into(sessions: SessionTable, page_size: int, batch: Batch, out: memoryview) -> None:
+def open_into(
+    sessions: SessionTable, page_size: int, batch: Batch, out: memoryview, *, lent: memoryview | None = None
+) -> None:
     """Open the pages of a batch into `out`, of as many bytes, in the batch's order; after an error it is zeros.
+
+    `lent` begins with the batch's ciphertext, has 16 bytes more, and is lent as `PageKernel.open_pages` says.
 
     Raises:
         UnreadableError: with the first page that did not open.
@@ -116,7 +120,7 @@ def open_into(sessions: SessionTable, page_size: int, batch: Batch, out: memoryv
     """
     try:
         for session, start, stop in session_runs(sessions, batch):
-            open_run(session, page_size, batch, start, stop, out[start * page_size : stop * page_size])
+            open_run(session, page_size, batch, start, stop, out[start * page_size : stop * page_size], lent=lent)
     except BaseException:
         out[:] = bytes(len(out))
         raise
@@ -140,8 +144,17 @@ def session_runs(sessions: SessionTable, batch: Batch) -> Iterator[tuple[Session
             yield session, start, stop
 
 
-def open_run(session: Session, page_size: int, batch: Batch, start: int, stop: int, out: memoryview) -> None:
-    """Open the pages from `start` to `stop`, all of one session, into `out`, of as many bytes.
+def open_run(
+    session: Session,
+    page_size: int,
+    batch: Batch,
+    start: int,
+    stop: int,
+    out: memoryview,
+    *,
+    lent: memoryview | None = None,
+) -> None:
+    """Open the pages from `start` to `stop`, all of one session, into `out`, of as many bytes; `lent` as there.
 
     Raises:
         UnreadableError: with the first page that did not open.
@@ -150,8 +163,10 @@ def open_run(session: Session, page_size: int, batch: Batch, start: int, stop: i
     aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, batch.page_nos[start:stop])
     nonces, tags = np.ascontiguousarray(entries["nonce"]), np.ascontiguousarray(entries["tag"])
     source = batch.ciphertext[start * page_size : stop * page_size]
+    if lent is not None:
+        source = lent[start * page_size : stop * page_size + TAG_BYTES]
     try:
-        KERNEL.open_pages(session.page_key, source, page_size, nonces, aads, tags, out)
+        KERNEL.open_pages(session.page_key, source, page_size, nonces, aads, tags, out, lent=lent is not None)
     except TagMismatchError as error:
         found = f"the tag of slot {entries['slot'][error.index]} does not match"
         raise UnreadableError(start + error.index, found) from None

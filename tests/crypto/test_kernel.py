@@ -114,6 +114,48 @@ def test_a_changed_bit_anywhere_is_refused_and_leaves_no_plaintext(data: st.Data
     assert later in (bytes(len(later)), b"\xaa" * len(later))
 
 
+@pytest.mark.parametrize("count", [1, 2, 256, 257, 515])
+@pytest.mark.parametrize("page_size", [1, 15, 16, 100])
+def test_a_lent_ciphertext_is_opened_and_comes_back_as_it_was(count: int, page_size: int) -> None:
+    batch = Batch.make(count, page_size)
+    ciphertext, tags = batch.seal()
+    lent, out = bytearray(ciphertext) + bytes(16), bytearray(len(ciphertext))
+    open_lent(batch, lent, tags, out)
+    assert out == batch.plaintext
+    assert lent[:-16] == ciphertext
+
+
+@given(st.sets(st.integers(0, 299), min_size=1, max_size=5))
+def test_of_a_lent_ciphertext_too_the_first_page_that_fails_is_named(wrong: set[int]) -> None:
+    batch, first = Batch.make(300, 32), min(wrong)
+    ciphertext, tags = batch.seal()
+    lent, out = bytearray(ciphertext) + bytes(16), bytearray(b"\xaa" * len(ciphertext))
+    for page in wrong:
+        lent[page * 32] ^= 1
+    before = lent[:-16]
+    with pytest.raises(TagMismatchError) as caught:
+        open_lent(batch, lent, tags, out)
+    assert caught.value.index == first
+    begun, later = out[: (first + 1) * 32], out[(first + 1) * 32 :]
+    assert begun == batch.plaintext[: first * 32] + bytes(32)
+    assert later in (bytes(len(later)), b"\xaa" * len(later))
+    assert lent[:-16] == before
+
+
+def test_what_is_lent_has_the_spare_bytes() -> None:
+    batch = Batch.make(3, 64)
+    ciphertext, tags = batch.seal()
+    out = bytearray(192)
+    for lent in (ciphertext, ciphertext + bytes(15), ciphertext + bytes(17)):
+        with pytest.raises(ValueError, match="ciphertext has"):
+            open_lent(batch, lent, tags, out)
+    assert out == bytes(192)
+
+
+def open_lent(batch: Batch, ciphertext: bytearray, tags: U8Array, out: bytearray) -> None:
+    KERNEL.open_pages(batch.key, ciphertext, batch.page_size, batch.nonces, batch.aads, tags, out, lent=True)
+
+
 def test_pages_in_another_order_are_refused() -> None:
     batch = Batch.make(3, 64)
     ciphertext, tags = batch.seal()
@@ -258,6 +300,21 @@ def test_a_forgotten_or_wiped_key_has_no_context() -> None:
     with pytest.raises(ValueError, match="wiped"):
         contexts.get(wiped)
     assert len(contexts) == 1
+
+
+def test_the_key_that_was_asked_for_last_is_forgotten_and_wiped_as_any_other() -> None:
+    contexts = AeadContexts(AESGCM)
+    key, other = SecretKey.generate(), SecretKey.generate()
+    first = contexts.get(key)
+    assert contexts.get(key) is first
+    contexts.forget(key)
+    assert contexts.get(key) is not first
+    second = contexts.get(other)
+    key.wipe()
+    assert contexts.get(other) is second
+    other.wipe()
+    with pytest.raises(ValueError, match="wiped"):
+        contexts.get(other)
 
 
 def test_equal_keys_in_two_objects_are_two_contexts() -> None:

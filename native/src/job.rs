@@ -68,9 +68,9 @@ impl Job {
             idle: Condvar::new(),
         });
         let others = threads.min(job.pages.len().div_ceil(job.step())).saturating_sub(1);
-        for _ in 0..others {
+        for helper in 0..others {
             let shared = job.clone();
-            pool::spawn(move || shared.work());
+            pool::begin(helper, Box::new(move || shared.work()));
         }
         job
     }

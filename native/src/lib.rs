@@ -12,9 +12,11 @@ mod buffers;
 mod changes;
 mod job;
 mod pages;
+mod parts;
 mod pool;
 mod reader;
 mod slots;
+mod together;
 
 use std::sync::Arc;
 
@@ -58,7 +60,7 @@ impl PageKey {
         let batch = Batch::new(page_size, &plaintext, &nonces, &aads);
         // SAFETY: both had their room required, against each other and against all that is read.
         let (sealed, tags) = unsafe { (out.slice_mut(), tags.slice_mut()) };
-        py.detach(|| pool::seal(&self.key, &batch, &mut sealed[..count * page_size], tags, threads));
+        py.detach(|| parts::seal(&self.key, &batch, &mut sealed[..count * page_size], tags, threads));
         Ok(())
     }
 
@@ -84,7 +86,7 @@ impl PageKey {
         let batch = Batch::new(page_size, &ciphertext, &nonces, &aads);
         // SAFETY: its room was required, against all that is read.
         let opened = unsafe { out.slice_mut() };
-        Ok(py.detach(|| pool::open(&self.key, &batch, tags.slice(), &mut opened[..count * page_size], threads)))
+        Ok(py.detach(|| parts::open(&self.key, &batch, tags.slice(), &mut opened[..count * page_size], threads)))
     }
 }
 

@@ -36,13 +36,18 @@ impl<'a> Batch<'a> {
         self.nonces.len() / NONCE_BYTES
     }
 
-    /// The first `count` pages, and the rest.
-    pub fn split(&self, count: usize) -> (Batch<'a>, Batch<'a>) {
-        let (source, sources) = self.source.split_at(count * self.page_size);
-        let (nonces, more_nonces) = self.nonces.split_at(count * NONCE_BYTES);
-        let (aads, more_aads) = self.aads.split_at(count * self.aad_bytes);
-        let rest = Batch { source: sources, nonces: more_nonces, aads: more_aads, ..*self };
-        (Batch { source, nonces, aads, ..*self }, rest)
+    /// The same, `count` pages each and the rest.
+    pub fn pieces(self, count: usize) -> impl Iterator<Item = Batch<'a>> {
+        (0..self.count()).step_by(count).map(move |start| {
+            let pages = start..self.count().min(start + count);
+            let part = |bytes: &'a [u8], width| &bytes[pages.start * width..pages.end * width];
+            Batch {
+                source: part(self.source, self.page_size),
+                nonces: part(self.nonces, NONCE_BYTES),
+                aads: part(self.aads, self.aad_bytes),
+                ..self
+            }
+        })
     }
 
     fn page(&self, index: usize) -> (&'a [u8], Nonce, Aad<&'a [u8]>) {

@@ -1,86 +1,121 @@
-//! Divides a batch over a bounded pool of threads.
+//! A bounded pool of threads that wait for work beside the caller's own.
+//!
+//! Leaves to others: that nothing depends on work which was handed over. It is done some time or never.
+//!
+//! Invariants:
+//! 1. Work for helper `n` is done by the same thread each time, so that data which it comes back to is in its cache.
+//! 2. After a fork the threads are the parent's; the child makes its own. No lock that a fork can leave held is waited for.
 
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-use aws_lc_rs::aead::LessSafeKey;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
-use crate::pages::{self, Batch, TAG_BYTES};
-
-/// LIMIT: threads of the pool, however many are asked for and whatever the machine has.
+/// LIMIT: threads that work at once for one caller, who is one of them, whatever is asked for and the machine has.
 pub const THREADS_MAX: usize = 16;
-/// LIMIT: bytes below which a batch stays on the caller's thread; handing work over costs some microseconds.
-const BYTES_MIN: usize = 64 << 10;
+/// LIMIT: how long a thread looks for what it waits for before it sleeps. To wake a sleeping processor of a virtual
+/// machine takes tens of microseconds, which is as long as sealing some hundred KiB.
+const AWAKE_MAX: Duration = Duration::from_micros(100);
+/// LIMIT: how often it looks before it lets others have the processor.
+const LOOKS: u32 = 32;
+/// LIMIT: calls that wait for one helper; what comes then is left to who called.
+const WAITING_MAX: usize = 64;
 
-/// The pool, and the process it belongs to: after a fork its threads are the parent's, so the child makes its own.
-static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+type Work = Box<dyn FnOnce() + Send>;
 
-pub fn seal(key: &LessSafeKey, batch: &Batch<'_>, out: &mut [u8], tags: &mut [u8], threads: usize) {
-    let Some((pool, part)) = divide(batch, threads) else {
-        return pages::seal(key, batch, out, tags);
-    };
-    pool.scope(|scope| {
-        let (mut rest, mut out, mut tags) = (*batch, out, tags);
-        while rest.count() > 0 {
-            let taken = part.min(rest.count());
-            let (batch, more) = rest.split(taken);
-            let (sealed, more_out) = out.split_at_mut(taken * batch.page_size);
-            let (tag, more_tags) = tags.split_at_mut(taken * TAG_BYTES);
-            scope.spawn(move |_| pages::seal(key, &batch, sealed, tag));
-            (rest, out, tags) = (more, more_out, more_tags);
-        }
-    });
+#[derive(Default)]
+struct Queue {
+    works: Mutex<VecDeque<Work>>,
+    any: AtomicBool,
 }
 
-pub fn open(key: &LessSafeKey, batch: &Batch<'_>, tags: &[u8], out: &mut [u8], threads: usize) -> Option<usize> {
-    let Some((pool, part)) = divide(batch, threads) else {
-        return pages::open(key, batch, tags, out);
-    };
-    let mut failed = vec![None; batch.count().div_ceil(part)];
-    pool.scope(|scope| {
-        let (mut rest, mut opened, mut tags) = (*batch, &mut *out, tags);
-        for found in &mut failed {
-            let taken = part.min(rest.count());
-            let (batch, more) = rest.split(taken);
-            let (target, more_out) = opened.split_at_mut(taken * batch.page_size);
-            let (tag, more_tags) = tags.split_at(taken * TAG_BYTES);
-            scope.spawn(move |_| *found = pages::open(key, &batch, tag, target));
-            (rest, opened, tags) = (more, more_out, more_tags);
+impl Queue {
+    fn put(&self, work: Work) {
+        let mut works = self.works();
+        if works.len() < WAITING_MAX {
+            works.push_back(work);
+            self.any.store(true, Ordering::Release);
         }
-    });
-    let first = failed.iter().enumerate().find_map(|(at, found)| found.map(|index| at * part + index))?;
-    out[first * batch.page_size..].fill(0);
-    Some(first)
-}
+    }
 
-/// Have a thread of the pool do this, some time or never.
-pub fn spawn(work: impl FnOnce() + Send + 'static) {
-    if let Some(pool) = pool() {
-        pool.spawn(work);
+    fn take(&self) -> Option<Work> {
+        let mut works = self.works();
+        let taken = works.pop_front();
+        self.any.store(!works.is_empty(), Ordering::Release);
+        taken
+    }
+
+    fn serve(&self) {
+        loop {
+            wait_until(|| self.any.load(Ordering::Acquire));
+            while let Some(work) = self.take() {
+                let _ = catch_unwind(AssertUnwindSafe(work)); // who handed it over notices by what is missing
+            }
+        }
+    }
+
+    fn works(&self) -> MutexGuard<'_, VecDeque<Work>> {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The pool and the pages of one part, if the batch is to be divided.
-fn divide(batch: &Batch<'_>, threads: usize) -> Option<(Arc<ThreadPool>, usize)> {
-    let parts = threads.min(THREADS_MAX).min(batch.count() * batch.page_size / BYTES_MIN).min(batch.count());
-    if parts < 2 {
-        return None;
-    }
-    Some((pool()?, batch.count().div_ceil(parts)))
+struct Helper {
+    queue: Arc<Queue>,
+    thread: Thread,
 }
 
-fn pool() -> Option<Arc<ThreadPool>> {
-    let mut known = POOL.try_lock().ok()?; // never waits: a lock that was held at a fork stays held in the child
+impl Helper {
+    fn start() -> Option<Self> {
+        let queue = Arc::new(Queue::default());
+        let served = queue.clone();
+        let started = thread::Builder::new().name("keystore-helper".into()).spawn(move || served.serve()).ok()?;
+        Some(Self { queue, thread: started.thread().clone() })
+    }
+}
+
+struct Pool {
+    process: u32,
+    helpers_max: usize,
+    helpers: Vec<Helper>,
+}
+
+static POOL: Mutex<Option<Pool>> = Mutex::new(None);
+
+/// Have helper `number` do this, some time or never.
+pub fn begin(number: usize, work: Work) {
+    let Ok(mut known) = POOL.try_lock() else { return }; // never waits: held at a fork, it stays held in the child
     let process = std::process::id();
-    if let Some((owner, pool)) = &*known {
-        if *owner == process {
-            return Some(pool.clone());
+    if known.as_ref().is_none_or(|pool| pool.process != process) {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let helpers_max = processors.saturating_sub(1).clamp(1, THREADS_MAX - 1);
+        std::mem::forget(known.replace(Pool { process, helpers_max, helpers: Vec::new() })); // the parent's, if any
+    }
+    let Some(pool) = known.as_mut().filter(|pool| number < pool.helpers_max) else { return };
+    while pool.helpers.len() <= number {
+        let Some(helper) = Helper::start() else { return };
+        pool.helpers.push(helper);
+    }
+    let helper = &pool.helpers[number];
+    helper.queue.put(work);
+    helper.thread.unpark(); // no system call while it is awake
+}
+
+/// Return once `done` is true; who makes it so unparks this thread.
+pub fn wait_until(done: impl Fn() -> bool) {
+    let asleep_from = Instant::now() + AWAKE_MAX;
+    loop {
+        for _ in 0..LOOKS {
+            if done() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        if Instant::now() < asleep_from {
+            thread::yield_now(); // who is waited for may be waiting for this very processor
+        } else {
+            thread::park();
         }
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().ok()?);
-    if let Some(parents) = known.replace((process, pool.clone())) {
-        std::mem::forget(parents); // its threads do not exist here; waiting for them would never end
-    }
-    Some(pool)
 }

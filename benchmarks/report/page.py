@@ -139,21 +139,22 @@ def _bars(report: Report) -> list[str]:
 
 
 def _workers(report: Report) -> list[str]:
-    """Return what this machine gives to two workers, whoever's code they run."""
+    """Return what this machine gives to two workers, whoever's code they run, and what the kernel takes of it."""
     found = [result for result in report.results.get("kernel", ()) if result.of_one is not None]
-    said = []
-    for what, same in (
-        ("two threads of the bare aws-lc-rs loop", [r for r in found if r.name.startswith("bare loop")]),
-        ("two processes of the kernel", [r for r in found if r.processes > 1]),
-    ):
-        if same:
-            ratios = [result.of_one or 0 for result in same]
-            said.append(f"{what} {tables.number(min(ratios))} to {tables.number(max(ratios))}")
-    return (
-        ["", f"What this machine gives to two workers, by page size, as a multiple of one: {'; '.join(said)}."]
-        if said
-        else []
-    )
+    bare = [result.of_one or 0 for result in found if result.name.startswith("bare loop")]
+    processes = [result.of_one or 0 for result in found if result.processes > 1]
+    ours = [r.of_primitive or 0 for r in found if r.name.startswith("kernel") and r.processes == 1]
+    said = [f"two threads of the bare aws-lc-rs loop {_span(bare)}"] if bare else []
+    said += [f"two processes of the kernel {_span(processes)}"] if processes else []
+    if not said:
+        return []
+    line = f"What this machine gives to two workers, by page size, as a multiple of one: {'; '.join(said)}."
+    line += f" Of what it gives to two threads the kernel takes {_span(ours)}." if ours else ""
+    return ["", f"{line} Two virtual processors may be two threads of one physical core, now and then: 1.1 shows that."]
+
+
+def _span(ratios: Sequence[float]) -> str:
+    return f"{tables.number(min(ratios))} to {tables.number(max(ratios))}"
 
 
 def _in_the_way(report: Report, case: str) -> str:

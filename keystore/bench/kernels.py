@@ -1,12 +1,14 @@
 """The page kernels beside the library that each stands on: its bare loop, which builds the same nonces and data.
 
 Beside them too: one call for each page through `cryptography`, and a plain copy of the same bytes in memory.
+
+Data is in the processor's cache: a turn is several calls over the same memory, so that what others left there in their
+turns weighs little, and the native kernel and its bare loop work on the very same buffers.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,11 @@ PAGE_SIZES_BYTES = (4096, 8192, 16384, 32768, 65536)
 PAGE_SIZES_QUICK_BYTES = (4096, 16384)
 BATCH_BYTES = 1 << 20
 """What is sealed in one call on one thread; it stays in the processor's cache."""
-BATCH_OF_THREADS_BYTES = 4 << 20
 THREADS = 2
+BATCH_OF_THREADS_BYTES = THREADS * BATCH_BYTES
+"""As much for each thread as one thread has."""
+CALLS_A_TURN = 16
+NATIVE_MIN = 0, 3
 AAD_BYTES = 40
 
 
@@ -36,7 +41,8 @@ class Batch:
         self.plain = random.bytes(total_bytes)
         self.nonces = np.zeros((self.count, 12), np.uint8)
         self.nonces[:, 8:] = np.arange(self.count, dtype="<u4").reshape(-1, 1).view(np.uint8)
-        self.aads = random.integers(0, 256, (self.count, AAD_BYTES), np.uint8)
+        self.aads = np.zeros((self.count, AAD_BYTES), np.uint8)
+        self.aads[:, 32:] = np.arange(self.count, dtype="<u8").reshape(-1, 1).view(np.uint8)
         self.tags = np.zeros((self.count, TAG_BYTES), np.uint8)
         self.sealed, self.opened = bytearray(total_bytes + TAG_BYTES), bytearray(total_bytes)
 
@@ -48,10 +54,11 @@ class Batch:
         )
 
     def open(self, kernel: PageKernel) -> Timed:
-        ciphertext = memoryview(self.sealed)[: self.total_bytes]
+        lent = kernel.name == "portable"  # a store reads into memory of its own, so it can lend it
+        ciphertext = memoryview(self.sealed)[: self.total_bytes + (TAG_BYTES if lent else 0)]
         return timed(
             lambda: kernel.open_pages(
-                self.key, ciphertext, self.page_bytes, self.nonces, self.aads, self.tags, self.opened
+                self.key, ciphertext, self.page_bytes, self.nonces, self.aads, self.tags, self.opened, lent=lent
             )
         )
 
@@ -82,6 +89,15 @@ class Batch:
         seal()
         return timed(seal), timed(open_)
 
+    def bare_native(self, what: str, threads: int) -> Timed:
+        """Return the loop over aws-lc-rs, on the same memory: a turn of as many calls as the others have."""
+        from cmk_keystore_native import BareLoop, PageKey
+
+        loop, ciphertext = BareLoop(PageKey(self.key.view()), self.page_bytes), memoryview(self.sealed)[:-TAG_BYTES]
+        if what == "seal":
+            return lambda: loop.seal(self.plain, self.sealed, self.tags, threads, CALLS_A_TURN)
+        return lambda: loop.open(ciphertext, self.opened, self.tags, threads, CALLS_A_TURN)
+
     def copy(self) -> Timed:
         source, target = np.frombuffer(self.plain, np.uint8), np.zeros(self.total_bytes, np.uint8)
         return timed(lambda: np.copyto(target, source))
@@ -101,15 +117,18 @@ def measure(*, quick: bool, budget_s: float) -> Iterator[Result]:
 
 
 def has_native() -> bool:
-    """Tell whether the native kernel is installed."""
-    return find_spec("cmk_keystore_native") is not None
+    """Tell whether the native kernel is installed, and with a bare loop beside it as this module needs it."""
+    try:
+        return tuple(map(int, version("cmk-keystore-native").split(".")[:2])) >= NATIVE_MIN
+    except PackageNotFoundError:
+        return False
 
 
 def _portable(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
     batch = Batch(page_bytes, BATCH_BYTES)
     library = batch.bare()[what == "open"]
     calls = {"ours": batch.work(what, choose("portable")), "primitive": library, "memcpy": batch.copy()}
-    turns = in_turns(calls, budget_s)
+    turns = in_turns({name: _several(call) for name, call in calls.items()}, budget_s)
     yield _result(f"kernel {what}", "portable", 1, batch, turns)
     yield _speed(f"one call a page, {what}", "cryptography", batch, turns, "primitive")
 
@@ -119,10 +138,10 @@ def _native(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
 
     batch = Batch(page_bytes, BATCH_BYTES)
     calls = {
-        "ours": batch.work(what, NativeKernel(choose("portable"), 1)),
-        "primitive": _bare_loop(what, batch),
-        "library": batch.bare()[what == "open"],
-        "memcpy": batch.copy(),
+        "ours": _several(batch.work(what, NativeKernel(choose("portable"), 1))),
+        "primitive": batch.bare_native(what, 1),
+        "library": _several(batch.bare()[what == "open"]),
+        "memcpy": _several(batch.copy()),
     }
     turns = in_turns(calls, budget_s)
     yield _result(f"kernel {what}", "native", 1, batch, turns)
@@ -132,37 +151,29 @@ def _native(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
 
 
 def _threads(what: str, page_bytes: int, budget_s: float) -> Iterator[Result]:
-    """Yield the kernel on two threads, and the bare loop on two: what the machine gives to two threads at all."""
+    """Yield the kernel on two threads, beside the same calls on one thread and the bare loop on two.
+
+    On two threads the bare loop shows what the machine gives at all: each does its half again and again, without
+    handing anything over or waiting for the other.
+    """
     from keystore.crypto.native import NativeKernel
 
     batch = Batch(page_bytes, BATCH_OF_THREADS_BYTES)
-    halves = [_bare_loop(what, Batch(page_bytes, BATCH_OF_THREADS_BYTES // THREADS)) for _ in range(THREADS)]
-    with ThreadPoolExecutor(THREADS - 1) as others:
-
-        def primitive_of_threads() -> None:
-            under_way = [others.submit(half) for half in halves[1:]]
-            halves[0]()
-            for each in under_way:
-                each.result()
-
-        calls = {
-            "ours": batch.work(what, NativeKernel(choose("portable"), THREADS)),
-            "one": batch.work(what, NativeKernel(choose("portable"), 1)),
-            "primitive": _bare_loop(what, batch),
-            "threads": timed(primitive_of_threads),
-        }
-        turns = in_turns(calls, budget_s)
+    calls = {
+        "ours": _several(batch.work(what, NativeKernel(choose("portable"), THREADS))),
+        "primitive": batch.bare_native(what, THREADS),
+        "one": _several(batch.work(what, NativeKernel(choose("portable"), 1))),
+        "primitive of one": batch.bare_native(what, 1),
+    }
+    turns = in_turns(calls, budget_s)
     yield _result(f"kernel {what}", "native", THREADS, batch, turns)
-    bare = _speed(f"bare loop, {what}", "aws-lc-rs", batch, turns, "threads")
-    yield replace(bare, threads=THREADS, of_one=turns.ratio("threads", "primitive"))
+    bare = _speed(f"bare loop, {what}", "aws-lc-rs", batch, turns, "primitive")
+    yield replace(bare, threads=THREADS, of_one=turns.ratio("primitive", "primitive of one"))
 
 
-def _bare_loop(what: str, batch: Batch) -> Timed:
-    from cmk_keystore_native import BareLoop
-
-    loop = BareLoop(batch.page_bytes, batch.count)
-    call: Timed = loop.seal if what == "seal" else loop.open
-    return call
+def _several(call: Timed) -> Timed:
+    """Return a turn of several calls; it tells what one of them took."""
+    return lambda: sum(call() for _ in range(CALLS_A_TURN)) / CALLS_A_TURN
 
 
 def _result(name: str, kernel: str, threads: int, batch: Batch, turns: Turns) -> Result:
@@ -174,11 +185,11 @@ def _result(name: str, kernel: str, threads: int, batch: Batch, turns: Turns) ->
     }
     return Result(
         name, kernel, batch.page_bytes, threads, seconds, batch.total_bytes / seconds / 1e9,
-        cpu_s_per_gb=turns.cpu_s_per_gb("ours", batch.total_bytes), **ratios,
+        cpu_s_per_gb=turns.cpu_s_per_gb("ours", batch.total_bytes * CALLS_A_TURN), **ratios,
     )  # fmt: skip
 
 
 def _speed(name: str, kernel: str, batch: Batch, turns: Turns, which: str) -> Result:
     seconds = turns.median_s(which)
-    cpu = turns.cpu_s_per_gb(which, batch.total_bytes)
+    cpu = turns.cpu_s_per_gb(which, batch.total_bytes * CALLS_A_TURN)
     return Result(name, kernel, batch.page_bytes, 1, seconds, batch.total_bytes / seconds / 1e9, cpu_s_per_gb=cpu)

@@ -23,7 +23,7 @@ class Result:
         processes: that did the same at once.
         seconds: median of one call.
         gb_per_s: bytes of pages per second / 10^9, where there are bytes; of all threads and processes.
-        of_primitive: speed as a fraction of the library's own loop; 1.0 means that nothing is lost.
+        of_primitive: speed as a fraction of the library's own loop on as many threads; 1.0 means that nothing is lost.
         of_plain: speed as a fraction of the same input and output without encryption.
         of_library: speed as a fraction of one call for each page through `cryptography`.
         of_memcpy: speed as a fraction of a plain copy in memory.

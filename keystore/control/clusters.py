@@ -3,7 +3,7 @@
 Leaves to others: operations on them (`keystore.control.operation_rows`), and the processes (`keystore.agents`).
 
 Invariants:
-1. Members keep their order for ever; exactly one is the primary.
+1. Members keep their order for ever, and a new one is the last; exactly one is the primary.
 2. The platform key is always there; the customer's key is there exactly while customer keys are on.
 """
 
@@ -70,10 +70,12 @@ class Cluster(NewCluster):
 
     Attributes:
         renewed_ns: when every member's master key was last made anew, on the control plane's clock.
+        removed_ns: when its processes and files went, None while they are there.
     """
 
     id: int
     renewed_ns: int
+    removed_ns: int | None = None
 
     @property
     def key_uri(self) -> str:
@@ -134,9 +136,10 @@ def cluster_of(connection: sa.Connection, cluster_id: int) -> Cluster:
 
 
 def list_clusters(database: Database) -> list[Cluster]:
-    """Return all clusters, by name."""
+    """Return all clusters that were not removed, by name."""
     with database.read() as connection:
-        rows = connection.execute(sa.select(clusters).order_by(clusters.c.name)).all()
+        there = sa.select(clusters).where(clusters.c.removed_ns.is_(None))
+        rows = connection.execute(there.order_by(clusters.c.name)).all()
         return [_cluster(connection, row) for row in rows]
 
 
@@ -151,6 +154,35 @@ def set_addresses(database: Database, cluster_id: int, records: Sequence[MemberR
             line = (members.c.cluster_id == cluster_id) & (members.c.name == record.name)
             places = {"address": record.address, "host_address": record.host_address}
             connection.execute(members.update().where(line).values(places))
+
+
+def add_member(connection: sa.Connection, cluster_id: int, record: MemberRecord) -> None:
+    """Record one more member, the last in order, in the caller's transaction."""
+    position = sa.select(sa.func.max(members.c.position) + 1).where(members.c.cluster_id == cluster_id)
+    line = {"cluster_id": cluster_id, "position": position.scalar_subquery(), **vars(record)}
+    connection.execute(members.insert().values(line))
+    _touch_topology(connection, cluster_id)
+
+
+def remove_members(connection: sa.Connection, cluster: Cluster, names: Sequence[str]) -> None:
+    """Forget members in the caller's transaction; where the primary is among them, the first that stays becomes it."""
+    staying = [name for name in cluster.member_names if name not in names]
+    line = (members.c.cluster_id == cluster.id) & members.c.name.in_(names)
+    connection.execute(members.delete().where(line))
+    if cluster.primary in names:
+        mine = clusters.update().where(clusters.c.id == cluster.id)
+        connection.execute(mine.values(primary_member=staying[0]))
+    _touch_topology(connection, cluster.id)
+
+
+def mark_removed(connection: sa.Connection, cluster_id: int, now_ns: int) -> None:
+    """Record that a cluster's processes and files are gone; its history stays."""
+    connection.execute(clusters.update().where(clusters.c.id == cluster_id).values(removed_ns=now_ns))
+
+
+def _touch_topology(connection: sa.Connection, cluster_id: int) -> None:
+    grown = clusters.update().where(clusters.c.id == cluster_id)
+    connection.execute(grown.values(topology_version=clusters.c.topology_version + 1))
 
 
 def _router_values(router: MemberRecord | None) -> dict[str, object]:
@@ -179,5 +211,6 @@ def _cluster(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Clus
         None if row.router_address is None else MemberRecord(ROUTER, row.router_address, row.router_host_address),
         id=row.id,
         renewed_ns=row.renewed_ns,
+        removed_ns=row.removed_ns,
         topology_version=row.topology_version,
     )

@@ -63,26 +63,57 @@ class ClusterFiles:
         for uri in (platform_key, customer_key):
             if uri is not None:
                 require_usable(parse(uri).text, connect)
-        _make_directory(directory)
-        files = cls(directory)
+        files = cls.begin(directory, cluster)
         try:
-            files._issue(cluster, names)
             for name in names:
-                volume_key = None if customer_key is None else platform_key
-                Node.init(files.node(name), customer_key or platform_key, connect, volume_key=volume_key).close()
+                files.add_member(name, platform_key, customer_key, connect)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
         return files
 
-    def _issue(self, cluster: str, names: Sequence[str]) -> None:
-        authority = ClusterCa.create(self.directory / "authority", cluster)
-        (self.directory / "members").mkdir(mode=0o700)
-        (self.directory / "tls").mkdir(mode=0o700)
-        processes = [(Role.CONTROL, "control"), (Role.CLIENT, "client"), (Role.ROUTER, ROUTER), (Role.HOST, ROUTER)]
-        processes += [(role, name) for name in names for role in (Role.NODE, Role.HOST)]
-        for role, name in processes:
+    @classmethod
+    def begin(cls, directory: Path, cluster: str) -> "ClusterFiles":
+        """Make what a cluster has besides its members. On an error nothing of it is left.
+
+        Raises:
+            InputError, PathTakenError, PathMissingError: nothing was made.
+        """
+        _make_directory(directory)
+        files = cls(directory)
+        try:
+            authority = ClusterCa.create(directory / "authority", cluster)
+            (directory / "members").mkdir(mode=0o700)
+            (directory / "tls").mkdir(mode=0o700)
+            for role, name in (
+                (Role.CONTROL, "control"),
+                (Role.CLIENT, "client"),
+                (Role.ROUTER, ROUTER),
+                (Role.HOST, ROUTER),
+            ):
+                authority.issue(files.tls(role, name), role, name)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return files
+
+    def add_member(self, name: str, platform_key: str, customer_key: str | None, connect: KmsConnector) -> None:
+        """Make the certificates and the node of one more member; what an attempt that was cut off left is made anew.
+
+        Raises:
+            KmsError, KeyFileWriteError, KnownNodesError: there is no such member.
+        """
+        self.remove_member(name)
+        authority = ClusterCa.open(self.directory / "authority")
+        for role in (Role.NODE, Role.HOST):
             authority.issue(self.tls(role, name), role, name)
+        volume_key = None if customer_key is None else platform_key
+        Node.init(self.node(name), customer_key or platform_key, connect, volume_key=volume_key).close()
+
+    def remove_member(self, name: str) -> None:
+        """Remove the files of a member whose processes have ended, its data among them."""
+        for place in (self.node(name), self.tls(Role.NODE, name), self.tls(Role.HOST, name)):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _make_directory(directory: Path) -> None:

@@ -4,6 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from keystore.control.clusters import ROUTER, Cluster, MemberRecord, NewCluster, cluster_named, insert_cluster
 from keystore.control.creation import ClusterFiles
 from keystore.control.database import Database
@@ -54,11 +56,21 @@ def add_cluster(database: Database, new: NewCluster, now_ns: int) -> Cluster:
     """
     try:
         with database.write() as connection:
-            cluster_id = insert_cluster(connection, new, now_ns)
-            add_job(connection, Due(ROTATION_JOB, str(cluster_id), now_ns + ROTATION_INTERVAL_NS))
+            record_cluster(connection, new, now_ns)
     except ControlConflictError:
         raise _exists(new.name) from None
     return cluster_named(database, new.name)
+
+
+def record_cluster(connection: sa.Connection, new: NewCluster, now_ns: int) -> int:
+    """Record a cluster and its first rotation in the caller's transaction, and return its id; errors as `add_cluster`.
+
+    Raises:
+        ControlConflictError: there is one of that name; the caller's transaction must not commit.
+    """
+    cluster_id = insert_cluster(connection, new, now_ns)
+    add_job(connection, Due(ROTATION_JOB, str(cluster_id), now_ns + ROTATION_INTERVAL_NS))
+    return cluster_id
 
 
 def require_new(database: Database, name: str) -> None:

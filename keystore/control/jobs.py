@@ -47,7 +47,9 @@ class Jobs:
             guard(connection)
             cluster = cluster_of(connection, int(job.subject))
             due_ns = cluster.renewed_ns + ROTATION_INTERVAL_NS
-            if due_ns > now_ns:
+            if cluster.removed_ns is not None:
+                finish(connection, job, None)
+            elif due_ns > now_ns:
                 finish(connection, job, due_ns)
             elif open_operation(connection, cluster.id) is not None:
                 finish(connection, job, now_ns + CHECK_INTERVAL_NS)

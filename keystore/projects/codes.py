@@ -56,6 +56,14 @@ class Code(Enum):
     ENCRYPTION_AT_REST_PROVIDER_NOT_SUPPORTED = 400, "The encryption at rest provider {} is not supported."
     CANNOT_SWITCH_CPS_BACKUP_TO_CONTINUOUS = 400, "A cluster with cloud backups cannot be switched to legacy backups."
 
+    CANNOT_UPDATE_PAUSED_CLUSTER = 409, "The cluster {} is paused and cannot be updated; resume it first."
+    CLUSTER_ALREADY_REQUESTED_DELETION = 409, "The cluster {} is being deleted."
+    CLUSTER_NOT_READY = 409, "The cluster {} is being made; wait until it is."
+    CLUSTER_OPERATION_ABANDONED = 409, "The operation {} was abandoned; nodes that it touched stay as they are."
+    NODE_NOT_FOUND = 404, "The cluster {} has no node named {}."
+    DRAFT_NOT_FOUND = 404, "The cluster {} has no draft with ID {}."
+    STALE_DRAFT = 409, "The cluster {} was changed since the draft was opened; open a new one."
+
     # Configuration of a key
     ENCRYPTION_AT_REST_NOT_ENABLED = 400, "Encryption at rest with {} is not enabled for the group."
     MISSING_ENCRYPTION_AT_REST_PROVIDER = 400, "An encryption at rest provider must be specified."

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from keystore.control.due import OPEN as DUE_OPEN
 from keystore.control.due import Due, add_job
 from keystore.control.tables import due
-from keystore.errors import ApiError
 from keystore.projects.change_order import OPEN, ChangeState, Kind, Queued
+from keystore.projects.codes import Code
 from keystore.projects.conditions import Condition, DisabledBy, Life
 from keystore.projects.shapes import FIELDS, Shape
 from keystore.projects.tables import changes, deployments
@@ -83,12 +83,17 @@ def deployment_of(connection: sa.Connection, deployment_id: str) -> Deployment:
     Raises:
         ApiError: there is none.
     """
-    row = connection.execute(
-        sa.select(deployments).where(deployments.c.id == deployment_id).with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise _missing(deployment_id)
-    return _deployment(connection, row)
+    mine = sa.select(deployments).where(deployments.c.id == deployment_id)
+    return _one(connection, mine.with_for_update(), deployment_id)
+
+
+def read_deployment(connection: sa.Connection, deployment_id: str) -> Deployment:
+    """Return a deployment by its id, also one that is gone.
+
+    Raises:
+        ApiError: there is none.
+    """
+    return _one(connection, sa.select(deployments).where(deployments.c.id == deployment_id), deployment_id)
 
 
 def deployment_named(connection: sa.Connection, project_id: str, name: str) -> Deployment:
@@ -98,12 +103,8 @@ def deployment_named(connection: sa.Connection, project_id: str, name: str) -> D
         ApiError: there is none.
     """
     wanted = (deployments.c.project_id == project_id) & (deployments.c.name == name)
-    row = connection.execute(
-        sa.select(deployments).where(wanted, deployments.c.terminated_ns.is_(None)).with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise _missing(name)
-    return _deployment(connection, row)
+    living = sa.select(deployments).where(wanted, deployments.c.terminated_ns.is_(None))
+    return _one(connection, living.with_for_update(), name, project_id)
 
 
 def deployments_of(connection: sa.Connection, project_id: str) -> list[Deployment]:
@@ -132,6 +133,16 @@ def insert_deployment(
     }
     connection.execute(deployments.insert().values(row))
     add_job(connection, Due(SUPERVISE_JOB, deployment_id, now_ns))
+
+
+def count_tries(connection: sa.Connection, deployment_id: str, tries: int) -> None:
+    """Record how often in a row a look had to wait."""
+    connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(tries=tries))
+
+
+def store_cluster(connection: sa.Connection, deployment_id: str, cluster_id: int) -> None:
+    """Record what the processes of a deployment are those of."""
+    connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(cluster_id=cluster_id))
 
 
 def store_shape(connection: sa.Connection, deployment_id: str, shape: Shape) -> None:
@@ -217,6 +228,18 @@ def move_change(connection: sa.Connection, seq: int, before: ChangeState, after:
     return bool(moved.rowcount)
 
 
+def store_in_change(connection: sa.Connection, seq: int, **values: object) -> None:
+    """Record how far a change is."""
+    connection.execute(changes.update().where(changes.c.seq == seq).values(values))
+
+
+def _one(connection: sa.Connection, which: sa.Select[Any], shown: str, project_id: str = "any") -> Deployment:
+    row = connection.execute(which).one_or_none()
+    if row is None:
+        raise Code.CLUSTER_NOT_FOUND.error(shown[:80], project_id)
+    return _deployment(connection, row)
+
+
 def _deployment(connection: sa.Connection, row: sa.Row[Any]) -> Deployment:
     waiting = sa.select(sa.func.count()).select_from(changes)
     wanted = (changes.c.deployment_id == row.id) & changes.c.state.in_(OPEN)
@@ -251,8 +274,3 @@ def _condition_values(condition: Condition) -> dict[str, object]:
 def _change(row: sa.Row[Any]) -> Change:
     values = dict(row._mapping)
     return Change(**values | {"kind": Kind(row.kind), "state": ChangeState(row.state)})
-
-
-def _missing(shown: str) -> ApiError:
-    shown = shown[:80]
-    return ApiError(404, "CLUSTER_NOT_FOUND", f"there is no cluster {shown!r}. Nothing was changed.", (shown,))

@@ -78,6 +78,9 @@ def enable_deployments(connection: sa.Connection, project_id: str, provider: str
         if after != found.condition:
             store_condition(connection, found, after, now_ns, "the key is valid again; its processes start")
             started.append(found.name)
+            if not found.condition.paused:
+                detail = {"cluster": found.name, "provider": provider}
+                record_event(connection, "CLUSTER_INSTANCE_RESTARTED", project_id, found.id, SYSTEM, now_ns, detail)
         if found.condition.disabled_by is not DisabledBy.NOTHING:
             wake(connection, found.id, now_ns)
     return started

@@ -8,11 +8,11 @@ Invariants:
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, get_args
 
-from keystore.errors import ApiError
+from keystore.projects.codes import Code
 
 Cloud = Literal["AWS", "AZURE", "GCP"]
 KeyProvider = Literal["NONE", "AWS", "AZURE", "GCP"]
@@ -104,14 +104,7 @@ def require_name(name: str) -> None:
         ApiError: it has other characters than letters, digits and inner hyphens, or more than 64.
     """
     if not _NAME.fullmatch(name):
-        raise ApiError(
-            400,
-            "CLUSTER_NAME_INVALID",
-            f"{name[:80]!r} cannot be the name of a cluster: it has 1 to 64 letters, digits and inner hyphens. Nothing "
-            "was changed.",
-            (name[:80],),
-            "name",
-        )
+        raise Code.INVALID_ATTRIBUTE.error("name", "it has 1 to 64 letters, digits and inner hyphens", field="name")
 
 
 def require_sound(shape: Shape) -> None:
@@ -120,25 +113,21 @@ def require_sound(shape: Shape) -> None:
     Raises:
         ApiError: what is wrong.
     """
-    _require_one_of("cloud", shape.cloud, CLOUDS)
-    _require_one_of("tier", shape.tier, TIERS)
     if shape.provider not in KEY_PROVIDERS:
-        raise ApiError(
-            400,
-            "INVALID_ENCRYPTION_AT_REST_PROVIDER",
-            f"{shape.provider!r} manages no keys here: encryptionAtRestProvider is one of {', '.join(KEY_PROVIDERS)}. "
-            "Nothing was changed.",
-            (shape.provider,),
-            FIELDS["provider"],
-        )
-    _require(_REGION.fullmatch(shape.region), "region", shape.region, "1 to 64 of A-Z, 0-9 and _")
-    _require(_VERSION.fullmatch(shape.version), "version", shape.version, "three numbers, such as 7.0.4")
-    _require(
-        DISK_GB_MIN <= shape.disk_gb <= DISK_GB_MAX, "disk_gb", shape.disk_gb, f"{DISK_GB_MIN} to {DISK_GB_MAX} GB"
-    )
-    _require(1 <= shape.size <= MEMBERS_MAX, "size", shape.size, f"1 to {MEMBERS_MAX} members")
-    _require_keys_allowed(shape)
-    _require_backups(shape)
+        raise Code.INVALID_ENCRYPTION_AT_REST_PROVIDER.error(shape.provider, field=FIELDS["provider"])
+    _require(shape.cloud in CLOUDS, "cloud", _one_of(CLOUDS))
+    _require(shape.tier in TIERS, "tier", _one_of(TIERS))
+    _require(_REGION.fullmatch(shape.region), "region", "it has 1 to 64 of A-Z, 0-9 and _")
+    _require(_VERSION.fullmatch(shape.version), "version", "it has three numbers, such as 7.0.4")
+    _require(DISK_GB_MIN <= shape.disk_gb <= DISK_GB_MAX, "disk_gb", f"it is {DISK_GB_MIN} to {DISK_GB_MAX}")
+    _require(1 <= shape.size <= MEMBERS_MAX, "size", f"it is 1 to {MEMBERS_MAX}")
+    if shape.has_customer_keys and shape.tier in SHARED_TIERS:
+        raise Code.CANNOT_USE_ENCRYPTION_AT_REST_TENANT.error(field=FIELDS["tier"])
+    if shape.backup_enabled:
+        _require(shape.backup_type in BACKUP_TYPES, "backup_type", _one_of(BACKUP_TYPES))
+    if shape.has_customer_keys and shape.backup_type == "LEGACY":
+        raise Code.CANNOT_USE_ENCRYPTION_AT_REST_BACKUP_TYPE.error(field=FIELDS["backup_type"])
+    _require(not shape.pit_enabled or shape.backup_type == "CLOUD", "pit_enabled", "it needs cloud backups")
 
 
 def require_change(before: Shape, after: Shape) -> None:
@@ -149,39 +138,13 @@ def require_change(before: Shape, after: Shape) -> None:
     """
     require_sound(after)
     for name in ("cloud", "region"):
-        if getattr(before, name) != getattr(after, name):
-            raise ApiError(
-                400,
-                "CANNOT_CHANGE_CLUSTER_PLACE",
-                f"{FIELDS[name]} of a cluster stays {getattr(before, name)}. Nothing was changed; make a new cluster.",
-                (str(getattr(after, name)),),
-                FIELDS[name],
-            )
+        _require(getattr(before, name) == getattr(after, name), name, "that of a cluster cannot be changed")
     if before.has_customer_keys and after.has_customer_keys and before.provider != after.provider:
-        raise ApiError(
-            409,
-            "CANNOT_CHANGE_ENCRYPTION_AT_REST_PROVIDER",
-            f"the cluster's keys are at {before.provider}. Nothing was changed; set encryptionAtRestProvider to NONE, "
-            f"and to {after.provider} when that is done.",
-            (before.provider, after.provider),
-            FIELDS["provider"],
-        )
-    if version_key(after.version) < version_key(before.version):
-        raise ApiError(
-            400,
-            "CANNOT_DOWNGRADE_VERSION",
-            f"version {after.version} is older than {before.version}. Nothing was changed.",
-            (after.version,),
-            FIELDS["version"],
-        )
+        raise Code.CANNOT_CHANGE_ENCRYPTION_AT_REST_PROVIDER.error(field=FIELDS["provider"])
+    is_older = version_key(after.version) < version_key(before.version)
+    _require(not is_older, "version", f"it is older than the present {before.version}")
     if (before.backup_type, after.backup_type) == ("CLOUD", "LEGACY"):
-        raise ApiError(
-            400,
-            "CANNOT_SWITCH_CPS_BACKUP_TO_CONTINUOUS",
-            "a cluster with cloud backups cannot go back to legacy backups. Nothing was changed.",
-            (),
-            FIELDS["backup_type"],
-        )
+        raise Code.CANNOT_SWITCH_CPS_BACKUP_TO_CONTINUOUS.error(field=FIELDS["backup_type"])
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -189,56 +152,10 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _require_keys_allowed(shape: Shape) -> None:
-    if shape.has_customer_keys and shape.tier in SHARED_TIERS:
-        raise ApiError(
-            400,
-            "CANNOT_USE_ENCRYPTION_AT_REST_TENANT",
-            f"a cluster of tier {shape.tier} cannot be encrypted with customer keys, for it shares its machines. "
-            "Nothing was changed; it takes M10 or larger.",
-            (shape.tier,),
-            FIELDS["tier"],
-        )
-
-
-def _require_backups(shape: Shape) -> None:
-    if shape.backup_enabled:
-        _require_one_of("backup_type", shape.backup_type, BACKUP_TYPES)
-    if shape.has_customer_keys and shape.backup_type == "LEGACY":
-        raise ApiError(
-            400,
-            "CANNOT_USE_ENCRYPTION_AT_REST_BACKUP_TYPE",
-            "a cluster with customer keys has cloud backups or none, not legacy ones. Nothing was changed.",
-            (shape.backup_type,),
-            FIELDS["backup_type"],
-        )
-    if shape.pit_enabled and shape.backup_type != "CLOUD":
-        raise ApiError(
-            400,
-            "PIT_REQUIRES_CLOUD_BACKUP",
-            "pitEnabled needs cloud backups. Nothing was changed; set backupEnabled, too.",
-            (),
-            FIELDS["pit_enabled"],
-        )
-
-
-def _require_one_of(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ApiError(
-            400,
-            "INVALID_ENUM_VALUE",
-            f"{FIELDS[name]} is one of {', '.join(known)}, not {value[:80]!r}. Nothing was changed.",
-            (value[:80],),
-            FIELDS[name],
-        )
-
-
-def _require(holds: object, name: str, value: object, wanted: str) -> None:
+def _require(holds: object, name: str, wanted: str) -> None:
     if not holds:
-        raise ApiError(
-            400,
-            "INVALID_ATTRIBUTE",
-            f"{FIELDS[name]} is {wanted}, not {str(value)[:80]!r}. Nothing was changed.",
-            (FIELDS[name],),
-            FIELDS[name],
-        )
+        raise Code.INVALID_ATTRIBUTE.error(FIELDS[name], wanted, field=FIELDS[name])
+
+
+def _one_of(known: Sequence[str]) -> str:
+    return f"it is one of {', '.join(known)}"

@@ -30,7 +30,7 @@ PROVIDERS = KEY_PROVIDERS[1:]
 def refused(rule: Callable[..., object], *arguments: object) -> ApiError:
     with pytest.raises(ApiError) as caught:
         rule(*arguments)
-    assert "Nothing was changed" in str(caught.value)
+    assert caught.value.status in (400, 409)
     return caught.value
 
 
@@ -84,7 +84,7 @@ def test_legacy_backups_and_customer_keys_exclude_each_other_in_both_orders() ->
 
 
 def test_point_in_time_needs_cloud_backups() -> None:
-    assert code(require_sound, changed(SHAPE, {"pit_enabled": True})) == "PIT_REQUIRES_CLOUD_BACKUP"
+    assert code(require_sound, changed(SHAPE, {"pit_enabled": True})) == "INVALID_ATTRIBUTE"
     on = changed(SHAPE, {"backup_enabled": True, "pit_enabled": True})
     require_sound(on)
     off = changed(on, {"backup_enabled": False})
@@ -102,16 +102,16 @@ def test_keys_go_on_and_off_and_never_from_one_provider_to_another() -> None:
 
 
 WRONG = [
-    ({"cloud": "IBM"}, "INVALID_ENUM_VALUE", "providerName"),
+    ({"cloud": "IBM"}, "INVALID_ATTRIBUTE", "providerName"),
     ({"region": "us-east-1"}, "INVALID_ATTRIBUTE", "regionName"),
-    ({"tier": "M11"}, "INVALID_ENUM_VALUE", "instanceSize"),
+    ({"tier": "M11"}, "INVALID_ATTRIBUTE", "instanceSize"),
     ({"disk_gb": 9}, "INVALID_ATTRIBUTE", "diskSizeGB"),
     ({"disk_gb": 4097}, "INVALID_ATTRIBUTE", "diskSizeGB"),
     ({"version": "7.0"}, "INVALID_ATTRIBUTE", "mongoDBVersion"),
     ({"size": 0}, "INVALID_ATTRIBUTE", "nodeCount"),
     ({"size": 51}, "INVALID_ATTRIBUTE", "nodeCount"),
     ({"provider": "HASHICORP"}, "INVALID_ENCRYPTION_AT_REST_PROVIDER", "encryptionAtRestProvider"),
-    ({"backup_enabled": True, "backup_type": "TAPE"}, "INVALID_ENUM_VALUE", "backupType"),
+    ({"backup_enabled": True, "backup_type": "TAPE"}, "INVALID_ATTRIBUTE", "backupType"),
 ]
 
 
@@ -124,9 +124,9 @@ def test_what_no_deployment_can_be_is_refused_by_field(values: dict[str, object]
 
 def test_place_and_age_of_a_deployment_do_not_go_back() -> None:
     for values, expected in (
-        ({"cloud": "GCP"}, "CANNOT_CHANGE_CLUSTER_PLACE"),
-        ({"region": "US_WEST_1"}, "CANNOT_CHANGE_CLUSTER_PLACE"),
-        ({"version": "6.0.9"}, "CANNOT_DOWNGRADE_VERSION"),
+        ({"cloud": "GCP"}, "INVALID_ATTRIBUTE"),
+        ({"region": "US_WEST_1"}, "INVALID_ATTRIBUTE"),
+        ({"version": "6.0.9"}, "INVALID_ATTRIBUTE"),
         ({"version": "7.0.10"}, None),
     ):
         assert code(require_change, SHAPE, changed(SHAPE, values)) == expected
@@ -144,6 +144,6 @@ def test_the_difference_has_the_names_of_the_api_and_is_what_a_change_leads_to()
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "a" * 65, "a b", "ä", "a/b", "a.b"])
 def test_names_that_cannot_be_are_refused(name: str) -> None:
-    assert refused(require_name, name).code == "CLUSTER_NAME_INVALID"
+    assert refused(require_name, name).field == "name"
     require_name("Orders-1")
     require_name("a" * 64)

@@ -43,6 +43,7 @@ class Code(Enum):
     # Alerts
     ALERT_NOT_FOUND = 404, "No alert with ID {} exists."
     ALERT_CONFIG_NOT_FOUND = 404, "No alert configuration with ID {} exists."
+    ALERT_CONFIG_ALREADY_EXISTS = 409, "There is an alert configuration for {} already; change that one."
     INVALID_EVENT_TYPE = 400, "{} is not an event type that an alert can be configured for."
     THRESHOLD_REQUIRED = 400, "Alerts of type {} need a threshold in DAYS."
     THRESHOLD_NOT_ALLOWED = 400, "Alerts of type {} have no threshold."

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from keystore.errors import InputError
 from keystore.projects.access import KEY, ORGANIZATION, PROJECT, Caller, Role
+from keystore.projects.alert_configs import create_project_configs
 from keystore.projects.api_keys import ApiKey, create_key
 from keystore.projects.codes import Code
 from keystore.projects.events import SYSTEM, record_event
@@ -67,6 +68,7 @@ def create_project(connection: sa.Connection, caller: Caller, organization_id: s
     row = {"id": made.id, "organization_id": organization_id, "name": name, "created_ns": now_ns}
     connection.execute(projects.insert().values(row))
     set_roles(connection, KEY, caller.id, PROJECT, made.id, [Role.GROUP_OWNER])
+    create_project_configs(connection, made.id, now_ns)
     record_event(connection, "GROUP_CREATED", made.id, None, caller.actor, now_ns, {"name": name})
     return made
 

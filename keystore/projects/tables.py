@@ -306,7 +306,7 @@ alert_configs = Table(
     Column("updated_ns", TIME, nullable=False),
 )
 
-Index("alert_configs_of_project", alert_configs.c.project_id, alert_configs.c.event_type)
+Index("alert_config_once", alert_configs.c.project_id, alert_configs.c.event_type, unique=True)
 
 alerts = Table(
     "alerts",

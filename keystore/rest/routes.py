@@ -1,5 +1,11 @@
 """All routes of the API: the tables of every resource, one after the other."""
 
-from keystore.rest import projects
+from keystore.rest import addresses, alerts, api_keys, events, projects
 
-ROUTES = (*projects.ROUTES,)
+ROUTES = (
+    *projects.ROUTES,
+    *api_keys.ROUTES,
+    *events.ROUTES,
+    *alerts.ROUTES,
+    *addresses.ROUTES,
+)

@@ -25,17 +25,18 @@ BASE = "/api/atlas/v2"
 Id = Annotated[str, Meta(pattern=PATTERN, examples=["32b6e34b3d91647abb20e7b8"])]
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Description = Annotated[str, Meta(min_length=1, max_length=250, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[!-;=?A-~]+@[A-Za-z0-9.-]+$")]
 
 
-class Body(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True, frozen=True):
+class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
     """Base of what a request has in its body."""
 
 
-class Answer(msgspec.Struct, kw_only=True, rename="camel", frozen=True, omit_defaults=True):
+class Answer(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
     """Base of what is answered; what has its default, None above all, is left out."""
 
 
-class Query(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True, frozen=True):
+class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
     """Base of the parameters behind the question mark."""
 
 

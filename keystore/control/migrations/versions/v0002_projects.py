@@ -122,7 +122,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("alert_configs_of_project", "alert_configs", ["project_id", "event_type"], unique=False)
+    op.create_index("alert_config_once", "alert_configs", ["project_id", "event_type"], unique=True)
     op.create_table(
         "alerts",
         sa.Column("id", sa.String(length=24), nullable=False),

@@ -6,7 +6,8 @@ No message carries key material or plaintext.
     KeystoreError
       InputError                    the caller's value cannot be used; nothing changed
         KeyUriError, KmsEndpointError, KmsSetupError, CredentialsFileError, PageRangeError, PathMissingError,
-        PathTakenError, PolicyError, ControlSetupError, ControlUrlError
+        PathTakenError, PolicyError, ControlSetupError, ControlUrlError, PathOutsideError, FileModeError,
+        EngineSetupError
       KmsError                      the KMS did not do what was asked
         KmsUnreachableError         no answer, or an answer about the way there: what runs goes on (retryable)
         KmsInvalidError             an answer, and it is no: what uses the key must stop
@@ -23,7 +24,7 @@ No message carries key material or plaintext.
       NodeError                     a node directory
         NodeMissingError, NodeExistsError, NodeLockedError, NodeClosedError, NodeIOError, NameTakenError,
         NameUnknownError, DatabaseShreddedError, DataKeyInUseError, ConversionUnfinishedError, AnchorsMissingError,
-        AnchorsDamagedError
+        AnchorsDamagedError, FileUnknownError, FileTakenError, ReadOnlyError
         OutsideAnchorError          an outside anchor; what is inside the node is unchanged
           OutsideAnchorMissingError, OutsideAnchorDamagedError, OutsideAnchorUnreachableError,
           OutsideAnchorConflictError
@@ -57,6 +58,7 @@ No message carries key material or plaintext.
         AccessError                 the caller lacks the role that was needed
 """
 
+import io
 from os import PathLike
 from typing import Self
 
@@ -321,6 +323,30 @@ class NameTakenError(NodeError):
 
 class NameUnknownError(NodeError):
     """No database or file of that name exists."""
+
+
+class FileUnknownError(NameUnknownError, FileNotFoundError):
+    """No file of that path exists, in the words of a file system."""
+
+
+class FileTakenError(NameTakenError, FileExistsError):
+    """A file of that path exists, in the words of a file system; it is unchanged."""
+
+
+class PathOutsideError(InputError):
+    """A path that leaves the node, or that can be no name in it; nothing was changed."""
+
+
+class FileModeError(InputError, io.UnsupportedOperation):
+    """What was asked of a file does not go with how it was opened; nothing was changed."""
+
+
+class ReadOnlyError(NodeError, PermissionError):
+    """A file system that was opened for reading only was asked to change something; nothing was changed."""
+
+
+class EngineSetupError(InputError):
+    """The library that an engine needs is not installed."""
 
 
 class DatabaseShreddedError(NameUnknownError):

@@ -35,6 +35,7 @@ class EventKind(IntEnum):
     DATABASE_MADE = 1
     """A database, or one that was shredded, has a data key from now on."""
     STORE_MADE = 2
+    """A store is in the catalogue from now on; one that was in it already has this name from now on."""
     STORE_DROPPED = 3
     DATABASE_SHREDDED = 4
 

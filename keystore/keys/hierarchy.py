@@ -147,6 +147,17 @@ class Database:
         rest = {other: record for other, record in self.stores.items() if other != name}
         return replace(self, stores=MappingProxyType(rest))
 
+    def with_renamed(self, old: str, new: str, now_ns: int) -> "Database":
+        """Return the database with a store under another name, which one that has it loses; created is when it got it.
+
+        Raises:
+            NameUnknownError: it has none called `old`.
+        """
+        require_name(new, "file", path=True)
+        record = replace(self.store(old), name=new, created_ns=now_ns)
+        rest = {name: each for name, each in self.stores.items() if name not in (old, new)}
+        return replace(self, stores=MappingProxyType({**rest, new: record}))
+
     def with_new_generation(self, now_ns: int) -> "Database":
         """Return the database with a fresh data key for writing; the former ones only open from now on.
 

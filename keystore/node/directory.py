@@ -42,6 +42,7 @@ from keystore.node.outside import OutsideInfo
 from keystore.node.outside_attaching import attach, detach, outside_info
 from keystore.node.outside_choice import OutsideChoice, as_place
 from keystore.node.outside_places import newest
+from keystore.node.renaming import rename_file
 from keystore.node.replacing import Replacement
 from keystore.node.reports import DatabaseInfo, FileInfo, MasterInfo, NodeCheck, Rotation, Transfer
 from keystore.node.shredding import Shredder, ShredReceipt
@@ -372,15 +373,22 @@ class Node:
             byte_length, sha256 = copy_out(store, target, progress)
         return Transfer(database, name, byte_length, sha256)
 
-    def drop_file(self, database: str, name: str) -> None:
+    def drop_file(self, database: str, name: str, *, while_read: bool = False) -> None:
         """Take a file out of the catalogue and remove its store; durable on return.
+
+        Args:
+            while_read: also where it is open for reading; who has it keeps it until he closes it.
 
         Raises:
             NameUnknownError: there is no such file.
             StoreLockedError: it is open.
         """
         self._open()
-        self._stores.drop(database, name)
+        self._stores.drop(database, name, while_read=while_read)
+
+    def rename_file(self, database: str, old: str, new: str, *, replace: bool = False) -> None:
+        """Give a file another name in its database, in one step that is durable on return; see `rename_file`."""
+        rename_file(self._open(), self._stores, self._now_ns, database, old, new, replace=replace)
 
     def verify(
         self, progress: Progress | None = None, *, pace: Pace | None = None, resume: Path | None = None

@@ -19,7 +19,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from keystore.errors import InputError, KeystoreError, NodeClosedError, StoreDamagedError, StoreLockedError
+from keystore.errors import (
+    InputError,
+    KeystoreError,
+    NameUnknownError,
+    NodeClosedError,
+    StoreDamagedError,
+    StoreLockedError,
+)
 from keystore.pages.movable import MovableFile
 from keystore.pages.store import PageStore
 
@@ -45,6 +52,10 @@ class LentStore(PageStore):
 Opener = Callable[[], LentStore]
 
 
+class StoreRetiredError(NameUnknownError):
+    """The store was replaced or removed after its user had looked it up."""
+
+
 @dataclass
 class _Place:
     """Where one store is, while anybody uses it.
@@ -53,6 +64,7 @@ class _Place:
         users: how many use it or wait for it; guarded by the lock of `Lending`, all else by `lock`.
         lent: how many of them have the store.
         owned: whether one of them is to close it.
+        end: is called when the last user of a store that is no more has left; None where it is still there.
     """
 
     store_id: bytes
@@ -61,6 +73,7 @@ class _Place:
     lent: int = 0
     owned: bool = False
     store: LentStore | None = None
+    end: Callable[[], None] | None = None
 
 
 class Lending:
@@ -138,6 +151,31 @@ class Lending:
         finally:
             self._leave(place)
 
+    @contextmanager
+    def retiring(self, store_id: bytes, end: Callable[[], None], *, while_read: bool) -> Iterator[None]:
+        """Let nobody come to the store inside the block, nor ever again where that ends well.
+
+        Who comes is told by `StoreRetiredError`. `end` is called once nobody has it: before the return, or later by the
+        last one who leaves.
+
+        Args:
+            while_read: also where others have it; they keep it until they leave.
+
+        Raises:
+            StoreLockedError: somebody has it; with `while_read`, one who is to close it and may write.
+        """
+        place = self._enter(store_id)
+        try:
+            with place.lock:
+                if place.owned or (place.lent and not while_read):
+                    raise _in_use(store_id)
+                if not place.lent:
+                    self._end_store(place)
+                yield
+                place.end = end
+        finally:
+            self._leave(place)
+
     def opened(self, store_ids: Iterable[bytes]) -> list[LentStore]:
         """Return those of the stores that are open just now; they stay their users'."""
         with self._lock:
@@ -169,6 +207,8 @@ class Lending:
     def _store(self, place: _Place, opener: Opener) -> LentStore:
         """Return the store of a place, opened if it is not; the caller has the lock of the place."""
         self._check()  # a node that closes has looked at this place already, or waits for the caller
+        if place.end is not None:
+            raise StoreRetiredError(f"store {place.store_id.hex()} was replaced or removed. Nothing was changed.")
         if place.store is None:
             place.store = opener()
             place.store.leave = partial(self._disown, place)
@@ -191,7 +231,8 @@ class Lending:
                 place.lent -= lent
                 if place.users:
                     return
-                keep = keep and self._idle_max > 0 and place.store is not None and not self._closed
+                stays = place.store is not None and place.end is None and not self._closed
+                keep = keep and self._idle_max > 0 and stays
                 if keep:
                     self._idle[place.store_id] = place
             if not keep:
@@ -219,6 +260,9 @@ class Lending:
             with self._lock:
                 if not place.users:
                     self._places.pop(place.store_id, None)
+            end, place.end = place.end, None
+            if end is not None:
+                end()
 
     def _end_store(self, place: _Place) -> None:
         try:

@@ -1,32 +1,37 @@
-"""New stores in the place of files of a node, all at once, and with them a new master key.
+"""New stores in the place of files of a node, all at once, and with them, where it is asked for, a new master key.
 
 Files that are not there yet are added. Steps, and what a crash leaves at each:
 
 1. The new stores are filled, beside those in force, under names that no catalogue knows. A crash leaves files that the
    next opening removes.
 2. The stores that are to go are renamed to such names too. A crash: the next opening gives them their names back.
-3. One keystore file puts the new stores into the catalogue, takes the former ones out, and has the new master key. From
-   here on the new ones count.
+3. One keystore file puts the new stores into the catalogue, takes the former ones out, and has the new master key, if
+   there is to be one. From here on the new ones count.
 4. The new stores are renamed to their final names, the former ones removed. A crash: the next opening does it.
 
 So whatever happens, all files of the node are the former ones or all are the new ones. Stores that are missing or
 damaged are replaced like any other.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from keystore.errors import InputError
+from keystore.errors import InputError, NameTakenError
 from keystore.keys.hierarchy import Database, Keystore, StoreRecord, generate_id
 from keystore.keys.master import MasterKey, generate_master
 from keystore.kms.protocol import KmsConnector
 from keystore.node.custody import Custody
 from keystore.node.reports import MasterInfo, Rotation
-from keystore.node.stores import Stores, enter
+from keystore.node.stores import REPLACED_MAX, Stores, enter
 from keystore.pages.store import PageStore
+
+
+class ReplacedMeanwhileError(InputError):
+    """Something else has the name of a new store than was found there."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,14 @@ class _Arrival:
     record: StoreRecord
     former: StoreRecord | None
     oldest: int
+
+
+def _now(arrival: _Arrival, database: Database, *, replace: bool) -> _Arrival:
+    """Return an arrival that comes in the place of what has its name now."""
+    former = database.stores.get(arrival.record.name)
+    if former is not None and not replace:
+        raise NameTakenError(f"database {database.name!r} has a file {former.name!r} already. Nothing was changed.")
+    return dataclasses.replace(arrival, former=former)
 
 
 class Replacement:
@@ -78,20 +91,6 @@ class Replacement:
             KmsError, KeyFileWriteError, OutsideAnchorConflictError, InputError: nothing was changed.
             NodeIOError: open the node again: all files are the former ones, or all are the new ones.
         """
-        with ExitStack() as unused:
-            for each in self._arrivals:
-                unused.enter_context(self._stores.unused(each.database, each.record))
-                if each.former is not None:
-                    unused.enter_context(self._stores.unused(each.database, each.former))
-            rotation = self._exchange()
-            for each in self._arrivals:
-                self._stores.name_entered(each.database, each.record)
-                if each.former is not None:
-                    self._stores.discard(each.database, each.former)
-        self._arrivals.clear()
-        return rotation
-
-    def _exchange(self) -> Rotation:
         made: list[Rotation] = []
 
         def make_next(former: MasterKey) -> MasterKey:
@@ -102,24 +101,52 @@ class Replacement:
                 made.append(Rotation(MasterInfo.of(former), MasterInfo.of(new)))
             return new
 
-        try:
-            for each in self._arrivals:
-                if each.former is not None:
-                    self._stores.name_incoming(each.database, each.former)
+        with self._exchange():
             self._custody.change_master(make_next, self._changed)
-        except BaseException:
-            if not self._custody.unsure:
-                for each in self._arrivals:
-                    if each.former is not None and self._stores.is_entered(each.database.name, each.former):
-                        self._stores.name_entered(each.database, each.former)
-            raise
         return made[0]
+
+    def put_in_place(self, *, replace: bool = True) -> None:
+        """Put all stores that were filled in the place of what has their names now; durable on return.
+
+        The master key stays. Who reads one of the former stores keeps it until he closes it.
+
+        Args:
+            replace: whether there may be such files.
+
+        Raises:
+            NameTakenError: there is one, and there may be none; nothing was changed.
+            StoreLockedError: one of them is open for writing; nothing was changed.
+            KeyFileWriteError, NodeIOError: as `put_in_force`.
+        """
+        for left in reversed(range(REPLACED_MAX)):
+            now = self._custody.keystore.databases
+            self._arrivals = [_now(each, now[each.database.name], replace=replace) for each in self._arrivals]
+            try:
+                with self._exchange(while_read=True):
+                    self._custody.change(self._changed)
+                return
+            except ReplacedMeanwhileError:
+                if not left:
+                    raise
+
+    @contextmanager
+    def _exchange(self, *, while_read: bool = False) -> Iterator[None]:
+        """Take the former stores out of the way of a block that puts the new ones into the catalogue."""
+        with ExitStack() as stack:
+            for each in self._arrivals:
+                stack.enter_context(self._stores.unused(each.database, each.record))
+                if each.former is not None:
+                    stack.enter_context(self._stores.leaving(each.database, each.former, while_read=while_read))
+            yield
+            for each in self._arrivals:
+                self._stores.name_entered(each.database, each.record)
+        self._arrivals.clear()
 
     def _changed(self, keystore: Keystore) -> Keystore:
         for each in self._arrivals:
             database = keystore.database(each.database.name)
             if database.stores.get(each.record.name) != each.former:
-                raise InputError(
+                raise ReplacedMeanwhileError(
                     f"{database.name}/{each.record.name} was replaced or removed meanwhile. Nothing was restored; look "
                     "at it, and restore again."
                 )
@@ -132,10 +159,8 @@ class Replacement:
         with closing(self._connector(former.wrapped.key_id)) as kms:
             return generate_master(kms, former.node_id, former.generation + 1)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove what was not put in force or in place. May be called twice."""
         if self._master is not None:
             self._master.wipe()
         if os.getpid() != self._process:
@@ -143,3 +168,10 @@ class Replacement:
         with self._counted:
             for each in self._arrivals:
                 self._stores.discard(each.database, each.record)
+            self._arrivals.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -6,6 +6,7 @@ Leaves to others: the form of a snapshot (`keystore.snapshots`), nodes out of sn
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from keystore.errors import NameUnknownError
 from keystore.format.kind import SnapshotKind
 from keystore.format.manifest import NEVER
 from keystore.keys.hierarchy import Database, StoreRecord
@@ -50,8 +51,14 @@ def snapshot(
 
     @contextmanager
     def pin(database: Database, record: StoreRecord) -> Iterator[Pin]:
-        with node.using_store(database.name, record.name) as store, store.pin() as pinned:
-            yield pinned
+        with node.using_store(database.name, record.name) as store:
+            if store.store_id != record.store_id:
+                raise NameUnknownError(
+                    f"{database.name}/{record.name} was replaced while the snapshot began. Nothing is left of it; take "
+                    "it again."
+                )
+            with store.pin() as pinned:
+                yield pinned
 
     @contextmanager
     def held() -> Iterator[NodeKeys]:

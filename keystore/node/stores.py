@@ -15,7 +15,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +42,7 @@ from keystore.node.custody import Custody
 from keystore.node.layering import found_layered, new_layered
 from keystore.node.layout import Layout
 from keystore.node.leftovers import unknown_files
-from keystore.node.lending import Lending, LentStore
+from keystore.node.lending import Lending, LentStore, StoreRetiredError
 from keystore.node.lock import DirectoryLock
 from keystore.node.metering import MeteredKeys, SealMeter
 from keystore.node.reports import FileInfo, StoreCheck
@@ -53,6 +53,9 @@ from keystore.pages.pace import Pace
 from keystore.pages.store import PageStore
 from keystore.pages.witness import Witness
 from keystore.progress import Progress
+
+REPLACED_MAX = 100
+"""LIMIT: how often a file may be replaced while one user of it waits."""
 
 
 class Stores:
@@ -65,7 +68,8 @@ class Stores:
         self._lending = Lending(lock)
         self._meter = SealMeter(custody, now_ns)
         self._filling: dict[object, str] = {}
-        self._filling_lock = threading.Lock()
+        self._filling_lock = threading.RLock()
+        self._retired: dict[bytes, bytes] = {}  # stores that only their readers still have, each with its database
         self.witness: Callable[[bytes, StoreRecord], Witness | None] = lambda _, __: None
         """Gives who is told of the commits of a store, by the id of its database."""
 
@@ -115,7 +119,7 @@ class Stores:
 
     def opened(self, database: Database) -> list[LentStore]:
         """Return the stores of a database that are open just now; each stays its user's."""
-        return self._lending.opened([record.store_id for record in database.stores.values()])
+        return self._lending.opened([*(each.store_id for each in database.stores.values()), *self._left_of(database)])
 
     def open_now(self) -> list[tuple[bytes, StoreRecord, LentStore]]:
         """Return the stores of the catalogue that are open just now, each with the id of its database."""
@@ -136,6 +140,8 @@ class Stores:
             for record in database.stores.values():
                 stack.enter_context(self._lending.reserved(record.store_id))
                 _require_not_locked(self._layout.store(database.database_id, record.store_id))
+            for store_id in self._left_of(database):
+                stack.enter_context(self._lending.reserved(store_id))
             if self.filling(database.name):
                 raise StoreLockedError(
                     f"a file of database {database.name!r} is being made in this process; nothing was changed. Wait "
@@ -222,17 +228,35 @@ class Stores:
             AnchorsMissingError, AnchorsDamagedError: nobody knows how old it is.
             StoreError: as `PageStore.open`.
         """
-        record = self._custody.keystore.database(database_name).store(name)
-        return self._lending.own(record.store_id, partial(self._open, database_name, record))
+        return self._found(
+            database_name,
+            name,
+            lambda record: self._lending.own(record.store_id, partial(self._open, database_name, record)),
+        )
 
-    def using(self, database_name: str, name: str) -> AbstractContextManager[LentStore]:
+    @contextmanager
+    def using(self, database_name: str, name: str) -> Iterator[LentStore]:
         """Lend a store for a block, together with all others who use it; errors as `open`."""
-        record = self._custody.keystore.database(database_name).store(name)
-        return self._lending.using(record.store_id, partial(self._open, database_name, record))
+        with contextlib.ExitStack() as stack:
+            yield self._found(
+                database_name,
+                name,
+                lambda record: stack.enter_context(
+                    self._lending.using(record.store_id, partial(self._open, database_name, record))
+                ),
+            )
+
+    def _found(self, database_name: str, name: str, use: Callable[[StoreRecord], LentStore]) -> LentStore:
+        """Return what `use` makes of the record of a store; of the next one where that was replaced meanwhile."""
+        for _ in range(REPLACED_MAX):
+            with contextlib.suppress(StoreRetiredError):
+                return use(self._custody.keystore.database(database_name).store(name))
+        return use(self._custody.keystore.database(database_name).store(name))
 
     def _open(self, database_name: str, record: StoreRecord) -> LentStore:
         name, database = record.name, self._custody.keystore.database(database_name)
-        database.store(name)  # it may have been dropped while the caller waited
+        if database.store(name).store_id != record.store_id:  # or it was dropped while the caller waited
+            raise StoreRetiredError(f"{database_name}/{name} was replaced meanwhile. Nothing was changed.")
         path = self._layout.store(database.database_id, record.store_id)
         if not os.path.lexists(path):
             raise StoreMissingError(
@@ -252,8 +276,11 @@ class Stores:
         store.movable = file
         return store
 
-    def drop(self, database_name: str, name: str) -> None:
+    def drop(self, database_name: str, name: str, *, while_read: bool = False) -> None:
         """Take a file out of the catalogue and remove its store; durable on return.
+
+        Args:
+            while_read: also where it is open for reading; who has it keeps it until he closes it.
 
         Raises:
             StoreLockedError: it is open.
@@ -267,16 +294,39 @@ class Stores:
                 raise NameUnknownError(f"{database_name}/{name} was replaced meanwhile. Nothing was changed.")
             return database.without_store(name)
 
-        with self.unused(database, record):
+        with self.leaving(database, record, while_read=while_read):
+            self.change_database(database_name, without)
+
+    @contextmanager
+    def leaving(self, database: Database, record: StoreRecord, *, while_read: bool = False) -> Iterator[None]:
+        """Let nobody come to a store inside the block, in which it leaves the catalogue; then remove it.
+
+        Args:
+            while_read: also where it is open for reading; its file goes when the last one closes it.
+
+        Raises:
+            StoreLockedError: it is open.
+        """
+        with self._lending.retiring(record.store_id, partial(self._left, database, record), while_read=while_read):
+            if not self._lending.opened([record.store_id]):
+                _require_not_locked(self._layout.store(database.database_id, record.store_id))
             try:
                 self.name_incoming(database, record)
-                self.change_database(database_name, without)
+                yield
             except BaseException:
                 # Where it is unknown which catalogue is in force, the next open decides.
-                if self.is_entered(database_name, record) and not self._custody.unsure:
+                if self.is_entered(database.name, record) and not self._custody.unsure:
                     self.name_entered(database, record)
                 raise
-            self.discard(database, record)
+            self._retired[record.store_id] = database.database_id
+
+    def _left(self, database: Database, record: StoreRecord) -> None:
+        self.discard(database, record)
+        self._retired.pop(record.store_id, None)
+
+    def _left_of(self, database: Database) -> list[bytes]:
+        """Return the stores that left the catalogue of a database and that somebody still reads."""
+        return [store_id for store_id, owner in list(self._retired.items()) if owner == database.database_id]
 
     def info(self, database: Database, record: StoreRecord) -> FileInfo:
         """Describe a file; a store that does not open is described with its problem."""
@@ -387,8 +437,11 @@ class Stores:
 
     def is_entered(self, database_name: str, record: StoreRecord) -> bool:
         """Tell whether the catalogue has this very store."""
-        entered = self._custody.keystore.database(database_name).stores.get(record.name)
-        return entered is not None and entered.store_id == record.store_id
+        entered = self._custody.keystore.database(database_name).stores
+        here = entered.get(record.name)
+        if here is not None and here.store_id == record.store_id:
+            return True
+        return any(each.store_id == record.store_id for each in entered.values())  # it was renamed
 
     def _rename(self, old: Path, new: Path) -> None:
         # CRASH: before the rename is durable the store lies under its other name; the next open finishes it.

@@ -71,7 +71,7 @@ class Ledger:
                 events.append(_database_event(EventKind.DATABASE_MADE, database, now_ns, since_ns))
             for record in database.stores.values():
                 there.add(record.store_id)
-                if record.store_id not in known:
+                if record.store_id not in known or record.created_ns > since_ns:  # made, or renamed
                     events.append(_store_event(EventKind.STORE_MADE, database.database_id, record, now_ns, since_ns))
         events += [Event(EventKind.STORE_DROPPED, now_ns, since_ns, bytes(16), gone) for gone in sorted(known - there)]
         for database in databases:
@@ -175,12 +175,18 @@ def changes(before: Mapping[str, Database], after: Mapping[str, Database], now_n
 
 
 def _stores_only_in(first: Database | None, second: Database | None, kind: EventKind, now_ns: int) -> list[Event]:
-    known = {record.store_id for record in second.stores.values()} if second else set()
+    known = {record.store_id: record.name for record in second.stores.values()} if second else {}
     return [
         _store_event(kind, first.database_id, record, now_ns, now_ns)
         for record in (first.stores.values() if first else ())
-        if first is not None and record.store_id not in known
+        if first is not None and _is_new(record, known, kind)
     ]
+
+
+def _is_new(record: StoreRecord, known: Mapping[bytes, str], kind: EventKind) -> bool:
+    """Tell whether a store is not known, or, where stores are made, by another name: then it was renamed."""
+    name = known.get(record.store_id)
+    return name is None or (kind is EventKind.STORE_MADE and name != record.name)
 
 
 def _store_event(kind: EventKind, database_id: bytes, record: StoreRecord, now_ns: int, since_ns: int) -> Event:

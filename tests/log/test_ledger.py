@@ -1,5 +1,6 @@
 """What the log knows of each store, and when it says that something is missing."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -180,3 +181,16 @@ def test_what_a_change_of_the_catalogue_did() -> None:
     kinds = [event.kind for event in changes({"db": database(A, B)}, {"db": database(keys=False)}, 5)]
     assert kinds == [EventKind.STORE_DROPPED, EventKind.STORE_DROPPED, EventKind.DATABASE_SHREDDED]
     assert changes({"db": database(A)}, {"db": database(A)}, 5) == []
+
+
+def test_a_renamed_store_is_told_as_made_by_its_name_and_once_more_where_nobody_could_tell(ledger: Ledger) -> None:
+    former = database(A)
+    record = replace(former.stores[A.hex()], name="new", created_ns=9)
+    renamed = replace(former, stores=MappingProxyType({"new": record}))
+    (event,) = changes({"db": former}, {"db": renamed}, 10)
+    assert (event.kind, event.store_id, event.name) == (EventKind.STORE_MADE, A, "new")
+    before = ledger.state(0)
+    ledger.event(event)
+    assert ledger.state(0) == before
+    assert [each.name for each in ledger.missed([renamed], 8, 10)] == ["new"]
+    assert ledger.missed([renamed], 9, 10) == []

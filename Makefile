@@ -32,6 +32,7 @@ test: $(VENV)/.test ## Run the tests (Python and the package registries are enou
 
 test-system: $(VENV)/.dev ## Run the tests that need Debian packages or root; installs them
 	.ci/system-packages
+	$(PIP) 'pandas>=2.3' 'polars>=1.35'
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m system
 
 soak: $(VENV)/.test ## Run the long forms: large files, many kills, and a crowd of threads for: make soak SOAK_MINUTES=20

@@ -1,4 +1,4 @@
-"""The examples of the README and of docs/PYTHON.md, run as they stand, against a real emulator."""
+"""The examples of the README, of docs/PYTHON.md and of docs/FILES.md, run as they stand, against a real emulator."""
 
 import os
 import re
@@ -12,10 +12,11 @@ from keystore.demo.emulator import EmulatorProcess
 from tests.cli.running import environment
 
 README = Path(__file__).parent.parent / "README.md"
-FROM_PYTHON = README.parent / "docs" / "PYTHON.md"
+FROM_PYTHON, FILES = (README.parent / "docs" / name for name in ("PYTHON.md", "FILES.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(README.read_text())
-PYTHON_BLOCKS = [text for language, text in BLOCKS + BLOCK.findall(FROM_PYTHON.read_text()) if language == "python"]
+DOCUMENTS = [block for document in (FROM_PYTHON, FILES) for block in BLOCK.findall(document.read_text())]
+PYTHON_BLOCKS = [text for language, text in BLOCKS + DOCUMENTS if language == "python"]
 FAILS = "# exits with an error"
 TIMEOUT_S = 180
 

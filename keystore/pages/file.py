@@ -74,9 +74,13 @@ class EncryptedFile(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill `buffer` from the position, as far as the file goes; return bytes read. Errors as `PageStore.read`."""
         self._check()
-        view = memoryview(buffer).cast("B")
-        size = max(0, min(len(view), self._length - self._position))
-        page_size, start = self._store.page_size, self._position
+        size = self._read_at(self._position, memoryview(buffer).cast("B"))
+        self._position += size
+        return size
+
+    def _read_at(self, start: int, view: memoryview) -> int:
+        """Fill `view` with what stands from `start` on, as far as the file goes; return bytes read."""
+        page_size, size = self._store.page_size, max(0, min(len(view), self._length - start))
         first, last = start // page_size, -(-(start + size) // page_size)
         step = max(1, (1 << 20) // page_size)
         for at in range(first, last, step):
@@ -85,7 +89,6 @@ class EncryptedFile(io.RawIOBase):
                 begin, end = max(start, page_no * page_size), min(start + size, (page_no + 1) * page_size)
                 within = slice(begin - page_no * page_size, end - page_no * page_size)
                 view[begin - start : end - start] = memoryview(page)[within]
-        self._position += size
         return size
 
     def _pages(self, numbers: range) -> list[bytes | bytearray]:

@@ -177,6 +177,11 @@ class PageStore:
         return self._state.sequence
 
     @property
+    def changed_ns(self) -> int:
+        """Not earlier than the latest commit, in ns since 1970; an opening and a checkpoint move it too."""
+        return self._state.time_ns
+
+    @property
     def epoch(self) -> int:
         """Number of this opening."""
         return self._state.epoch

@@ -55,9 +55,8 @@ impl BareLoop {
         let (sealed, tags) = unsafe { (out.slice_mut(), tags.slice_mut()) };
         let targets = sealed[..length].chunks_mut(part * page_size).zip(tags.chunks_mut(part * TAG_BYTES));
         let parts = plaintext.slice().chunks(part * page_size).zip(targets).enumerate();
-        let works = parts.map(|(number, (pages, (sealed, tags)))| {
-            move || seal(key, number * part, pages, sealed, tags, page_size)
-        });
+        let works = parts
+            .map(|(number, (pages, (sealed, tags)))| move || seal(key, number * part, pages, sealed, tags, page_size));
         Ok(py.detach(|| timed(works.collect(), times)))
     }
 
@@ -82,9 +81,8 @@ impl BareLoop {
         let opened = unsafe { out.slice_mut() };
         let targets = opened[..length].chunks_mut(part * page_size).zip(tags.slice().chunks(part * TAG_BYTES));
         let parts = ciphertext.slice().chunks(part * page_size).zip(targets).enumerate();
-        let works = parts.map(|(number, (pages, (opened, tags)))| {
-            move || open(key, number * part, pages, opened, tags, page_size)
-        });
+        let works = parts
+            .map(|(number, (pages, (opened, tags)))| move || open(key, number * part, pages, opened, tags, page_size));
         Ok(py.detach(|| timed(works.collect(), times)))
     }
 }

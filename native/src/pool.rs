@@ -18,8 +18,8 @@ pub const THREADS_MAX: usize = 16;
 /// LIMIT: how long a thread looks for what it waits for before it sleeps. To wake a sleeping processor of a virtual
 /// machine takes tens of microseconds, which is as long as sealing some hundred KiB.
 const AWAKE_MAX: Duration = Duration::from_micros(100);
-/// LIMIT: how often it looks before it lets others have the processor.
-const LOOKS: u32 = 32;
+/// LIMIT: how long it keeps the processor to itself meanwhile: the next call of a loop in Python comes within that.
+const ALONE_MAX: Duration = Duration::from_micros(20);
 /// LIMIT: calls that wait for one helper; what comes then is left to who called.
 const WAITING_MAX: usize = 64;
 
@@ -90,7 +90,8 @@ pub fn begin(number: usize, work: Work) {
     if known.as_ref().is_none_or(|pool| pool.process != process) {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let helpers_max = processors.saturating_sub(1).clamp(1, THREADS_MAX - 1);
-        std::mem::forget(known.replace(Pool { process, helpers_max, helpers: Vec::new() })); // the parent's, if any
+        std::mem::forget(known.replace(Pool { process, helpers_max, helpers: Vec::new() }));
+        // the parent's, if any
     }
     let Some(pool) = known.as_mut().filter(|pool| number < pool.helpers_max) else { return };
     while pool.helpers.len() <= number {
@@ -104,18 +105,12 @@ pub fn begin(number: usize, work: Work) {
 
 /// Return once `done` is true; who makes it so unparks this thread.
 pub fn wait_until(done: impl Fn() -> bool) {
-    let asleep_from = Instant::now() + AWAKE_MAX;
-    loop {
-        for _ in 0..LOOKS {
-            if done() {
-                return;
-            }
-            std::hint::spin_loop();
-        }
-        if Instant::now() < asleep_from {
-            thread::yield_now(); // who is waited for may be waiting for this very processor
-        } else {
-            thread::park();
+    let start = Instant::now();
+    while !done() {
+        match start.elapsed() {
+            waited if waited > AWAKE_MAX => thread::park(),
+            waited if waited > ALONE_MAX => thread::yield_now(), // who is waited for may wait for this very processor
+            _ => std::hint::spin_loop(),
         }
     }
 }

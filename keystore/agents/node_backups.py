@@ -3,6 +3,7 @@
 Leaves to others: files and pages (`keystore.agents.node_files`), keys and the process (`keystore.agents.service`).
 """
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class NodeBackups(NodeFiles):
     def __init__(self, node: Node, connector: KmsConnector) -> None:
         super().__init__(node)
         self._connector = connector
+        self._switching = threading.Lock()
 
     def create_snapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> Iterator[pb.SnapshotProgress]:
         place, kind = open_place(given(request.target, "target")), _kind(request.kind)
@@ -114,14 +116,15 @@ class NodeBackups(NodeFiles):
         return self._log_status()
 
     def set_log(self, request: pb.SetLogRequest, call: Call) -> pb.LogStatus:
-        present = self._node.log.info
-        if (present.place if present else "") != request.place:
-            if present is not None:
-                self._node.log.disable()
-            if request.place:
-                self._node.log.enable(given(request.place, "place"))
-            log(f"the log is {f'in {request.place}' if request.place else 'off'}, for {call.caller}")
-        return self._log_status()
+        with self._switching:
+            present = self._node.log.info
+            if (present.place if present else "") != request.place:
+                if present is not None:
+                    self._node.log.disable()
+                if request.place:
+                    self._node.log.enable(given(request.place, "place"))
+                log(f"the log is {f'in {request.place}' if request.place else 'off'}, for {call.caller}")
+            return self._log_status()
 
     def _log_status(self) -> pb.LogStatus:
         info = self._node.log.look()

@@ -41,6 +41,7 @@ from keystore.projects.machines import Machines
 from keystore.projects.metering import meter
 from keystore.projects.node_addresses import assign_addresses, release_addresses
 from keystore.projects.shapes import changed
+from keystore.projects.stored_schedules import backups_changed
 from keystore.projects.supervision import Supervisor
 
 KmsOf = Callable[[str, str], KmsConnector]
@@ -135,6 +136,7 @@ class Applier:
             end(connection, found, change, now_ns)
             after = settle(connection, found.id, now_ns)
             meter(connection, after.project_id, after.id, after.shape, after.condition, now_ns)
+            backups_changed(connection, found.id, now_ns)
             detail = {"cluster": found.name, "change": change.seq, "kind": change.kind}
             event = "CLUSTER_UPDATE_COMPLETED" if state is ChangeState.APPLIED else "CLUSTER_UPDATE_FAILED"
             detail |= {"reason": reason} if reason else {}

@@ -118,14 +118,19 @@ class Code(Enum):
     GOOGLE_CLOUD_KMS_KEY_VERSION_PENDING_GENERATION = 400, "The key version {} is not generated yet."
 
     # Snapshots and restores
+    BACKUPS_NOT_ENABLED = 400, "Backups are not enabled for the cluster {}."
+    CLUSTER_NOT_RUNNING = 409, "The cluster {} is {}; no snapshot can be taken of it."
+    INVALID_BACKUP_SCHEDULE = 400, "The backup schedule is invalid: {}."
     SNAPSHOT_NOT_FOUND = 404, "No snapshot with ID {} exists."
+    SNAPSHOT_NOT_COMPLETED = 409, "The snapshot {} is {}."
+    SNAPSHOT_UNUSABLE = 400, "The snapshot cannot be restored: {}"
     RESTORE_JOB_NOT_FOUND = 404, "No restore job with ID {} exists."
     INVALID_SNAPSHOT_RESTORE_ENCRYPTION = 400, "{}"
-    CANNOT_RESTORE_TO_TARGET = 403, "You are not authorized to restore to the target cluster {}."
+    CANNOT_RESTORE_TO_TARGET = 403, "The target cluster {} cannot be restored to: {}."
+    CANNOT_CANCEL_RESTORE_JOB = 409, "The restore job {} is {} and cannot be cancelled any more."
     CLUSTER_PAUSED_CANNOT_RESTORE = 400, "The cluster {} is paused and cannot be restored to."
     ATLAS_CLUSTER_RESTORE_IN_PROGRESS = 409, "A restore of the cluster {} is in progress."
-    INVALID_PIT_RESTORE_TIME = 400, "The point in time cannot be restored: {}."
-    TENANT_RESTORE_DESTINATION_ENCRYPTION = 400, "A tenant snapshot cannot be restored to an encrypted cluster."
+    INVALID_PIT_RESTORE_TIME = 400, "The point in time cannot be restored: {}"
 
     def __init__(self, status: int, text: str) -> None:
         self.status, self.text = status, text

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from keystore.control.clock import Clock
 from keystore.control.database import Database
+from keystore.projects.backups import Backups
+from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 
 
@@ -14,3 +16,5 @@ class ProjectPlane:
     database: Database
     clock: Clock
     sealer: Sealer
+    backups: Backups
+    restores: Restores

@@ -249,9 +249,9 @@ snapshots = Table(
     Column("member", String(64), nullable=True),
     Column("node_snapshot_id", String(64), nullable=True),
     Column("location", String(1024), nullable=True),
+    Column("type", String(16), nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("frequency", String(16), nullable=False),
-    Column("key_id", URI, nullable=True),
+    Column("key_uri", URI, nullable=True),
     Column("credential_id", ForeignKey("credentials.id"), nullable=True),
     Column("provider", PROVIDER, nullable=False),
     Column("created_ns", TIME, nullable=False),
@@ -259,8 +259,11 @@ snapshots = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(1024), nullable=False),
     Column("description", String(250), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
 )
-"""`key_id` and `credential_id` are those of its moment, null where customer keys were off."""
+"""`key_uri` and `credential_id` are those of its moment, null where customer keys were off; `version` is that of the
+deployment then."""
 
 Index("snapshots_of_deployment", snapshots.c.deployment_id, snapshots.c.created_ns)
 
@@ -270,18 +273,19 @@ restore_jobs = Table(
     Column("id", ID, primary_key=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("deployment_id", ForeignKey("deployments.id"), nullable=False),
-    Column("snapshot_id", ForeignKey("snapshots.id"), nullable=True),
+    Column("snapshot_id", ID, nullable=False),
     Column("target_project_id", ForeignKey("projects.id"), nullable=True),
     Column("target_deployment_id", ForeignKey("deployments.id"), nullable=True),
     Column("delivery", String(16), nullable=False),
     Column("point_ns", TIME, nullable=True),
-    Column("credential_id", ID, nullable=True),
+    Column("credential", String(64), nullable=False),
+    Column("restored", JSON, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(1024), nullable=False),
     Column("created_ns", TIME, nullable=False),
     Column("finished_ns", TIME, nullable=True),
 )
-"""`credential_id` is what the key was asked with."""
+"""A job outlives its snapshot. `credential` is what the key was asked with, `restored` the members that have it."""
 
 schedules = Table(
     "schedules",
@@ -291,7 +295,9 @@ schedules = Table(
     Column("reference_minute", Integer, nullable=False),
     Column("restore_window_days", Integer, nullable=False),
     Column("policies", JSON, nullable=False),
+    Column("since_ns", TIME, nullable=False),
 )
+"""`since_ns` is from when on its occurrences count."""
 
 alert_configs = Table(
     "alert_configs",

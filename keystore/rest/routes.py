@@ -1,6 +1,6 @@
 """All routes of the API: the tables of every resource, one after the other."""
 
-from keystore.rest import addresses, alerts, api_keys, events, projects
+from keystore.rest import addresses, alerts, api_keys, backups, events, projects
 
 ROUTES = (
     *projects.ROUTES,
@@ -8,4 +8,5 @@ ROUTES = (
     *events.ROUTES,
     *alerts.ROUTES,
     *addresses.ROUTES,
+    *backups.ROUTES,
 )

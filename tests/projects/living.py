@@ -22,11 +22,14 @@ from keystore.kms.connect import connect, connector
 from keystore.kms.local import create_key_file
 from keystore.projects.access import Caller, Role
 from keystore.projects.applying import GOES_ON
+from keystore.projects.backed_up import local_places
+from keystore.projects.backups import Backups
 from keystore.projects.deployment_rows import SUPERVISE_JOB, Deployment, read_deployment
 from keystore.projects.events import list_events
 from keystore.projects.looks import Looks, create_looks
 from keystore.projects.machines import Machines, unplaced
 from keystore.projects.plane import ProjectPlane
+from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.tables import projects
 from tests.emulator_process import Emulator
@@ -151,7 +154,8 @@ def living(url: str, directory: Path, emulator: Emulator) -> Iterator[Living]:
     create_key_file(directory / "platform")
     platform_key = f"local://{directory / 'platform'}"
     clock = MovableClock(database)
-    plane = ProjectPlane(database, clock, Sealer(platform_key, connect))
+    backups = Backups(database, clock, local_places(directory / "backups"))
+    plane = ProjectPlane(database, clock, Sealer(platform_key, connect), backups, Restores(database, clock))
     machines = Machines(directory, platform_key, options=("--kms-endpoint", emulator.endpoint))
     kms = connector(emulator.endpoint)
     with database.write() as connection:

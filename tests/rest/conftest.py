@@ -12,8 +12,11 @@ from keystore.kms.connect import connect
 from keystore.kms.local import create_key_file
 from keystore.projects.access import ORGANIZATION, PROJECT, Role
 from keystore.projects.api_keys import create_key
+from keystore.projects.backed_up import local_places
+from keystore.projects.backups import Backups
 from keystore.projects.organizations import create_organization
 from keystore.projects.plane import ProjectPlane
+from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.rest.app import create_app
 from keystore.rest.serving import RestServer
@@ -61,7 +64,9 @@ class Rest:
 def create_plane(database: Database, directory: Path) -> ProjectPlane:
     """Return a plane on a database, with a platform key of its own and a clock that can be moved."""
     create_key_file(directory / "platform")
-    return ProjectPlane(database, MovableClock(database), Sealer(f"local://{directory / 'platform'}", connect))
+    clock, places = MovableClock(database), local_places(directory / "backups")
+    sealer = Sealer(f"local://{directory / 'platform'}", connect)
+    return ProjectPlane(database, clock, sealer, Backups(database, clock, places), Restores(database, clock))
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ No message carries key material or plaintext.
         LogBehindError              the log's place could not be written: commits are not in the log (retryable)
         LogConflictError            another copy of the node writes the same log
         LogMissingError, LogDamagedError, LogGapError
+      CopyDiffersError              a copy of a database is not what was copied; it is not kept
       PlaceError                    a place of objects, or an object in it, cannot be read or written
         PlaceUnreachableError       no answer, or one about the way there: a second try can help
         PlaceMissingError           there is no such directory or bucket
@@ -347,6 +348,10 @@ class ReadOnlyError(NodeError, PermissionError):
 
 class EngineSetupError(InputError):
     """The library that an engine needs is not installed."""
+
+
+class CopyDiffersError(KeystoreError):
+    """A copy of a database is not what was copied, or does not pass its engine's check; it is not kept."""
 
 
 class DatabaseShreddedError(NameUnknownError):

@@ -29,6 +29,7 @@ from keystore.cli.output import print_error
 from keystore.cli.outside_commands import outside_anchor
 from keystore.cli.serving_commands import host_group, node_group, router_group
 from keystore.cli.snapshot_commands import snapshot
+from keystore.cli.sqlite_commands import sqlite
 from keystore.cli.upkeep_commands import compact, repair, stats, verify
 from keystore.errors import KeystoreError
 
@@ -88,7 +89,8 @@ def cli(**_: object) -> None:
 for command in (
     *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, convert, rewrap_volume, outside_anchor, data_key, reseal, shred),
-    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, inspect, doctor, bench),
+    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, sqlite),
+    *(inspect, doctor, bench),
 ):
     cli.add_command(command)
 

@@ -17,12 +17,14 @@ COMMIT_PAGES = (1, 16, 256)
 CHECKPOINT_PAGES = 256
 RECORD_BYTES = 4096
 """What a commit writes besides its pages; the plain side writes as much."""
+WATERMARK_BYTES = 512
 
 
 def measure(pair: "Pair", budget_s: float) -> Iterator[Result]:
-    """Yield commits of 1, 16 and 256 pages far apart, and a checkpoint."""
+    """Yield commits of 1, 16 and 256 pages far apart, the writes of a small one alone, and a checkpoint."""
     for count in COMMIT_PAGES:
         yield commit(pair, count, budget_s)
+    yield writes_of_a_commit(pair, budget_s)
     yield _checkpoint(pair.store)
 
 
@@ -50,6 +52,37 @@ def commit(pair: "Pair", count: int, budget_s: float) -> Result:
         f"commit {count} pages" if count > 1 else "commit 1 page", KERNEL.name, size, 1, seconds, total / seconds / 1e9,
         of_plain=found.ratio("ours", "plain"), cpu_s_per_gb=found.cpu_s_per_gb("ours", total),
         percentiles_s=percentiles(found.seconds["ours"]), plain_percentiles_s=percentiles(found.seconds["plain"]),
+    )  # fmt: skip
+
+
+def writes_of_a_commit(pair: "Pair", budget_s: float) -> Result:
+    """The writes of a commit of one page without anything else: page, record and watermark, each in its place.
+
+    What they take beyond one write of as many bytes is the price of the file's form, not of sealing or of Python.
+    """
+    size, fd = pair.store.page_size, pair.fd
+    page, record, watermark = (secrets.token_bytes(length) for length in (size, RECORD_BYTES, WATERMARK_BYTES))
+    records_at = pair.total_bytes // 2 // size * size
+    places, joined, at = records_at // size - 1, page + record, 0
+
+    def apart() -> None:
+        nonlocal at
+        at = (at + 1) % places
+        os.pwrite(fd, page, (at + 1) * size)
+        os.pwrite(fd, record, records_at + at * RECORD_BYTES)
+        os.fdatasync(fd)
+        os.pwrite(fd, watermark, 2 * RECORD_BYTES)
+
+    def together() -> None:
+        os.pwrite(fd, joined, 0)
+        os.fdatasync(fd)
+
+    found = in_turns({"apart": timed(apart), "together": timed(together)}, budget_s)
+    seconds = found.median_s("apart")
+    return Result(
+        "commit 1 page, its writes alone", "pwrite", size, 1, seconds, size / seconds / 1e9,
+        of_plain=found.ratio("apart", "together"), cpu_s_per_gb=found.cpu_s_per_gb("apart", size),
+        percentiles_s=percentiles(found.seconds["apart"]), plain_percentiles_s=percentiles(found.seconds["together"]),
     )  # fmt: skip
 
 

@@ -50,14 +50,15 @@ def apply_record(state: StoreState, sequence: int, body: RecordBody, tag: bytes,
     state.space.slots.kill(replaced.slots)
     for number, count in replaced.sessions.items():
         state.sessions.count(number, -count)
-    for number, count in body.references().items():
+    entries = dict(body.entries())
+    for number, count in places_of(list(entries.values()))[1].items():
         state.sessions.count(number, count)
     with state.map_lock:
         state.torn = True
         state.pages.former.note(sequence, replaced.former)
         if replaced.cut:
-            state.pages.apply((page_no, HOLE) for page_no in replaced.cut)
-        state.pages.apply(body.entries())
+            state.pages.apply(dict.fromkeys(replaced.cut, HOLE))
+        state.pages.apply(entries)
         state.sequence, state.last_tag, state.time_ns = sequence, tag, body.time_ns
         state.page_count, state.byte_length = body.page_count, body.byte_length
         state.torn = False

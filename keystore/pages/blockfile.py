@@ -84,7 +84,7 @@ class OsBlockFile:
 
     def write(self, offset: int, data: Buffer) -> None:
         done = os.pwrite(self._fd, data, offset)
-        if done == memoryview(data).nbytes:
+        if done == (len(data) if type(data) is bytes else memoryview(data).nbytes):
             return
         view = memoryview(data).cast("B")
         while done < len(view):

@@ -7,8 +7,7 @@ Invariants:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +34,7 @@ SYNC_FIRST_BYTES = 8 << 20
 """LIMIT: bytes of pages that share a sync with their record; recovery opens at most these again."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A commit as asked for, checked: what to seal, what becomes a hole, and the new ends."""
 
     page_nos: list[int]

@@ -83,10 +83,11 @@ class GuardedFile:
             self._file.when_moved(act)
 
     def write(self, offset: int, data: Buffer) -> None:
-        self.check()
+        if self.poison is not None:
+            raise self.unknown()
         try:
             self._file.write(offset, data)
-            self.written_bytes += memoryview(data).nbytes
+            self.written_bytes += len(data) if type(data) is bytes else memoryview(data).nbytes
         except OSError as error:
             raise self._refusal(error, "a write") from error
 

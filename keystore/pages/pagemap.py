@@ -1,6 +1,6 @@
 """The page map of an open store: the tree of the last checkpoint, and over it what was committed since."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -135,9 +135,9 @@ class PageMap:
             if len(present):
                 yield (present + first).astype(np.uint64), entries[present]
 
-    def apply(self, changes: Iterable[tuple[int, bytes]]) -> None:
+    def apply(self, entries: Mapping[int, bytes]) -> None:
         """Take over new entries by page number."""
-        entries, fanout = dict(changes), self.tree.fanout
+        fanout = self.tree.fanout
         self.recent.update(entries)
         self.dirty_leaves.update([page_no // fanout for page_no in entries])
 

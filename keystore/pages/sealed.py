@@ -87,7 +87,7 @@ def _read_runs(file: GuardedFile, runs: list[tuple[int, int]], page_size: int) -
 
 def seal_whole(prelude: Prelude, body: bytes, session: Session, runs: Sequence[tuple[int, int]] = ()) -> bytes:
     """Seal `body` behind `prelude`, made for it; return prelude, tag, runs and ciphertext in order, not padded."""
-    clear, table = prelude.encode(), encode_runs(runs)
+    clear, table = prelude.encode(), encode_runs(runs) if runs else b""
     sealed = seal_block(session.metadata_key, prelude.nonce, body, clear + table)
     return b"".join((clear, sealed[len(body) :], table, sealed[: len(body)]))
 

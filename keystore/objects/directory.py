@@ -35,8 +35,9 @@ from keystore.keys.files import Files
 from keystore.objects.place import Named, ObjectReader, ObjectWriter, is_name, require_name, require_prefix
 
 UNFINISHED = ".unfinished"
-HASHED_ASIDE_BYTES = 1 << 16
-"""Bytes from which on a piece is hashed beside its being written; less is done sooner than handed over."""
+ASIDE_BYTES = 1 << 16
+"""Bytes from which on a piece is hashed and written beside what the caller does next; less is done sooner than handed
+over."""
 WRITTEN_OUT_BYTES = 16 << 20
 """Bytes after which the system is told to write them out, so that the disk works while we do."""
 _TRIES = 16
@@ -253,7 +254,7 @@ class _Writer:
         self._place, self._files, self._name = place, files, name
         self._target = place.path / name
         self._digest, self._bytes, self._written_out = hashlib.sha256(), 0, 0
-        self._hashing = Aside("keystore-digest")
+        self._hashing, self._writing = Aside("keystore-digest"), Aside("keystore-write")
         self._process = os.getpid()
 
     def __enter__(self) -> Self:
@@ -263,20 +264,28 @@ class _Writer:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         with self._errors():
-            if len(data) < HASHED_ASIDE_BYTES:
-                self._hashing.wait()
+            if len(data) < ASIDE_BYTES:
+                self._wait()
                 self._digest.update(data)
+                self._put(data)
             else:
                 self._hashing.begin(partial(self._digest.update, data))
-            self._files.write(self._fd, self._bytes, data)
-            self._bytes += len(data)
-            if self._bytes - self._written_out >= WRITTEN_OUT_BYTES:
-                self._files.begin_writing(self._fd, self._written_out, self._bytes - self._written_out)
-                self._written_out = self._bytes
+                self._writing.begin(partial(self._put, data))
+
+    def _put(self, data: bytes | bytearray | memoryview) -> None:
+        self._files.write(self._fd, self._bytes, data)
+        self._bytes += len(data)
+        if self._bytes - self._written_out >= WRITTEN_OUT_BYTES:
+            self._files.begin_writing(self._fd, self._written_out, self._bytes - self._written_out)
+            self._written_out = self._bytes
+
+    def _wait(self) -> None:
+        self._hashing.wait()
+        self._writing.wait()
 
     def finish(self) -> tuple[int, bytes]:
         with self._errors():
-            self._hashing.wait()
+            self._wait()
             self._files.sync(self._fd)
             self._place._make(self._target.parent)
             try:
@@ -295,6 +304,7 @@ class _Writer:
                 self._files.remove(self._path)
         try:
             self._hashing.close()
+            self._writing.close()
         finally:
             self._files.close(self._fd)
 

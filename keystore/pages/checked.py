@@ -26,12 +26,8 @@ class Checker:
             UnreadableError: with the first page that did not open.
             WrongKeyError: the data key of a session is missing or another one.
         """
-        step = SCRATCH_BYTES // self._page_size
         try:
             for session, start, stop in session_runs(sessions, batch):
-                for at in range(start, stop, step):
-                    end = min(at + step, stop)
-                    out = self._scratch[: (end - at) * self._page_size]
-                    open_run(session, self._page_size, batch, at, end, out)
+                open_run(session, self._page_size, batch, start, stop, self._scratch)
         finally:
             self._scratch[:] = _ZEROS

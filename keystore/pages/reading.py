@@ -154,7 +154,9 @@ def open_run(
     *,
     lent: memoryview | None = None,
 ) -> None:
-    """Open the pages from `start` to `stop`, all of one session, into `out`, of as many bytes; `lent` as there.
+    """Open the pages from `start` to `stop`, all of one session, into `out`; `lent` as there.
+
+    Where `out` has room for fewer, as many at a time as it has room for, each time over those before.
 
     Raises:
         UnreadableError: with the first page that did not open.
@@ -162,11 +164,16 @@ def open_run(
     entries = batch.entries[start:stop]
     aads = encode_aads(layout.TREE_PAGES, 0, session.record.origin, batch.page_nos[start:stop])
     nonces, tags = np.ascontiguousarray(entries["nonce"]), np.ascontiguousarray(entries["tag"])
-    source = batch.ciphertext[start * page_size : stop * page_size]
-    if lent is not None:
-        source = lent[start * page_size : stop * page_size + TAG_BYTES]
-    try:
-        KERNEL.open_pages(session.page_key, source, page_size, nonces, aads, tags, out, lent=lent is not None)
-    except TagMismatchError as error:
-        found = f"the tag of slot {entries['slot'][error.index]} does not match"
-        raise UnreadableError(start + error.index, found) from None
+    whole, spare = (batch.ciphertext, 0) if lent is None else (lent, TAG_BYTES)
+    room = len(out) // page_size
+    for at in range(0, stop - start, room):
+        end = min(at + room, stop - start)
+        part, target = slice(at, end), out[: (end - at) * page_size]
+        source = whole[(start + at) * page_size : (start + end) * page_size + spare]
+        try:
+            KERNEL.open_pages(
+                session.page_key, source, page_size, nonces[part], aads[part], tags[part], target, lent=spare > 0
+            )
+        except TagMismatchError as error:
+            found = f"the tag of slot {entries['slot'][at + error.index]} does not match"
+            raise UnreadableError(start + at + error.index, found) from None

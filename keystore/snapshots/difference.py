@@ -31,7 +31,7 @@ from keystore.snapshots.reading import NODES_AHEAD, Indexes, MapReader, NodeAt, 
 from keystore.snapshots.writing import StorePacks
 
 PIECE_BYTES = 1 << 20
-"""LIMIT: bytes of pages read at once, into either of two buffers: one is being hashed while the other is filled."""
+"""LIMIT: bytes of pages read at once, into either of two buffers: one is hashed and written while the other is read."""
 _SLOT_BYTES = 8
 """An entry of the store is a slot, and then what a row begins with."""
 _NO_SOURCE = b"\xff" * 4 + bytes(SOURCE_BYTES - 4)
@@ -205,9 +205,9 @@ class Difference:
             for name in ("session", "nonce", "tag"):
                 written[name] = batch.entries[name]
             written["pack"], written["offset"] = self._packs.add_pages(batch.ciphertext)
-            self.counts.add_pages(written, 1)
             rows[new] = written
             self._tell(first + int(new[-1]) + 1)
+        self.counts.add_pages(rows[there & ~same], 1)
         self._tell(first + len(entries))
         return rows
 

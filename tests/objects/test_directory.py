@@ -13,7 +13,7 @@ import pytest
 
 from keystore.errors import PlaceError, PlaceMissingError, PlaceUnreachableError
 from keystore.keys.files import Files
-from keystore.objects.directory import HASHED_ASIDE_BYTES, UNFINISHED, WRITTEN_OUT_BYTES, DirectoryPlace
+from keystore.objects.directory import ASIDE_BYTES, UNFINISHED, WRITTEN_OUT_BYTES, DirectoryPlace
 from keystore.objects.opening import open_place
 from keystore.objects.place import Named
 
@@ -161,9 +161,9 @@ def test_a_file_system_without_locks_is_written_to(place: DirectoryPlace) -> Non
     assert lockless.names() == [Named("packs/p", 1), Named("packs/q", 1)]
 
 
-def test_a_piece_is_hashed_while_the_next_is_made_and_written(place: DirectoryPlace) -> None:
-    """A caller with two buffers fills one while the other is hashed; small pieces come in between."""
-    buffers = [bytearray(HASHED_ASIDE_BYTES), bytearray(HASHED_ASIDE_BYTES)]
+def test_a_piece_is_hashed_and_written_while_the_next_is_made(place: DirectoryPlace) -> None:
+    """A caller with two buffers fills one while the other is in work; small pieces come in between."""
+    buffers = [bytearray(ASIDE_BYTES), bytearray(ASIDE_BYTES)]
     expected = b""
     with place.create("packs/p") as writer:
         for number in range(20):
@@ -174,7 +174,25 @@ def test_a_piece_is_hashed_while_the_next_is_made_and_written(place: DirectoryPl
                 expected += bytes(piece)
         assert writer.finish() == (len(expected), hashlib.sha256(expected).digest())
     assert place.get("packs/p", len(expected)) == expected
-    assert [thread for thread in threading.enumerate() if thread.name == "keystore-digest"] == []
+    assert [thread for thread in threading.enumerate() if thread.name in ("keystore-digest", "keystore-write")] == []
+
+
+@pytest.mark.parametrize("last", [b"x", bytes(ASIDE_BYTES), b""])
+def test_an_error_of_writing_beside_is_told_at_the_next_call(tmp_path: Path, last: bytes) -> None:
+    class Full(Files):
+        def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
+            if offset:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().write(fd, offset, data)
+
+    place = DirectoryPlace(tmp_path / "place", Full())
+    with place.create("packs/p") as writer:
+        writer.write(bytes(ASIDE_BYTES))
+        writer.write(bytes(ASIDE_BYTES))
+        with pytest.raises(PlaceError, match=r"cannot write packs/p in .*: No space left"):
+            writer.write(last) if last else writer.finish()
+    assert place.names() == []
+    assert unfinished(place) == []
 
 
 def test_the_system_is_told_to_write_out_as_it_goes(tmp_path: Path) -> None:

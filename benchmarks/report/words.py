@@ -18,9 +18,12 @@ ABOUT = {
     "thread. The portable kernel opens memory that is lent to it, as a store reads. *Copy in memory* is the ceiling of "
     "anything.",
     "store": "Plain is `os.pread` of single pages, `os.preadv` of a mebibyte a call for a scan, and for a commit one "
-    "`pwrite` of as many bytes and 4 KiB with `fdatasync`. *Cold*: both files are dropped from the system's cache "
-    "before each turn. Files are in the system's cache otherwise.",
-    "node": "A file of a gibibyte. Plain is a copy of it through user space with one fsync, just before each.",
+    "`pwrite` of as many bytes and 4 KiB with `fdatasync`; *its writes alone* are those of a commit in their three "
+    "places, by plain calls. *Cold*: both files are dropped from the system's cache before each turn. Files are in the "
+    "system's cache otherwise.",
+    "node": "A file of a gibibyte. Plain is a copy of it through user space with one fsync: the mean of one just "
+    "before and one just after each. What was written and removed earlier is settled first, outside the time. A "
+    "restore opens every page on its way and reads the maps back; *read back* reads the pages once more from the disk.",
     "log": "Plain is the same commit of a node without a log; for the restore, a copy of the store's file.",
     "rotation": "Plain is the same rotation of the node of 1 MiB, and for the reads, the same without rotations "
     "beside them. Bytes written are those of all files together; data files that were written to are counted by their "

@@ -304,8 +304,8 @@ class _Writer:
                 self._files.remove(self._path)
         try:
             self._hashing.close()
-            self._writing.close()
         finally:
+            self._writing.close()  # cut off by a signal, the descriptor stays open: no write may meet another file
             self._files.close(self._fd)
 
     @contextmanager

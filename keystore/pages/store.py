@@ -250,7 +250,7 @@ class PageStore:
 
         Nothing is read or written, and no disk is waited for.
         """
-        return ReadPoint(self._state, self._life, self._reader)
+        return ReadPoint(self._state, self._life, self._reader, self._opener)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

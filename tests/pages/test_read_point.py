@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from keystore.errors import PageRangeError, StoreClosedError
+from keystore.errors import PageRangeError, StoreClosedError, StoreDamagedError
+from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
 from tests.pages.stores import CountedFile, StaticKeys
 
@@ -74,8 +75,6 @@ def test_one_that_stays_keeps_its_pages_and_the_others_do_not(store: PageStore) 
 
 
 def test_beginning_and_ending_reads_and_writes_nothing(tmp_path: Path) -> None:
-    from keystore.pages.blockfile import OsBlockFile
-
     file = CountedFile(OsBlockFile.create(tmp_path / "s"))
     with PageStore.create(file, name="s", keys=StaticKeys(), page_size=PAGE) as store:
         store.commit({0: page(1)})
@@ -96,3 +95,29 @@ def test_it_reads_nothing_after_its_end_and_after_the_store_s(store: PageStore) 
     with pytest.raises(StoreClosedError):
         other.read(0)
     other.release()
+
+
+def test_pages_in_a_row_are_read_ahead_and_are_the_same(tmp_path: Path) -> None:
+    file = CountedFile(OsBlockFile.create(tmp_path / "s"))
+    with PageStore.create(file, name="s", keys=StaticKeys(), page_size=PAGE, cache_bytes=PAGE) as store:
+        store.commit({number: page(number) for number in range(100) if number % 7})
+        point = store.read_point()
+        store.commit({number: page(1) for number in range(100)})
+        file.calls.clear()
+        for number in range(100):
+            assert point.read(number) == (page(number) if number % 7 else bytes(PAGE))
+        assert file.calls["read"] < 40
+        point.release()
+
+
+def test_a_page_ahead_that_does_not_open_is_told_when_it_is_asked_for(tmp_path: Path) -> None:
+    file = CountedFile(OsBlockFile.create(tmp_path / "s"))
+    with PageStore.create(file, name="s", keys=StaticKeys(), page_size=PAGE, cache_bytes=PAGE) as store:
+        store.commit({number: page(number) for number in range(40)})
+        point = store.read_point()
+        file.file.write(int.from_bytes(point.entry(20)[:8], "little") * PAGE, b"damage")
+        assert [point.read(number) for number in range(20)] == [page(number) for number in range(20)]
+        with pytest.raises(StoreDamagedError, match="page 20"):
+            point.read(20)
+        assert point.read(21) == page(21)
+        point.release()

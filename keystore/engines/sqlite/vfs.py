@@ -19,10 +19,11 @@ class KeystoreVfs(apsw.VFS):
 
     Args:
         open_file: gives the file of a database that is open in this process, by the path that SQLite was given.
+        name: by which SQLite knows it.
     """
 
-    def __init__(self, open_file: Callable[[str], MainFile]) -> None:
-        super().__init__(NAME, base="")
+    def __init__(self, open_file: Callable[[str], MainFile], name: str = NAME) -> None:
+        super().__init__(name, base="")
         self._open_file = open_file
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> MainFile | Scratch:  # type: ignore[override]  # noqa: N802

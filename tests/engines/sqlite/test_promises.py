@@ -10,8 +10,8 @@ import pytest
 from keystore.engines.sqlite import connect, node_of
 from keystore.engines.sqlite.opening import DATABASE, FILE
 from keystore.node.directory import Node
-from keystore.pages.store import PageStore
 from tests.engines.sqlite.conftest import Connect
+from tests.engines.sqlite.opened import store_of
 
 ROWS = 3000
 
@@ -27,10 +27,6 @@ def digest(db: apsw.Connection) -> str:
     for row in db.execute("SELECT * FROM t ORDER BY id"):
         whole.update(repr(row).encode())
     return whole.hexdigest()
-
-
-def store_of(db: apsw.Connection) -> PageStore:
-    return node_of(db)._stores.open_now()[0][2]
 
 
 @pytest.mark.parametrize("page_size", [4096, 16384, 65536])

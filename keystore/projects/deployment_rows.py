@@ -102,9 +102,17 @@ def deployment_named(connection: sa.Connection, project_id: str, name: str) -> D
     Raises:
         ApiError: there is none.
     """
+    return _one(connection, _named(project_id, name).with_for_update(), name, project_id)
+
+
+def read_named(connection: sa.Connection, project_id: str, name: str) -> Deployment:
+    """Return a living deployment of a project by its name; errors as `deployment_named`."""
+    return _one(connection, _named(project_id, name), name, project_id)
+
+
+def _named(project_id: str, name: str) -> sa.Select[Any]:
     wanted = (deployments.c.project_id == project_id) & (deployments.c.name == name)
-    living = sa.select(deployments).where(wanted, deployments.c.terminated_ns.is_(None))
-    return _one(connection, living.with_for_update(), name, project_id)
+    return sa.select(deployments).where(wanted, deployments.c.terminated_ns.is_(None))
 
 
 def deployments_of(connection: sa.Connection, project_id: str) -> list[Deployment]:

@@ -36,9 +36,9 @@ def open_draft(connection: sa.Connection, caller: Caller, project_id: str, name:
         ApiError: the caller may not; nothing was changed.
     """
     found = _deployment(connection, caller, project_id, name)
-    row = {"id": new_id(), "deployment_id": found.id, "base_revision": found.revision, "change": {}}
-    connection.execute(drafts.insert().values(row, created_ns=now_ns))
-    return Draft(**row, created_ns=now_ns)  # type: ignore[arg-type]
+    made = Draft(new_id(), found.id, found.revision, {}, now_ns)
+    connection.execute(drafts.insert().values(vars(made)))
+    return made
 
 
 def edit_draft(

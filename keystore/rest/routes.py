@@ -1,6 +1,6 @@
 """All routes of the API: the tables of every resource, one after the other."""
 
-from keystore.rest import addresses, alerts, api_keys, backups, events, projects
+from keystore.rest import addresses, alerts, api_keys, backups, clusters, events, projects
 
 ROUTES = (
     *projects.ROUTES,
@@ -8,5 +8,6 @@ ROUTES = (
     *events.ROUTES,
     *alerts.ROUTES,
     *addresses.ROUTES,
+    *clusters.ROUTES,
     *backups.ROUTES,
 )

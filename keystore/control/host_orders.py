@@ -60,9 +60,13 @@ class HostOrders:
         """Have every process end, and stay down."""
         return self._all(lambda client, name: client.stop(name))
 
-    def start(self) -> dict[str, Told]:
-        """Start every process that does not run; return what came of each."""
-        return self._all(lambda client, name: client.start(name))
+    def start(self, credentials: bytes | None = None) -> dict[str, Told]:
+        """Start every process that does not run; return what came of each.
+
+        Args:
+            credentials: for the nodes, as `HostClient.start` takes them; a router needs none.
+        """
+        return self._all(lambda client, name: client.start(name, credentials=None if name == ROUTER else credentials))
 
     def _all(self, order: Callable[[HostClient, str], ProcessReport]) -> dict[str, Told]:
         with ThreadPoolExecutor(AT_ONCE_MAX) as pool:

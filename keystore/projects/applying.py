@@ -20,7 +20,6 @@ from keystore.control.clock import Clock
 from keystore.control.database import Database
 from keystore.control.operations import Guard
 from keystore.errors import ApiError, ControlError, KeystoreError, cause_of
-from keystore.kms.protocol import KmsConnector
 from keystore.projects.change_order import ChangeState, Kind, next_change
 from keystore.projects.conditions import Life
 from keystore.projects.deployment_rows import (
@@ -43,9 +42,7 @@ from keystore.projects.node_addresses import assign_addresses, release_addresses
 from keystore.projects.shapes import changed
 from keystore.projects.stored_schedules import backups_changed
 from keystore.projects.supervision import Supervisor
-
-KmsOf = Callable[[str, str], KmsConnector]
-"""Gives the way to the KMS of a deployment (its id) from an address of a node."""
+from keystore.projects.ways import WaysToKeys
 
 GOES_ON, RESTS, WAITS = "goes on", "rests", "waits"
 
@@ -58,7 +55,7 @@ class Means:
     clock: Clock
     machines: Machines
     supervisor: Supervisor
-    kms_of: KmsOf
+    ways: WaysToKeys
 
 
 Act = Callable[[Means, Deployment, Change, Guard], str]

@@ -112,7 +112,10 @@ def _make(means: Means, deployment: Deployment, guard: Guard) -> None:
     for name in names:
         try:
             files.add_member(
-                name, means.machines.platform_key, customer_key, means.kms_of(deployment.id, addresses[name])
+                name,
+                means.machines.platform_key,
+                customer_key,
+                means.ways.connector(deployment.project_id, addresses[name]),
             )
         except KmsUnreachableError as error:
             raise _blocked(error, name, addresses[name]) from None
@@ -126,7 +129,7 @@ def _grow(means: Means, deployment: Deployment, size: int, guard: Guard) -> str:
     cluster, addresses = _cluster(means, deployment), _addresses(means, deployment)
     files = means.machines.files(deployment.id)
     for name in member_names(size)[len(cluster.members) :]:
-        connect = means.kms_of(deployment.id, addresses[name])
+        connect = means.ways.connector(deployment.project_id, addresses[name])
         try:
             files.add_member(name, cluster.platform_key, cluster.customer_key, connect)
         except KmsUnreachableError as error:

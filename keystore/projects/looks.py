@@ -10,7 +10,7 @@ from keystore.control.due import Due, finish
 from keystore.control.engine import Run, WorkflowEngine
 from keystore.control.jobs import CHECK_INTERVAL_NS, wait_ns
 from keystore.control.operations import Guard
-from keystore.projects.applying import GOES_ON, Applier, KmsOf, Means
+from keystore.projects.applying import GOES_ON, Applier, Means
 from keystore.projects.change_acts import ACTS
 from keystore.projects.change_order import ChangeState
 from keystore.projects.conditions import DisabledBy, Life
@@ -24,6 +24,7 @@ from keystore.projects.deployment_rows import (
 from keystore.projects.machines import Machines
 from keystore.projects.plane import ProjectPlane
 from keystore.projects.supervision import Supervisor
+from keystore.projects.ways import WaysToKeys
 
 LOOK_EVERY_NS = CHECK_INTERVAL_NS
 """After how long a deployment is looked at again that is as it is to be."""
@@ -79,10 +80,10 @@ class Looks:
             finish(connection, job, None if gone else max(now_ns + pause_ns, job.at_ns + 1))
 
 
-def create_looks(plane: ProjectPlane, machines: Machines, kms_of: KmsOf) -> Looks:
+def create_looks(plane: ProjectPlane, machines: Machines, ways: WaysToKeys) -> Looks:
     """Put together what looks at the deployments of a plane."""
-    supervisor = Supervisor(plane.database, plane.clock, machines)
-    means = Means(plane.database, plane.clock, machines, supervisor, kms_of)
+    supervisor = Supervisor(plane.database, plane.clock, machines, ways)
+    means = Means(plane.database, plane.clock, machines, supervisor, ways)
     return Looks(means, Applier(means, ACTS))
 
 

@@ -25,13 +25,14 @@ from keystore.projects.deployment_rows import read_deployment
 from keystore.projects.keyed_deployments import condition_after_look
 from keystore.projects.machines import Machines
 from keystore.projects.node_addresses import addresses_of
+from keystore.projects.ways import WaysToKeys
 
 
 class Supervisor:
     """Looks after the processes of deployments."""
 
-    def __init__(self, database: Database, clock: Clock, machines: Machines) -> None:
-        self._database, self._clock, self._machines = database, clock, machines
+    def __init__(self, database: Database, clock: Clock, machines: Machines, ways: WaysToKeys) -> None:
+        self._database, self._clock, self._machines, self._ways = database, clock, machines, ways
 
     def keep(self, deployment_id: str, guard: Guard) -> str:
         """Have every process be what it is to be; return why one is not yet, or nothing.
@@ -64,7 +65,7 @@ class Supervisor:
         told = orders.reports()
         ran = all(each.runs for each in told.values())
         if not ran:
-            told = orders.start()
+            told = orders.start(self._ways.message(cluster, [cluster.key_uri]))
         problem = self._record_addresses(cluster, launched, told, tell=not ran, guard=guard) or problem
         problem = problem or _shown([each for each in told.values() if not each.runs])
         with self._database.write() as connection:

@@ -1,6 +1,6 @@
 """Deployments with real processes on this machine, and a control plane of which a test does every job itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from keystore.control.requests import OPERATION_JOB
 from keystore.control.rolling import StepDown, Touch
 from keystore.kms.connect import connect, connector
 from keystore.kms.local import create_key_file
+from keystore.kms.protocol import KmsConnector
 from keystore.projects.access import Caller, Role
 from keystore.projects.applying import GOES_ON
 from keystore.projects.backed_up import local_places
@@ -147,6 +148,19 @@ class Living:
         return found | {record.name: NodeClient(record.address, tls, record.name) for record in cluster.members}
 
 
+@dataclass(frozen=True)
+class WithoutCredentials:
+    """The way to an emulator's gRPC, which asks nobody who they are; a `WaysToKeys`."""
+
+    connect: KmsConnector
+
+    def connector(self, project_id: str, address: str) -> KmsConnector:
+        return self.connect
+
+    def message(self, cluster: Cluster, key_uris: Sequence[str]) -> None:
+        return None
+
+
 @contextmanager
 def living(url: str, directory: Path, emulator: Emulator) -> Iterator[Living]:
     """Give a project, and end every process of its deployments."""
@@ -164,7 +178,9 @@ def living(url: str, directory: Path, emulator: Emulator) -> Iterator[Living]:
         organization_id = str(connection.scalar(sa.select(projects.c.organization_id).where(mine)))
     owner = Caller("0" * 24, "owner", organization_id, frozenset({(project_id, Role.GROUP_OWNER)}))
     control = Plane(database, kms, clock=clock)
-    made = Living(plane, control, create_looks(plane, machines, lambda *_: kms), machines, project_id, owner, clock)
+    made = Living(
+        plane, control, create_looks(plane, machines, WithoutCredentials(kms)), machines, project_id, owner, clock
+    )
     try:
         yield made
     finally:

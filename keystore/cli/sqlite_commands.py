@@ -115,7 +115,8 @@ def _database(
             yield connection
         return
     with open_node(directory, kms_endpoint) as node:
-        if not any(file.name == file_name[1] for file in node.list_files(file_name[0])):
+        found = node.databases.get(file_name[0])
+        if found is None or file_name[1] not in found.stores:
             raise NameUnknownError(f"{directory} has no file {'/'.join(file_name)}. Nothing was changed.")
         with closing(connect("/".join(file_name), node=node)) as connection:
             yield connection

@@ -91,6 +91,12 @@ class Code(Enum):
     )
     CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED = 409, "The key cannot be rotated: encryption at rest with {} is disabled."
 
+    CANNOT_CHANGE_AZURE_KEY_VAULT = (
+        409,
+        "The key vault cannot be changed while clusters have their keys in it: {}. Disable encryption at rest on them "
+        "first, or name a key of the same vault.",
+    )
+
     # AWS
     INVALID_AWS_CREDENTIALS = 400, "Invalid AWS credentials: {}."
     AWS_KMS_CUSTOMER_MASTER_KEY_NOT_ENABLED = 400, "The AWS customer master key {} is not enabled."

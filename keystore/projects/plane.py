@@ -11,10 +11,17 @@ from keystore.projects.sealing import Sealer
 
 @dataclass(frozen=True)
 class ProjectPlane:
-    """The parts of the control plane that know projects; the caller closes them."""
+    """The parts of the control plane that know projects; the caller closes them.
+
+    Attributes:
+        kms_endpoint: where every provider is; None for what the environment says of each, then the clouds.
+        source_address: where providers are asked from; None leaves it to the system.
+    """
 
     database: Database
     clock: Clock
     sealer: Sealer
     backups: Backups
     restores: Restores
+    kms_endpoint: str | None = None
+    source_address: str | None = None

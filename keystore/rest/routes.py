@@ -1,6 +1,6 @@
 """All routes of the API: the tables of every resource, one after the other."""
 
-from keystore.rest import addresses, alerts, api_keys, backups, clusters, events, projects
+from keystore.rest import addresses, alerts, api_keys, backups, clusters, encryption, events, projects
 
 ROUTES = (
     *projects.ROUTES,
@@ -10,4 +10,5 @@ ROUTES = (
     *addresses.ROUTES,
     *clusters.ROUTES,
     *backups.ROUTES,
+    *encryption.ROUTES,
 )

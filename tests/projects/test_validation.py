@@ -1,0 +1,284 @@
+"""Checks every 15 minutes and on demand, and what follows: the real SDKs at the real emulator, the time by hand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keystore.control.database import Database
+from keystore.errors import ApiError
+from keystore.projects.alert_types import CONFIG_NO_LONGER_VALID, NETWORK_ACCESS_DENIED, key_invalid
+from keystore.projects.conditions import State
+from keystore.projects.outcomes import FAILED, SUCCEEDED
+from keystore.projects.validation import INTERVAL_NS, Validation, next_on_grid
+from kms_emulator.embedded import KmsEmulator
+from tests.projects.providers import CLOUDS, FAULTS, Aws, Azure, Cloud, be_unreachable, leading_to
+from tests.projects.test_checks import REVOKED
+from tests.projects.validating import OWNERS, S, Validating
+
+DISABLED, ENABLED = "CLUSTER_INSTANCE_DISABLED", "CLUSTER_INSTANCE_ENABLED"
+
+
+@pytest.fixture(scope="module")
+def kms() -> Iterator[KmsEmulator]:
+    with KmsEmulator(strict_auth=True) as kms, leading_to(kms):
+        yield kms
+
+
+@pytest.fixture
+def cloud(kms: KmsEmulator, request: pytest.FixtureRequest) -> Cloud:
+    kms.reset()
+    return CLOUDS[request.param](kms)
+
+
+@pytest.fixture
+def aws(kms: KmsEmulator) -> Aws:
+    kms.reset()
+    return Aws(kms)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'control.db'}"
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Validating:
+    return Validating.on(database, tmp_path)
+
+
+def alerts_of(provider: str) -> set[str]:
+    return {key_invalid(provider), CONFIG_NO_LONGER_VALID}
+
+
+@pytest.mark.row("R39", "R40", "R41", "R45", "R46", "R54", "R55", "R57", "R126")
+@pytest.mark.parametrize("way", ["disable", "delete", "permission"])
+@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
+def test_a_key_that_was_revoked_stops_its_clusters_at_the_tick_and_only_those(
+    world: Validating, cloud: Cloud, way: str
+) -> None:
+    provider, code = cloud.provider, REVOKED[cloud.provider, way]
+    world.save(cloud)
+    for name, keys in (("one", provider), ("two", provider), ("plain", "NONE"), ("other", _another(provider))):
+        world.cluster(name, keys)
+    start_ns = world.clock.at_ns
+    take, give = cloud.ways[way]
+    world.pass_time(60)
+    take()
+
+    world.pass_time(4 * 60)  # a look in between tells, and stops nothing
+    seen = Validation(world.plane).check_all(world.project_id, "key")[provider]
+    assert (seen.state, seen.error_code) == ("invalid", code)
+    assert world.pass_time(10 * 60 - 1) == 0
+    assert len(world.running) == 4
+    assert world.mails == []
+
+    assert world.pass_time(1) == 1
+    assert world.clock.at_ns == start_ns + INTERVAL_NS
+    assert world.running == ["other", "plain"]
+    assert {name for name, state in world.states.items() if state is State.DISABLED} == {"one", "two"}
+    assert world.open_alerts == alerts_of(provider)
+    assert [mail.recipient for mail in world.mails] == list(OWNERS)
+    for mail in world.mails:
+        assert mail.created_ns == world.clock.at_ns
+        assert [mail.body.count(f"- {name}\n") for name in ("one", "two", "plain", "other")] == [1, 1, 0, 0]
+    stopped = [event for event in world.events if event.type == DISABLED]
+    assert [(event.detail["cluster"], event.at_ns) for event in stopped] == [
+        ("one", world.clock.at_ns),
+        ("two", world.clock.at_ns),
+    ]
+    assert world.event_types.count(FAILED) == 1
+
+    mails, events = len(world.mails), len(world.events)
+    assert [world.pass_time(900) for _ in range(3)] == [1, 1, 1]
+    assert (len(world.mails), len(world.events)) == (mails, events)
+
+    give()
+    world.pass_time(899)
+    assert "one" not in world.running
+    world.pass_time(1)
+    assert len(world.running) == 4
+    assert world.states["one"] is State.DISABLED  # until a member serves
+    for name in ("one", "two"):
+        world.serve(name)
+    assert set(world.states.values()) == {State.IDLE}
+    assert world.open_alerts == set()
+    order = [kind for kind in world.event_types if kind in (FAILED, SUCCEEDED, DISABLED, ENABLED)]
+    assert order == [FAILED, DISABLED, DISABLED, SUCCEEDED, ENABLED, ENABLED]
+    assert world.configuration(provider).state == "valid"
+
+
+def _another(provider: str) -> str:
+    return "GCP" if provider == "AWS" else "AWS"
+
+
+@pytest.mark.row("R42", "R43", "R127", "R128")
+@pytest.mark.parametrize("how", [how for how in FAULTS if how != "hangs"])
+@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
+def test_who_cannot_be_reached_stops_nothing_and_opens_the_network_alert(
+    world: Validating, cloud: Cloud, how: str
+) -> None:
+    world.save(cloud)
+    world.cluster("one", cloud.provider)
+    be_unreachable(cloud, how)
+    ticks = 10 if (cloud.provider, how) == ("GCP", "refused") else 2
+    for _ in range(ticks):
+        assert world.pass_time(900) == 1
+        assert (world.running, world.states) == (["one"], {"one": State.IDLE})
+    found = world.configuration(cloud.provider)
+    assert (found.state, found.error_code) == ("unreachable", "ENCRYPTION_AT_REST_KMS_NOT_REACHABLE")
+    assert world.open_alerts == {NETWORK_ACCESS_DENIED}
+    assert world.event_types.count(NETWORK_ACCESS_DENIED) == 1
+    assert {mail.created_ns for mail in world.mails} == {world.clock.at_ns - (ticks - 1) * INTERVAL_NS}
+    assert len(world.mails) == len(OWNERS)
+    cloud.kms.faults.clear()
+    world.pass_time(900)
+    assert world.open_alerts == set()
+    assert world.event_types[-1] == "ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_RESTORED" or SUCCEEDED in world.event_types
+    assert world.configuration(cloud.provider).state == "valid"
+    assert DISABLED not in world.event_types
+
+
+@pytest.mark.row("R42")
+def test_a_provider_that_hangs_is_given_up_in_bounded_time(world: Validating, kms: KmsEmulator) -> None:
+    kms.reset()
+    azure = Azure(kms)
+    world.save(azure)
+    be_unreachable(azure, "hangs")
+    world.pass_time(900)
+    assert world.configuration("AZURE").state == "unreachable"
+    assert world.open_alerts == {NETWORK_ACCESS_DENIED}
+
+
+@pytest.mark.row("R37")
+def test_one_check_for_each_quarter_of_an_hour_whatever_restarts(world: Validating, aws: Aws) -> None:
+    world.save(aws)
+    start_ns = world.clock.at_ns
+    for _ in range(6):
+        world.pass_time(450)
+        world.restart()
+        assert world.run_due() == 0
+    world.restart()
+    assert world.pass_time(2000) == 1  # it was down for two checks and a bit: one is made up for
+    world.pass_time(900 * 4 + 450 * 6 - 2000 - 2700 + 900)
+    scheduled = [row for row in world.checks if row.cause == "scheduled"]
+    due = [(row.due_ns - start_ns) // S for row in scheduled]
+    assert due[:4] == [900, 1800, 2700, 3600]
+    assert all(at % 900 == 0 for at in due)
+    assert len(set(due)) == len(due)
+    assert [row.outcome for row in world.checks] == ["valid"] * len(world.checks)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "expected"),
+    [(900, 900, 1800), (900, 901, 1800), (900, 1799, 1800), (900, 1800, 2700), (900, 0, 1800)],
+)
+def test_the_grid(at: int, now: int, expected: int) -> None:
+    assert next_on_grid(at * S, now * S) == expected * S
+
+
+@pytest.mark.row("R38", "R55", "R56")
+def test_on_demand_starts_at_once_and_leaves_the_schedule_alone(world: Validating, aws: Aws) -> None:
+    world.save(aws)
+    world.cluster("one", "AWS")
+    take, give = aws.ways["disable"]
+    take()
+    world.pass_time(900)
+    assert world.running == []
+    validation = Validation(world.plane)
+    world.pass_time(100)
+    assert validation.try_again(world.project_id, "AWS", "key").state == "invalid"
+    assert world.running == []
+    give()
+    assert validation.try_again(world.project_id, "AWS", "key").state == "valid"
+    assert world.running == ["one"]
+    assert world.pass_time(799) == 0
+    assert world.pass_time(1) == 1
+    assert [row.cause for row in world.checks] == ["save", "scheduled", "try_again", "try_again", "scheduled"]
+    with pytest.raises(ApiError) as caught:
+        validation.try_again(world.project_id, "GCP", "key")
+    assert caught.value.code == "ENCRYPTION_AT_REST_NOT_ENABLED"
+
+
+@pytest.mark.row("R53", "R58", "R59")
+@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
+def test_while_a_key_is_invalid_only_credentials_change(world: Validating, cloud: Cloud) -> None:
+    world.save(cloud)
+    world.cluster("one", cloud.provider)
+    cloud.grant()
+    world.pass_time(900)
+    assert world.running == []
+    new_key = cloud.new_key()
+    block = next(iter(cloud.body()))
+    refused = [{block: new_key}, {block: {**new_key, **cloud.new_credentials()}}]
+    cloud.grant()
+    for body in refused:
+        with pytest.raises(ApiError) as caught:
+            world.send(body)
+        assert caught.value.code == "ENCRYPTION_AT_REST_SETTINGS_INVALID"
+    with pytest.raises(ApiError) as caught:
+        world.send({block: {"enabled": False}})
+    assert caught.value.code == "CANNOT_DISABLE_ENCRYPTION_AT_REST"
+    before = world.configuration(cloud.provider)
+    be_unreachable(cloud, "refused")  # an outage lifts no lock
+    world.pass_time(900)
+    assert world.configuration(cloud.provider).state == "invalid"
+    cloud.kms.faults.clear()
+    with pytest.raises(ApiError) as caught:
+        world.send({block: new_key})
+    assert caught.value.code == "ENCRYPTION_AT_REST_SETTINGS_INVALID"
+
+    cloud.grant(*_needed(cloud))
+    world.send({block: cloud.new_credentials()})
+    after = world.configuration(cloud.provider)
+    assert (after.state, after.key_uri) == ("valid", before.key_uri)
+    assert after.credential_id != before.credential_id
+    assert world.running == ["one"]
+
+
+def _needed(cloud: Cloud) -> tuple[str, ...]:
+    from tests.projects.providers import NEEDED
+
+    return tuple(NEEDED[cloud.provider])
+
+
+def test_a_paused_cluster_gets_no_mail_and_stays_down(world: Validating, aws: Aws) -> None:
+    world.save(aws)
+    world.cluster("one", "AWS")
+    world.pause("one")
+    aws.ways["disable"][0]()
+    world.pass_time(900)
+    assert (world.mails, world.running) == ([], [])
+    aws.ways["disable"][1]()
+    world.pass_time(900)
+    assert (world.running, world.states) == ([], {"one": State.PAUSED})
+
+
+@pytest.mark.row("R113", "R129")
+def test_a_control_plane_whose_address_is_not_allowed_stops_nothing_until_it_is(
+    world: Validating, kms: KmsEmulator
+) -> None:
+    kms.reset()
+    azure = Azure(kms)
+    kms.azure.put_vault(networks=["127.0.0.21/32"])
+    world.restart(source_address="127.0.0.21")
+    world.save(azure)
+    world.cluster("one", "AZURE")
+    world.restart(source_address="127.0.0.22")  # the control plane gains an address
+    azure.kms.azure.put_application(revoke=True, client_id=azure.application.client_id)
+    world.pass_time(900)
+    assert (world.running, world.open_alerts) == (["one"], {NETWORK_ACCESS_DENIED})
+    assert world.checks[-1].address == "127.0.0.22"
+    kms.azure.put_vault(networks=["127.0.0.21/32", "127.0.0.22/32"])
+    world.pass_time(900)
+    assert (world.running, world.open_alerts) == ([], alerts_of("AZURE"))
+
+
+def test_a_configuration_that_is_removed_and_made_again_has_one_row_of_checks(world: Validating, aws: Aws) -> None:
+    world.save(aws)
+    world.pass_time(300)
+    world.send({"awsKms": {"enabled": False}})
+    world.save(aws)
+    assert world.pass_time(600) == 0
+    assert world.pass_time(300) == 1
+    assert world.pass_time(900) == 1

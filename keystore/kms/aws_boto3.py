@@ -13,6 +13,7 @@ Invariants:
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystore.errors import KmsCredentialsError, KmsError, KmsSetupError, KmsUnreachableError
@@ -129,11 +130,13 @@ def open_wire(
             "aws_secret_access_key": credentials.secret_access_key,
             "aws_session_token": credentials.session_token,
         }
+    if url is not None and url.startswith("http:"):
+        limits["proxies"] = {}
     try:
-        session = boto3.session.Session(region_name=region, **identity)
+        session = boto3.session.Session(region_name=region, botocore_session=_core_session(), **identity)
         client = session.client("kms", endpoint_url=url, config=Config(**limits), verify=ca if url else None)
         found = client.meta.endpoint_url
-        if found.startswith("http:"):
+        if found.startswith("http:") and "proxies" not in limits:
             client = session.client("kms", endpoint_url=found, config=Config(**limits, proxies={}))
     except (BotoCoreError, ValueError) as error:
         raise KmsSetupError(
@@ -143,6 +146,22 @@ def open_wire(
     require_private(found)
     silence("botocore.endpoint", "botocore.parsers")
     return Boto3Wire(client)
+
+
+def _core_session() -> Any:
+    """Return a session of its own that shares only AWS's descriptions of its services, which take long to read."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _descriptions(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _descriptions(path: str | None) -> Any:
+    import botocore.loaders
+
+    return botocore.loaders.create_loader(path)
 
 
 def classify(error: Exception) -> RefusedError:

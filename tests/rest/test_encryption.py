@@ -1,0 +1,235 @@
+"""`encryptionAtRest` over HTTP: what is stored, what is answered, who may, and that no secret is anywhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from keystore.projects.access import Role
+from keystore.projects.conditions import Condition, Life
+from keystore.projects.fields import BLOCKS
+from keystore.projects.tables import alert_configs, configurations, credentials
+from kms_emulator.embedded import KmsEmulator
+from tests.projects.made import make_deployment
+from tests.projects.providers import CLOUDS, Aws, Azure, Cloud, leading_to
+from tests.rest.client import Answered
+from tests.rest.conftest import Rest
+
+SECRETS = ("secretAccessKey", "secret", "serviceAccountKey")
+
+
+@pytest.fixture(scope="module")
+def kms() -> Iterator[KmsEmulator]:
+    with KmsEmulator(strict_auth=True) as kms, leading_to(kms):
+        yield kms
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'control.db'}"
+
+
+@pytest.fixture
+def clouds(kms: KmsEmulator) -> list[Cloud]:
+    kms.reset()
+    return [kind(kms) for kind in CLOUDS.values()]
+
+
+@pytest.fixture
+def aws(kms: KmsEmulator) -> Aws:
+    kms.reset()
+    return Aws(kms)
+
+
+@pytest.fixture
+def azure(kms: KmsEmulator) -> Azure:
+    kms.reset()
+    return Azure(kms)
+
+
+def path(rest: Rest, more: str = "") -> str:
+    return f"{rest.project}/encryptionAtRest{more}"
+
+
+def patch(rest: Rest, body: Any) -> Answered:
+    return rest.owner.patch(path(rest), body)
+
+
+def rows(rest: Rest, table: sa.Table) -> list[dict[str, Any]]:
+    with rest.plane.database.read() as connection:
+        return [dict(row._mapping) for row in connection.execute(sa.select(table))]
+
+
+def events(rest: Rest) -> list[str]:
+    found = rest.owner.get(f"{rest.project}/events").body["results"]
+    return [event["eventTypeName"] for event in found][::-1]
+
+
+def make_cluster(rest: Rest, name: str, provider: str) -> None:
+    with rest.plane.database.write() as connection:
+        make_deployment(connection, rest.project_id, name, provider, Condition(Life.ALIVE))
+
+
+@pytest.mark.row("R10", "R18", "R19", "R31", "R75", "R117", "R138", "R139")
+def test_all_three_providers_are_set_at_once_and_shown_without_secrets(rest: Rest, clouds: list[Cloud]) -> None:
+    empty = {"awsKms": {"enabled": False}, "azureKeyVault": {"enabled": False}, "googleCloudKms": {"enabled": False}}
+    before = rest.owner.get(path(rest)).body
+    assert before == {**empty, "enabledForSearchNodes": False}
+    body = {BLOCKS[cloud.provider]: cloud.block() for cloud in clouds}
+    saved = patch(rest, body)
+    assert saved.status == 200, saved.body
+    shown = rest.owner.get(path(rest)).body
+    for cloud in clouds:
+        found, given = shown[BLOCKS[cloud.provider]], cloud.block()
+        assert {name: found[name] for name in given if name not in SECRETS} == {
+            name: value for name, value in given.items() if name not in SECRETS
+        }
+        assert (found["valid"], found["state"]) == (True, "VALID")
+        assert not set(SECRETS) & set(found)
+    assert events(rest).count("ENCRYPTION_AT_REST_CONFIGURATION_UPDATED") == 1
+    wanted = {f"{cloud.provider}_ENCRYPTION_KEY_NEEDS_ROTATION" for cloud in clouds}
+    assert wanted <= {row["event_type"] for row in rows(rest, alert_configs)}
+
+
+@pytest.mark.row("R74", "R118")
+def test_no_secret_is_in_an_answer_an_event_or_the_database_file(rest: Rest, kms: KmsEmulator, tmp_path: Path) -> None:
+    kms.reset()
+    canary = "canary-7f3a-secret-of-a-customer"
+    aws, azure, google = Aws(kms), Azure(kms), CLOUDS["GCP"](kms)
+    kms.users.put("atlas", access_key_id="AKIACANARYCANARYCANA", secret_access_key=canary)
+    known: dict[str, Any] = {"client_id": azure.application.client_id, "tenant": azure.application.tenant}
+    kms.azure.put_application(secret=canary, **known)
+    account = google.block()["serviceAccountKey"]
+    secrets = [canary, account.split("\\n")[1], account.split("\\n")[5]]
+    told = [
+        patch(rest, aws.body(accessKeyID="AKIACANARYCANARYCANA", secretAccessKey=canary)),
+        patch(rest, azure.body(secret=canary)),
+        patch(rest, google.body()),
+        patch(rest, {"awsKms": {"secretAccessKey": canary + "x"}}),
+        patch(rest, {"azureKeyVault": {"secret": f" {canary}"}}),
+        patch(rest, {"azureKeyVault": {"secret": canary + "x"}}),
+        patch(rest, {"googleCloudKms": {"serviceAccountKey": account[:-2]}}),
+        patch(rest, {"googleCloudKms": {"serviceAccountKey": 7}}),
+        rest.owner.get(path(rest)),
+        rest.owner.get(f"{rest.project}/events"),
+        rest.owner.get(f"{rest.project}/alerts"),
+    ]
+    assert [each.status for each in told] == [200, 200, 200, 400, 400, 400, 400, 400, 200, 200, 200]
+    shown = "".join(str(each.body) for each in told)
+    files = b"".join(file.read_bytes() for file in tmp_path.rglob("control.db*"))
+    assert b"ENCRYPTION_AT_REST_CONFIGURATION_UPDATED" in files
+    for secret in secrets:
+        assert secret not in shown
+        assert secret.encode() not in files
+
+
+@pytest.mark.row("R10", "R14")
+@pytest.mark.parametrize(
+    "role",
+    [Role.GROUP_CLUSTER_MANAGER, Role.GROUP_DATA_ACCESS_ADMIN, Role.GROUP_BACKUP_MANAGER, Role.GROUP_READ_ONLY],
+)
+def test_who_does_not_own_the_project_changes_nothing(rest: Rest, aws: Aws, role: Role) -> None:
+    caller = rest.caller(role)
+    for answered in (
+        caller.patch(path(rest), aws.body()),
+        caller.post(path(rest, "/AWS/tryAgain")),
+        caller.post(path(rest, "/AWS/rotateKey"), aws.new_key()),
+    ):
+        assert (answered.status, answered.code) == (403, "USER_UNAUTHORIZED")
+    assert rows(rest, configurations) == rows(rest, credentials) == []
+    assert caller.get(path(rest)).status == 200
+
+
+@pytest.mark.row("R16", "R36", "R67", "R70", "R72")
+def test_what_a_provider_refuses_is_not_stored_and_the_former_stays(rest: Rest, aws: Aws) -> None:
+    wrong = patch(rest, aws.body(secretAccessKey="w" * 40))
+    assert (wrong.status, wrong.code) == (400, "INVALID_AWS_CREDENTIALS")
+    assert wrong.body["badRequestDetail"]["fields"][0]["field"] == "awsKms"
+    assert rows(rest, configurations) == rows(rest, credentials) == []
+    assert patch(rest, {"awsKms": {"enabled": True}}).code == "MISSING_ATTRIBUTES"
+    assert patch(rest, aws.body()).status == 200
+    before = rows(rest, configurations), rows(rest, credentials)
+    assert patch(rest, {"awsKms": {"region": "EU_WEST_1"}}).status == 404
+    aws.grant("kms:Encrypt", "kms:Decrypt")
+    refused = patch(rest, {"awsKms": aws.new_key()})
+    assert (refused.code, refused.body["parameters"]) == ("NO_PERMISSION_TO_ENCRYPT_DECRYPT", ["kms:DescribeKey"])
+    assert (rows(rest, configurations), rows(rest, credentials)) == before
+    assert events(rest)[-1] == "ENCRYPTION_AT_REST_CONFIGURATION_VALIDATION_FAILED"
+
+
+@pytest.mark.row("R63", "R64", "R65", "R73", "R76", "R132", "R133", "R134", "R135")
+@pytest.mark.parametrize("provider", CLOUDS)
+def test_rotating_moves_the_clusters_of_that_provider(rest: Rest, clouds: list[Cloud], provider: str) -> None:
+    refused = rest.owner.post(path(rest, f"/{provider}/rotateKey"), {})
+    assert (refused.status, refused.code) == (409, "CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED")
+    for cloud in clouds:
+        assert patch(rest, cloud.body()).status == 200
+    make_cluster(rest, "mine", provider)
+    make_cluster(rest, "other", "GCP" if provider == "AWS" else "AWS")
+    (cloud,) = (each for each in clouds if each.provider == provider)
+    block, new = BLOCKS[cloud.provider], cloud.new_key()
+    before = rest.owner.get(path(rest)).body
+    assert "banner" not in before[block]
+    assert rest.owner.post(path(rest, f"/{provider}/rotateKey"), {}).code == "MISSING_ATTRIBUTE"
+    turned = rest.owner.post(path(rest, f"/{provider}/rotateKey"), {**new, **cloud.new_credentials()})
+    assert turned.status == 200, turned.body
+    assert {name: turned.body[block][name] for name in new} == new
+    assert turned.body[block]["movingClusters"] == ["mine"]
+    assert "Do not disable or delete" in turned.body[block]["banner"]
+    for other in BLOCKS.values():
+        if other != block:
+            assert turned.body[other].get("checkedAt") is not None
+            assert "banner" not in turned.body[other]
+    assert "ENCRYPTION_AT_REST_KEY_ROTATION_STARTED" in events(rest)
+    # without a cluster of it the rotation is complete at once
+    assert f"{provider}_ENCRYPTION_KEY_ROTATED" not in events(rest)
+
+
+@pytest.mark.row("R110", "R137")
+def test_a_key_of_another_vault_is_refused_and_the_vault_stays(rest: Rest, azure: Azure) -> None:
+    assert patch(rest, azure.body()).status == 200
+    make_cluster(rest, "one", "AZURE")
+    before = rows(rest, configurations)
+    foreign = azure.url("key", azure.version, "local-vault-2")
+    refused = patch(rest, {"azureKeyVault": {"keyIdentifier": foreign}})
+    assert (refused.status, refused.code) == (400, "AZURE_KEY_VAULT_KEY_NOT_IN_VAULT")
+    moved = patch(rest, {"azureKeyVault": {"keyIdentifier": foreign, "keyVaultName": "local-vault-2"}})
+    assert (moved.status, moved.code) == (409, "CANNOT_CHANGE_AZURE_KEY_VAULT")
+    assert rows(rest, configurations) == before
+
+
+@pytest.mark.row("R123")
+def test_a_provider_is_removed_only_when_no_cluster_uses_it(rest: Rest, aws: Aws) -> None:
+    assert patch(rest, aws.body()).status == 200
+    make_cluster(rest, "one", "AWS")
+    refused = patch(rest, {"awsKms": {"enabled": False}})
+    assert (refused.status, refused.code) == (409, "CANNOT_DISABLE_ENCRYPTION_AT_REST")
+    assert "one" in refused.body["detail"]
+    with rest.plane.database.write() as connection:
+        connection.execute(sa.text("UPDATE deployments SET provider = 'NONE'"))
+    assert patch(rest, {"awsKms": {"enabled": False, "region": "US_EAST_1"}}).status == 400
+    removed = patch(rest, {"awsKms": {"enabled": False}})
+    assert (removed.status, removed.body["awsKms"]) == (200, {"enabled": False})
+    assert rows(rest, configurations) == rows(rest, credentials) == []
+    assert patch(rest, {"awsKms": {"enabled": False}}).status == 200
+
+
+@pytest.mark.row("R111")
+def test_projects_that_share_a_vault_are_warned_and_not_refused(rest: Rest, azure: Azure) -> None:
+    assert "warnings" not in patch(rest, azure.body()).body["azureKeyVault"]
+    made = rest.owner.post("/groups", {"name": "second", "orgId": rest.organization_id}).body["id"]
+    saved = rest.owner.patch(f"/groups/{made}/encryptionAtRest", azure.body())
+    assert saved.status == 200
+    assert any("vault" in text and "project" in text for text in saved.body["azureKeyVault"]["warnings"])
+
+
+@pytest.mark.row("R11")
+@pytest.mark.parametrize("provider", ["ORACLE", "aws", "NONE"])
+def test_a_provider_that_is_none_is_refused(rest: Rest, provider: str) -> None:
+    for act in ("tryAgain", "rotateKey"):
+        body: object = {} if act == "rotateKey" else None
+        refused = rest.owner.post(path(rest, f"/{provider}/{act}"), body)
+        assert (refused.status, refused.code) == (400, "INVALID_ENCRYPTION_AT_REST_PROVIDER")
+    assert rest.owner.post(path(rest, "/AWS/tryAgain")).code == "ENCRYPTION_AT_REST_NOT_ENABLED"

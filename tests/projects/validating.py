@@ -1,7 +1,7 @@
 """Configurations under validation for tests: a project with clusters, a clock that stands, the real emulator."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from keystore.kms.connect import connect
 from keystore.kms.local import create_key_file
 from keystore.projects.access import Role
 from keystore.projects.alerts import OPEN, list_alerts
+from keystore.projects.backed_up import local_places
+from keystore.projects.backups import Backups
 from keystore.projects.conditions import Condition, Life, State
 from keystore.projects.configurations import save
 from keystore.projects.deployment_rows import deployments_of
@@ -22,6 +24,7 @@ from keystore.projects.fields import read_body
 from keystore.projects.keyed_deployments import condition_after_look
 from keystore.projects.mail import Mail, list_mails
 from keystore.projects.plane import ProjectPlane
+from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.settings_rows import Configuration, configuration_of
 from keystore.projects.tables import checks
@@ -62,12 +65,13 @@ class Validating:
         for email in OWNERS:
             add_person(database, founded.project_id, email, Role.GROUP_OWNER)
         add_person(database, founded.project_id, "reader@example.org", Role.GROUP_READ_ONLY)
-        return cls(ProjectPlane(database, clock, sealer, **settings), clock, founded.project_id)
+        backups = Backups(database, clock, local_places(directory / "backups"))
+        plane = ProjectPlane(database, clock, sealer, backups, Restores(database, clock), **settings)
+        return cls(plane, clock, founded.project_id)
 
     def restart(self, **settings: Any) -> None:
         """Be another control process: nothing but the database is left of the former."""
-        former = self.plane
-        self.plane = ProjectPlane(former.database, self.clock, former.sealer, **settings)
+        self.plane = replace(self.plane, **settings)
         self.executor = None
 
     def save(self, cloud: Cloud, **changed: Any) -> None:

@@ -33,6 +33,10 @@ class Member(Protocol):
 
     def status(self) -> MemberStatus: ...
 
+    def give_credentials(self, credentials: bytes) -> None:
+        """Let these stand in for the credentials with which the member asks the KMS."""
+        ...
+
     def rotate_master(self, expected_generation: int) -> int:
         """Make a new master key under the same key; return its generation."""
         ...

@@ -29,6 +29,9 @@ class NodeMember:
         master = self._client.status(STATUS_S).master_key
         return MemberStatus(master.generation, master.key_id, master.key_version)
 
+    def give_credentials(self, credentials: bytes) -> None:
+        self._client.give_credentials(credentials)
+
     def rotate_master(self, expected_generation: int) -> int:
         return self._client.rotate_master(expected_generation).master_key.generation
 

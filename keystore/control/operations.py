@@ -23,6 +23,7 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from keystore.control.clock import Clock
+from keystore.control.cluster_keys import ClusterKeys, SameForAll
 from keystore.control.clusters import Cluster, cluster_of
 from keystore.control.database import Database
 from keystore.control.key_check import require_enabled
@@ -67,8 +68,12 @@ class Operator:
     def __init__(
         self, database: Database, clock: Clock, connect_member: MemberConnector, connect_kms: KmsConnector
     ) -> None:
-        self._database, self._clock = database, clock
-        self._connect_member, self._connect_kms = connect_member, connect_kms
+        self._database, self._clock, self._connect_member = database, clock, connect_member
+        self._keys: ClusterKeys = SameForAll(connect_kms)
+
+    def use(self, keys: ClusterKeys) -> None:
+        """Reach the keys of clusters by this way from now on; before the first operation."""
+        self._keys = keys
 
     def advance(self, operation_id: int, guard: Guard) -> Action:
         """Do the next action of an operation, and return it; or return why there is none to be done now.
@@ -116,10 +121,13 @@ class Operator:
             close_step_down(connection, operation, action.position, action.to, self._clock.now_ns())
 
     def _touch(self, cluster: Cluster, operation: Operation, action: Touch, guard: Guard) -> None:
-        for key_uri in keys_needed(cluster, operation):
-            require_enabled(key_uri, self._connect_kms)
+        needed, connect = keys_needed(cluster, operation), self._keys.connector(cluster)
+        for key_uri in needed:
+            require_enabled(key_uri, connect)
         with closing(self._connect_member(cluster, action.member)) as member:
             status = member.status()
+            if credentials := self._keys.message(cluster, needed):
+                member.give_credentials(credentials)
             step = self._open_step(operation, action, status, guard)
             if operation.kind is Kind.CHANGE_CMK and status.key_uri == operation.key_uri:
                 after = status.generation  # by an earlier attempt, or an operation that was abandoned

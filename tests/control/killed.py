@@ -59,6 +59,9 @@ class KilledMember:
         self.status, self.close = inner.status, inner.close
         self._inner = inner
 
+    def give_credentials(self, credentials: bytes) -> None:
+        self._inner.give_credentials(credentials)
+
     def rotate_master(self, expected_generation: int) -> int:
         return self._around(lambda: self._inner.rotate_master(expected_generation))
 

@@ -26,6 +26,7 @@ class LocalMembers:
 
     Attributes:
         touched: who was asked for a new master key, in order, also in vain.
+        given: who was given which credentials, in order.
         before_touch, after_touch: called around each; what they raise is what happens there.
     """
 
@@ -34,6 +35,7 @@ class LocalMembers:
     nodes: dict[str, Node] = field(default_factory=dict)
     changes: dict[str, MasterChanges] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
+    given: list[tuple[str, bytes]] = field(default_factory=list)
     touching: int = 0
     before_touch: Callable[[str], None] = lambda name: None
     after_touch: Callable[[str], None] = lambda name: None
@@ -92,6 +94,9 @@ class LocalMember:
             raise NodeUnreachableError(f"{self._name} does not answer. Nothing is known; try again.")
         info = node.master_info
         return MemberStatus(info.generation, info.key_id, info.key_version)
+
+    def give_credentials(self, credentials: bytes) -> None:
+        self._owner.given.append((self._name, credentials))
 
     def rotate_master(self, expected_generation: int) -> int:
         return self._touch(lambda changes: changes.rotate(expected_generation)[0].generation)

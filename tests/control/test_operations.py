@@ -1,6 +1,6 @@
 """Rolling operations on real nodes and a real database: order, failures, and kills at every step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from keystore.errors import (
 )
 from keystore.kms.connect import connector
 from keystore.kms.local import create_key_file
+from keystore.kms.protocol import KmsConnector
 from tests.control.local_members import CONTENT, KilledError, LocalMembers
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
@@ -97,6 +98,21 @@ class Plane:
         return Plane(self.database, self.members, register(self.database, self.executor.name))
 
 
+@dataclass
+class KeysOfCustomers:
+    """The way of clusters whose members need credentials; a `ClusterKeys`."""
+
+    connect: KmsConnector
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def connector(self, cluster: Cluster) -> KmsConnector:
+        return self.connect
+
+    def message(self, cluster: Cluster, key_uris: Iterable[str] = ()) -> bytes:
+        self.asked.append((cluster.name, list(key_uris)))
+        return b"credentials"
+
+
 @pytest.fixture
 def plane(database: Database, cmk: str, tmp_path: Path) -> Iterator[Plane]:
     members = LocalMembers(tmp_path, connector())
@@ -106,6 +122,17 @@ def plane(database: Database, cmk: str, tmp_path: Path) -> Iterator[Plane]:
     add_cluster(database, members.new_cluster(NAMES, cmk), plane.clock.now_ns())
     yield plane
     members.close()
+
+
+def test_each_member_gets_the_credentials_for_all_keys_that_the_operation_needs(
+    plane: Plane, cmk: str, other_cmk: str
+) -> None:
+    keys = KeysOfCustomers(connector())
+    plane.operator.use(keys)
+    plane.requests.change_cmk("orders", other_cmk)
+    assert plane.run_due() == Done()
+    assert plane.members.given == [(name, b"credentials") for name in ORDER]
+    assert keys.asked == [("orders", [cmk, other_cmk])] * 3
 
 
 def test_a_rotation_touches_secondaries_then_the_primary(plane: Plane) -> None:

@@ -28,7 +28,7 @@ class Machines:
         self, data_dir: Path, platform_key: str, root: Sequence[str] = (), options: Sequence[str] = ()
     ) -> None:
         self._places, self.platform_key = data_dir.absolute() / "deployments", platform_key
-        self._root, self._options = root, options
+        self._root, self._options = root, (*options, "--await-credentials")
 
     def files(self, deployment_id: str) -> ClusterFiles:
         """Return the files of a deployment."""

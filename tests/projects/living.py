@@ -157,8 +157,8 @@ class WithoutCredentials:
     def connector(self, project_id: str, address: str) -> KmsConnector:
         return self.connect
 
-    def message(self, cluster: Cluster, key_uris: Sequence[str]) -> None:
-        return None
+    def message(self, cluster: Cluster, key_uris: Sequence[str]) -> bytes:
+        return b""
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from keystore.control.requests import begin_operation
 from keystore.control.rolling import OperationState
 from keystore.control.routers import tell_router
 from keystore.errors import KmsUnreachableError, cause_of
+from keystore.projects.alerts import complete_rotation
 from keystore.projects.applying import Act, End, Means, tell_addresses
 from keystore.projects.change_order import ChangeState, Kind
 from keystore.projects.codes import Code
@@ -34,6 +35,7 @@ from keystore.projects.deployment_rows import (
     store_shape,
 )
 from keystore.projects.deployments import member_names, require_configured
+from keystore.projects.keyed_deployments import deployments_using
 from keystore.projects.machines import unplaced
 from keystore.projects.node_addresses import addresses_of, release_addresses
 from keystore.projects.shapes import changed
@@ -229,6 +231,25 @@ def _stored(connection: sa.Connection, deployment: Deployment, change: Change, n
     store_shape(connection, deployment.id, changed(deployment.shape, change.change))
 
 
+def _moved(connection: sa.Connection, deployment: Deployment, change: Change, now_ns: int) -> None:
+    _complete_rotation(connection, deployment, str(change.change["key_provider"]), now_ns)
+
+
+def _complete_rotation(connection: sa.Connection, deployment: Deployment, provider: str, now_ns: int) -> None:
+    """Record the change of a project's key as complete if every deployment is under it."""
+    mine = (configurations.c.project_id == deployment.project_id) & (configurations.c.provider == provider)
+    key_uri = connection.scalar(sa.select(configurations.c.key_uri).where(mine))
+    for found in deployments_using(connection, deployment.project_id, provider):
+        if any(change.kind is Kind.KEY for change in open_changes(connection, found.id)):
+            return
+        if found.cluster_id is not None and cluster_of(connection, found.cluster_id).customer_key not in (
+            None,
+            key_uri,
+        ):
+            return
+    complete_rotation(connection, deployment.project_id, provider, now_ns)
+
+
 def _nothing(connection: sa.Connection, deployment: Deployment, change: Change, now_ns: int) -> None:
     pass
 
@@ -236,15 +257,18 @@ def _nothing(connection: sa.Connection, deployment: Deployment, change: Change, 
 def _terminated(connection: sa.Connection, deployment: Deployment, change: Change, now_ns: int) -> None:
     released = release_addresses(connection, deployment.id, member_names(deployment.shape.size), now_ns)
     tell_addresses(connection, deployment, "CLUSTER_IP_ADDRESSES_RELEASED", released, now_ns)
-    for waiting in open_changes(connection, deployment.id):
-        move_change(connection, waiting.seq, waiting.state, ChangeState.FAILED, reason="the cluster was deleted")
+    waiting = open_changes(connection, deployment.id)
+    for each in waiting:
+        move_change(connection, each.seq, each.state, ChangeState.FAILED, reason="the cluster was deleted")
     store_condition(connection, deployment, replace(deployment.condition, life=Life.GONE), now_ns)
+    if any(each.kind is Kind.KEY for each in waiting):
+        _complete_rotation(connection, deployment, deployment.shape.provider, now_ns)
 
 
 ACTS: Mapping[Kind, tuple[Act, End]] = {
     Kind.CREATE: (create, _created),
     Kind.UPDATE: (update, _stored),
-    Kind.KEY: (change_key, _nothing),
+    Kind.KEY: (change_key, _moved),
     Kind.REPLACE: (replace_machine, _nothing),
     Kind.PATCH: (patch, _stored),
     Kind.DELETE: (delete, _terminated),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from keystore.errors import ApiError, KeystoreError, NodeUnreachableError
 from keystore.projects.change_order import ChangeState
@@ -233,7 +234,7 @@ def test_a_pause_ends_every_process_and_a_revoked_key_keeps_it_down(
     assert set(read(live, orders).values()) == {CONTENT}
 
 
-@pytest.mark.row("R63", "R76", "R77")
+@pytest.mark.row("R33", "R34", "R63", "R76", "R77")
 def test_a_new_key_of_the_project_reaches_every_member_and_the_banner_stays_until_then(
     live: Living, orders: str, key: str, emulator: Emulator
 ) -> None:
@@ -246,6 +247,9 @@ def test_a_new_key_of_the_project_reaches_every_member_and_the_banner_stays_unti
     live.settle()
     live.advance(20)
     live.settle()
+    begun_ns = live.now_ns()
+    with live.database.read() as connection:
+        assert connection.scalar(sa.select(configurations.c.rotated_ns)) == 0  # not before the last node has moved
     assert live.get(orders).condition.state is State.UPDATING
     assert "isabled" in open_reasons(live, orders)[0]
     assert set(live.states(orders).values()) == {"running"}
@@ -257,6 +261,8 @@ def test_a_new_key_of_the_project_reaches_every_member_and_the_banner_stays_unti
     live.settle()
     with live.database.read() as connection:
         assert moving_deployments(connection, live.project_id, "AWS") == []
+        rotated_ns = connection.scalar(sa.select(configurations.c.rotated_ns)) or 0
+    assert begun_ns < rotated_ns <= live.now_ns()
     assert live.cluster(orders).customer_key == new
     assert live.get(orders).condition.state is State.IDLE
     emulator.disable(key)  # no live node needs it any more

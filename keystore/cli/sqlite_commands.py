@@ -1,4 +1,4 @@
-"""`keystore sqlite`: SQLite databases in and out of encrypted stores."""
+"""`keystore sqlite`: SQLite databases in encrypted stores: in and out, a shell, a dump."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -38,6 +39,8 @@ IN_NODE = click.option(
 @click.group("sqlite")
 def sqlite() -> None:
     """SQLite databases in encrypted stores."""
+    if find_spec("apsw") is None:
+        raise InputError("SQLite databases need the package apsw. Nothing was done; pip install 'cmk-keystore[sqlite]'")
 
 
 @sqlite.command("import")
@@ -101,6 +104,56 @@ def export_sqlite(
     with _database(directory, file_name, kms_endpoint) as connection, out.progress("Exporting") as progress:
         done = export_database(connection, target, overwrite=overwrite, progress=progress)
     emit_transfer(out, "exported", done)
+
+
+@sqlite.command("shell")
+@DIRECTORY
+@click.argument("statements", nargs=-1)
+@click.option("--key", metavar="URI", help="The customer master key of a new database.")
+@with_kms
+def shell_sqlite(directory: Path, statements: tuple[str, ...], key: str | None, kms_endpoint: str | None) -> None:
+    """Open an encrypted database in SQLite's shell; or run STATEMENTS, SQL or commands such as .tables, and end.
+
+    With --key a database that is not there is made.
+    """
+    from apsw.shell import Shell
+
+    from keystore.engines.sqlite import connect
+
+    connects = (first_connector if key and not os.path.lexists(directory) else connector)(kms_endpoint)
+    with closing(connect(directory, cmk=key, connector=connects)) as connection, _told():
+        shell: Any = Shell(db=connection)
+        if not statements:
+            shell.cmdloop()
+        for statement in statements:
+            shell.process_complete_line(statement)
+
+
+@sqlite.command("dump")
+@DIRECTORY
+@IN_NODE
+@with_kms
+def dump_sqlite(directory: Path, file_name: tuple[str, str] | None, kms_endpoint: str | None) -> None:
+    """Print an encrypted database as SQL text, in clear: all of it as one transaction left it."""
+    from apsw.shell import Shell
+
+    with _database(directory, file_name, kms_endpoint) as connection, _told():
+        shell: Any = Shell(db=connection, stdout=sys.stdout)
+        shell.process_complete_line(".dump")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Let SQLite's errors leave the block as what the store said, or as what SQLite did."""
+    import apsw
+
+    try:
+        yield
+    except apsw.Error as error:
+        reason: BaseException | None = error
+        while reason is not None and not isinstance(reason, KeystoreError):
+            reason = reason.__cause__ or reason.__context__
+        raise reason or InputError(f"SQLite: {error}") from error
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class Compactor:
                 self._checkpoint()
             slots = state.space.slots
             end = layout.first_slot(state.page_size) + slots.busy_count + state.space.reserve
-            self._stuck = state.users > 0 and slots.busy_count > slots.used_count
+            self._stuck = state.users() > 0 and slots.busy_count > slots.used_count
             slots.ceiling = min(end, slots.slot_count)
             return end < slots.slot_count
 
@@ -232,6 +232,6 @@ class Compactor:
     def _limit(self) -> str | None:
         if not self._stuck:
             return None
-        if self._state.users:
-            return f"{plural(self._state.users, 'pin')} held slots at the end of the file; release and compact again"
+        if users := self._state.users():
+            return f"{plural(users, 'pin')} held slots at the end of the file; release and compact again"
         return "writers took slots at the end of the file meanwhile; compact again"

@@ -32,16 +32,16 @@ class KeyReferences:
 def key_references(state: StoreState) -> list[KeyReferences]:
     """Return what the store needs, by generation; nothing is read. The caller has the lock.
 
-    A pin counts for every generation that this store has met since it was opened: nobody knows which it needs.
+    A pin counts for every generation that this store has met since it was opened: nobody knows which it needs; a read
+    point counts unless `settle` has found nothing of a generation before it began.
     """
     entries: Counter[int] = Counter()
-    users = state.users
     for record, count in state.sessions.all_rows():
         entries[record.generation] += count
     return [
         KeyReferences(generation, entries[generation], users)
         for generation in sorted(entries)
-        if entries[generation] or users
+        if (users := state.users(generation)) or entries[generation]
     ]
 
 
@@ -62,3 +62,7 @@ def settle(state: StoreState) -> None:
         write_header(state, session)
         log.write_watermark(state, session)
         state.file.sync()
+    counts = Counter[int]()
+    for record, count in state.sessions.all_rows():
+        counts[record.generation] += count
+    state.free_of = {each: state.free_of.get(each, state.checkpoint) for each, count in counts.items() if not count}

@@ -55,7 +55,8 @@ class Stage:
             StoreFullError, StoreIOError, StoreDamagedError: this page may or may not be staged; all others are.
         """
         state = self._state
-        check_change(state, (self.page_count, 0), {page_no: page}, None, None)
+        if type(page) is not bytes or len(page) != state.page_size or not 0 <= page_no < self.page_count:
+            check_change(state, (self.page_count, 0), {page_no: page}, None, None)
         if (
             len(self._entries) + len(self._pending) >= COMMIT_PAGES_MAX
             and len({*self._entries, *self._pending, page_no}) > COMMIT_PAGES_MAX

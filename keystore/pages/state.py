@@ -59,6 +59,8 @@ class StoreState:
     pins: int = 0
     read_points: Counter[int] = field(default_factory=Counter)
     """How many read points were begun at each header; guarded by `map_lock`."""
+    free_of: dict[int, int] = field(default_factory=dict)
+    """Generations that the header of that number was the first to need nothing of."""
     stages: int = 0
     """How many writers have pages in slots that no commit names yet."""
     map_lock: Lock = field(default_factory=Lock)
@@ -117,10 +119,14 @@ class StoreState:
         with self.map_lock:
             return [*([0] if self.pins else []), *self.read_points]
 
-    @property
-    def users(self) -> int:
-        """How many pins, read points and stages may need what no header names."""
-        return self.pins + sum(self.read_points.values()) + self.stages
+    def users(self, generation: int | None = None) -> int:
+        """Return how many pins, read points and stages may need what no header names, or that of one generation.
+
+        A read point that began at a header which needs nothing of a generation needs nothing of it either.
+        """
+        with self.map_lock:
+            free_of = self.free_of.get(generation or 0, self.checkpoint + 1)
+            return self.pins + self.stages + sum(n for begun, n in self.read_points.items() if begun < free_of)
 
     def reserve_for_checkpoint(self, page_nos: list[int]) -> None:
         """Keep as many slots free as a checkpoint can need after a commit of `page_nos`.

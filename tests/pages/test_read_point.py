@@ -121,3 +121,20 @@ def test_a_page_ahead_that_does_not_open_is_told_when_it_is_asked_for(tmp_path: 
             point.read(20)
         assert point.read(21) == page(21)
         point.release()
+
+
+def test_a_data_key_may_end_while_others_read_who_began_after_it_was_needed(tmp_path: Path) -> None:
+    keys = StaticKeys()
+    with PageStore.create(tmp_path / "s", name="s", keys=keys, page_size=PAGE) as store:
+        store.commit({number: page(number) for number in range(300)})
+        early = store.read_point()
+        keys.rotate()
+        store.reseal()
+        late = store.read_point()
+        (first, second) = store.key_references(settle=True)
+        assert (first.generation, first.entries, first.pins) == (1, 0, 1)
+        assert second.entries > 300
+        early.release()
+        assert [each.generation for each in store.key_references(settle=True)] == [2]
+        assert late.read(7) == page(7)
+        late.release()

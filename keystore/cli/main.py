@@ -13,6 +13,7 @@ import rich_click as click
 
 from keystore.cli import exits
 from keystore.cli.arguments import PATH, PLACE
+from keystore.cli.backup_commands import backup
 from keystore.cli.bench_command import bench
 from keystore.cli.cluster_commands import cluster
 from keystore.cli.control_commands import control
@@ -89,7 +90,7 @@ def cli(**_: object) -> None:
 for command in (
     *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, convert, rewrap_volume, outside_anchor, data_key, reseal, shred),
-    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, sqlite),
+    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, backup, sqlite),
     *(inspect, doctor, bench),
 ):
     cli.add_command(command)

@@ -13,15 +13,12 @@ from keystore.control.creation import ClusterFiles
 from keystore.errors import AgentError
 from keystore.projects.tables import deployments
 
-ConnectNode = Callable[[Cluster, str], NodeClient]
-"""Gives the way to a member of a cluster by its name; the caller closes it."""
-
 PlaceOf = Callable[[str], str]
 """Gives the place of a deployment's snapshots and log, a directory or URL that its nodes reach, by its id."""
 
 
 def connect_to_node(cluster: Cluster, name: str) -> NodeClient:
-    """Return the way to a served member, under the control plane's certificate; a `ConnectNode`."""
+    """Return the way to a member, under the control plane's certificate; the caller closes it."""
     certificates = ClusterFiles(Path(cluster.directory)).tls(Role.CONTROL, "control")
     return NodeClient(cluster.member(name).address, certificates, name)
 
@@ -82,7 +79,7 @@ def _found(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Dep
     return [Deployment(**row._mapping) for row in connection.execute(ordered)]
 
 
-def first_serving(connect: ConnectNode, cluster: Cluster) -> tuple[str, NodeClient]:
+def first_serving(cluster: Cluster) -> tuple[str, NodeClient]:
     """Return the first member that serves; the caller closes its client.
 
     Raises:
@@ -90,7 +87,7 @@ def first_serving(connect: ConnectNode, cluster: Cluster) -> tuple[str, NodeClie
     """
     problem: AgentError | None = None
     for name in cluster.member_names:
-        client = connect(cluster, name)
+        client = connect_to_node(cluster, name)
         try:
             client.status()
             return name, client

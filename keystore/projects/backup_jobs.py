@@ -6,14 +6,16 @@ from keystore.control.due import Due
 from keystore.control.engine import Run, WorkflowEngine
 from keystore.projects.backups import TAKE_JOB, Backups
 from keystore.projects.expiry import EXPIRE_JOB, Expiry
+from keystore.projects.plane import ProjectPlane
 from keystore.projects.restores import RESTORE_JOB, Restores
 from keystore.projects.stored_schedules import SNAPSHOT_JOB
 
 BACKUP_JOBS = (SNAPSHOT_JOB, TAKE_JOB, EXPIRE_JOB, RESTORE_JOB)
 
 
-def register_backup_jobs(engine: WorkflowEngine, backups: Backups, expiry: Expiry, restores: Restores) -> None:
+def register_backup_jobs(engine: WorkflowEngine, plane: ProjectPlane) -> None:
     """Tell an engine what the kinds of jobs are; their arguments are those of the row that is due."""
+    backups, expiry, restores = Backups(plane), Expiry(plane), Restores(plane)
     engine.register(SNAPSHOT_JOB, lambda run, row: _look(backups, run, Due(**row)))
     engine.register(TAKE_JOB, lambda run, row: _take(backups, run, Due(**row)))
     engine.register(EXPIRE_JOB, lambda run, row: _expire(expiry, run, Due(**row)))

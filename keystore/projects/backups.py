@@ -22,27 +22,19 @@ import sqlalchemy as sa
 
 from keystore.agents.client import NodeClient
 from keystore.agents.reports import ServedSnapshot
-from keystore.control.clock import Clock
 from keystore.control.clusters import Cluster, cluster_of
-from keystore.control.database import Database
 from keystore.control.due import Due, add_job, finish
 from keystore.control.operations import Guard
 from keystore.errors import KeystoreError, PlaceMissingError, cause_of
 from keystore.format.kind import SnapshotKind
 from keystore.kms.uri import parse
 from keystore.objects.opening import open_place
-from keystore.projects.backed_up import (
-    ConnectNode,
-    Deployment,
-    PlaceOf,
-    connect_to_node,
-    deployment_of,
-    first_serving,
-)
+from keystore.projects.backed_up import Deployment, deployment_of, first_serving
 from keystore.projects.codes import Code
 from keystore.projects.events import record_event
 from keystore.projects.expiry import EXPIRE_JOB, end_at
 from keystore.projects.ids import new_id
+from keystore.projects.plane import ProjectPlane
 from keystore.projects.restore_rules import NONE
 from keystore.projects.schedules import Schedule, ScheduleChange, kept_until_ns
 from keystore.projects.snapshot_rows import (
@@ -87,11 +79,8 @@ _COUNTED = (*OPEN_STATES, SnapshotState.COMPLETED, SnapshotState.SKIPPED, Snapsh
 class Backups:
     """Takes and deletes snapshots. Each method of a job may be repeated; whoever is fenced off changes nothing."""
 
-    def __init__(
-        self, database: Database, clock: Clock, place_of: PlaceOf, connect_node: ConnectNode = connect_to_node
-    ) -> None:
-        self._database, self._clock = database, clock
-        self._connect_node, self.place_of = connect_node, place_of
+    def __init__(self, plane: ProjectPlane) -> None:
+        self._database, self._clock, self._place_of = plane.database, plane.clock, plane.place_of
 
     # -- what is due --------------------------------------------------------------------------------------------------
 
@@ -107,16 +96,16 @@ class Backups:
             return False
         with suppress(KeystoreError):
             if not deployment.wants_log:
-                self._end_log(cluster if deployment.runs else None, self.place_of(deployment.id))
+                self._end_log(cluster if deployment.runs else None, self._place_of(deployment.id))
             elif cluster is not None and deployment.runs:
-                _, client = first_serving(self._connect_node, cluster)
+                _, client = first_serving(cluster)
                 with closing(client):
-                    return _keep_log(client, self.place_of(deployment.id))
+                    return _keep_log(client, self._place_of(deployment.id))
         return False
 
     def _end_log(self, cluster: Cluster | None, location: str) -> None:
         if cluster is not None:
-            _, client = first_serving(self._connect_node, cluster)
+            _, client = first_serving(cluster)
             with closing(client):
                 client.set_log("")
         place = open_place(location)
@@ -273,8 +262,8 @@ class Backups:
     def _take(
         self, cluster: Cluster, deployment: Deployment, row: SnapshotRow, window_days: int, known: set[str | None]
     ) -> Told:
-        location = self.place_of(deployment.id)
-        name, client = first_serving(self._connect_node, cluster)
+        location = self._place_of(deployment.id)
+        name, client = first_serving(cluster)
         with closing(client):
             with suppress(PlaceMissingError):
                 for made in client.list_snapshots(location):

@@ -11,12 +11,11 @@ from contextlib import suppress
 
 import sqlalchemy as sa
 
-from keystore.control.clock import Clock
-from keystore.control.database import Database
 from keystore.control.due import Due, finish, hasten_job
 from keystore.control.operations import Guard
 from keystore.errors import KeystoreError, PlaceMissingError, SnapshotMissingError
 from keystore.objects.opening import open_place
+from keystore.projects.plane import ProjectPlane
 from keystore.projects.snapshot_rows import (
     SnapshotRow,
     SnapshotState,
@@ -38,8 +37,8 @@ BUSY_NS = 600 * 10**9
 class Expiry:
     """Does the jobs. Each method may be repeated, and whoever is fenced off changes nothing."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, plane: ProjectPlane) -> None:
+        self._database, self._clock = plane.database, plane.clock
 
     def begin(self, job: Due, guard: Guard) -> bool:
         """Return whether bytes are to be deleted now; a snapshot whose end was moved is looked at again then."""

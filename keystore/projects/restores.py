@@ -17,9 +17,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from keystore.agents.reports import RestoredInto
-from keystore.control.clock import Clock
 from keystore.control.clusters import Cluster, cluster_of
-from keystore.control.database import Database
 from keystore.control.due import Due, add_job, finish
 from keystore.control.operations import Guard
 from keystore.errors import (
@@ -33,11 +31,12 @@ from keystore.errors import (
     StoreLockedError,
     cause_of,
 )
-from keystore.projects.backed_up import ConnectNode, Deployment, connect_to_node, deployment_of
+from keystore.projects.backed_up import Deployment, connect_to_node, deployment_of
 from keystore.projects.codes import Code
 from keystore.projects.events import SYSTEM, record_event
 from keystore.projects.ids import new_id
 from keystore.projects.key_names import region_of
+from keystore.projects.plane import ProjectPlane
 from keystore.projects.restore_rules import NONE, RestoreSource, RestoreTarget, require_restorable
 from keystore.projects.snapshot_rows import SnapshotRow, SnapshotState, find_snapshot, snapshots_of
 from keystore.projects.stored_schedules import find_schedule
@@ -85,8 +84,8 @@ class RestoreJob:
 class Restores:
     """Takes orders for restores, and carries them out. Each method of the job may be repeated."""
 
-    def __init__(self, database: Database, clock: Clock, connect_node: ConnectNode = connect_to_node) -> None:
-        self._database, self._clock, self._connect_node = database, clock, connect_node
+    def __init__(self, plane: ProjectPlane) -> None:
+        self._plane, self._database, self._clock = plane, plane.database, plane.clock
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -137,7 +136,7 @@ class Restores:
         self, cluster: Cluster, name: str, row: SnapshotRow, point_ns: int | None, *, only_check: bool
     ) -> RestoredInto:
         location, node_snapshot_id = row.place
-        with closing(self._connect_node(cluster, name)) as client:
+        with closing(connect_to_node(cluster, name)) as client:
             return client.restore_into(location, node_snapshot_id, at_ns=point_ns, only_check=only_check)
 
     # -- the job ------------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from msgspec import Meta
 
 from keystore.projects.access import Role, require_role
 from keystore.projects.backed_up import Deployment, deployment_named, deployment_of
+from keystore.projects.backups import Backups
 from keystore.projects.codes import Code
 from keystore.projects.expiry import delete_early
 from keystore.projects.key_names import key_identifier
 from keystore.projects.key_usage import KeyUse, usage_of
-from keystore.projects.restores import RestoreJob, cancel, find_job, jobs_of
+from keystore.projects.restores import RestoreJob, Restores, cancel, find_job, jobs_of
 from keystore.projects.schedules import ScheduleChange
 from keystore.projects.snapshot_rows import (
     ON_DEMAND,
@@ -180,7 +181,7 @@ def _take_snapshot(call: Call) -> Snapshot:
         if not deployment.runs:
             raise Code.CLUSTER_NOT_RUNNING.error(deployment.name, deployment.state)
         order = call.body.retention_in_days, call.body.description
-        return _shown(call.plane.backups.order(connection, deployment, *order, call.actor))
+        return _shown(Backups(call.plane).order(connection, deployment, *order, call.actor))
 
 
 def _get_snapshot(call: Call) -> Snapshot:
@@ -231,7 +232,7 @@ def _update_schedule(call: Call) -> Schedule:
         deployment = _deployment(connection, call, living=True)
         reference = body.reference_hour_of_day, body.reference_minute_of_hour
         wanted = ScheduleChange(*reference, body.restore_window_days, items, body.update_snapshots)
-        call.plane.backups.reschedule(connection, deployment, wanted, call.actor)
+        Backups(call.plane).reschedule(connection, deployment, wanted, call.actor)
         return _shown_schedule(connection, deployment, call.now_ns())
 
 
@@ -269,7 +270,7 @@ def _restore(call: Call) -> Restore:
         if target is None or target.terminated_ns is not None:
             raise Code.CLUSTER_NOT_FOUND.error(body.target_cluster_name, body.target_group_id)
         row, point_ns = _wanted(connection, call, body)
-    job = call.plane.restores.order(row, target, point_ns, call.actor)
+    job = Restores(call.plane).order(row, target, point_ns, call.actor)
     with call.plane.database.read() as connection:
         return _shown_restore(connection, job)
 
@@ -288,7 +289,7 @@ def _wanted(connection: sa.Connection, call: Call, body: RestoreRequest) -> tupl
             "pointInTimeUTCSeconds", "either it or oplogTs is needed", field="pointInTimeUTCSeconds"
         )
     deployment = _deployment(connection, call)
-    return call.plane.restores.base_of(connection, deployment, seconds * 10**9), seconds * 10**9
+    return Restores(call.plane).base_of(connection, deployment, seconds * 10**9), seconds * 10**9
 
 
 def _get_restore(call: Call) -> Restore:
@@ -326,7 +327,7 @@ def _shown_restore(connection: sa.Connection, job: RestoreJob) -> Restore:
 
 
 def _key_usage(call: Call) -> KeyUsageReport:
-    report = usage_of(call.plane.database, call.plane.backups.place_of, call.project_id)
+    report = usage_of(call.plane.database, call.plane.place_of, call.project_id)
     with call.plane.database.read() as connection:
         return KeyUsageReport(
             results=[_shown_use(connection, use) for use in report.keys], problems=list(report.problems)

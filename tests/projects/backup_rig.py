@@ -20,7 +20,7 @@ from keystore.control.due import DONE
 from keystore.control.founding import add_cluster
 from keystore.control.service import ControlService
 from keystore.control.tables import due
-from keystore.kms.connect import connector
+from keystore.kms.connect import connect, connector
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.directory import Node
@@ -28,9 +28,10 @@ from keystore.projects.backed_up import Deployment, deployment_named, deployment
 from keystore.projects.backup_jobs import BACKUP_JOBS, register_backup_jobs
 from keystore.projects.backups import Backups
 from keystore.projects.events import list_events
-from keystore.projects.expiry import Expiry
 from keystore.projects.ids import new_id
+from keystore.projects.plane import ProjectPlane
 from keystore.projects.restores import RestoreJob, Restores, find_job
+from keystore.projects.sealing import Sealer
 from keystore.projects.snapshot_rows import SHOWN_STATES, SnapshotRow, SnapshotState, snapshots_of
 from keystore.projects.stored_schedules import backups_changed
 from keystore.projects.tables import configurations, credentials, deployments, organizations, projects
@@ -74,12 +75,12 @@ class BackupRig:
         self.connect: KmsConnector = connector(endpoint)
         self.platform_key = platform_key
         self.nodes: dict[tuple[str, str], Served] = {}
-        self.place_of = local_places(folder / "backups")
-        self.backups = Backups(database, self.clock, self.place_of)
-        self.expiry = Expiry(database, self.clock)
-        self.restores = Restores(database, self.clock)
+        places = local_places(folder / "backups")
+        self.plane = ProjectPlane(database, self.clock, Sealer(platform_key, connect), places)
+        self.place_of = places
+        self.backups, self.restores = Backups(self.plane), Restores(self.plane)
         self.engine = DbosEngine(database, "me", beat_s=0.5, dead_after_s=60, poll_s=0.02)
-        register_backup_jobs(self.engine, self.backups, self.expiry, self.restores)
+        register_backup_jobs(self.engine, self.plane)
         self.project = self._insert_project()
         self._stack = ExitStack()
 

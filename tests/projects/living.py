@@ -24,13 +24,11 @@ from keystore.kms.protocol import KmsConnector
 from keystore.projects.access import Caller, Role
 from keystore.projects.applying import GOES_ON
 from keystore.projects.backed_up import local_places
-from keystore.projects.backups import Backups
 from keystore.projects.deployment_rows import SUPERVISE_JOB, Deployment, read_deployment
 from keystore.projects.events import list_events
 from keystore.projects.looks import Looks, create_looks
 from keystore.projects.machines import Machines, unplaced
 from keystore.projects.plane import ProjectPlane
-from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.tables import projects
 from tests.emulator_process import Emulator
@@ -168,8 +166,7 @@ def living(url: str, directory: Path, emulator: Emulator) -> Iterator[Living]:
     create_key_file(directory / "platform")
     platform_key = f"local://{directory / 'platform'}"
     clock = MovableClock(database)
-    backups = Backups(database, clock, local_places(directory / "backups"))
-    plane = ProjectPlane(database, clock, Sealer(platform_key, connect), backups, Restores(database, clock))
+    plane = ProjectPlane(database, clock, Sealer(platform_key, connect), local_places(directory / "backups"))
     machines = Machines(directory, platform_key, options=("--kms-endpoint", emulator.endpoint))
     kms = connector(emulator.endpoint)
     with database.write() as connection:

@@ -15,7 +15,6 @@ from keystore.kms.local import create_key_file
 from keystore.projects.access import Role
 from keystore.projects.alerts import OPEN, list_alerts
 from keystore.projects.backed_up import local_places
-from keystore.projects.backups import Backups
 from keystore.projects.conditions import Condition, Life, State
 from keystore.projects.configurations import save
 from keystore.projects.deployment_rows import deployments_of
@@ -24,7 +23,6 @@ from keystore.projects.fields import read_body
 from keystore.projects.keyed_deployments import condition_after_look
 from keystore.projects.mail import Mail, list_mails
 from keystore.projects.plane import ProjectPlane
-from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.settings_rows import Configuration, configuration_of
 from keystore.projects.tables import checks
@@ -65,8 +63,7 @@ class Validating:
         for email in OWNERS:
             add_person(database, founded.project_id, email, Role.GROUP_OWNER)
         add_person(database, founded.project_id, "reader@example.org", Role.GROUP_READ_ONLY)
-        backups = Backups(database, clock, local_places(directory / "backups"))
-        plane = ProjectPlane(database, clock, sealer, backups, Restores(database, clock), **settings)
+        plane = ProjectPlane(database, clock, sealer, local_places(directory / "backups"), **settings)
         return cls(plane, clock, founded.project_id)
 
     def restart(self, **settings: Any) -> None:

@@ -13,10 +13,8 @@ from keystore.kms.local import create_key_file
 from keystore.projects.access import ORGANIZATION, PROJECT, Role
 from keystore.projects.api_keys import create_key
 from keystore.projects.backed_up import local_places
-from keystore.projects.backups import Backups
 from keystore.projects.organizations import create_organization
 from keystore.projects.plane import ProjectPlane
-from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.rest.app import create_app
 from keystore.rest.serving import RestServer
@@ -66,7 +64,7 @@ def create_plane(database: Database, directory: Path) -> ProjectPlane:
     create_key_file(directory / "platform")
     clock, places = MovableClock(database), local_places(directory / "backups")
     sealer = Sealer(f"local://{directory / 'platform'}", connect)
-    return ProjectPlane(database, clock, sealer, Backups(database, clock, places), Restores(database, clock))
+    return ProjectPlane(database, clock, sealer, places)
 
 
 @pytest.fixture

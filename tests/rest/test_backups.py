@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from keystore.control.database import open_database
-from keystore.kms.connect import connect
 from keystore.projects.access import PROJECT, Role
 from keystore.projects.api_keys import create_key
 from keystore.projects.key_names import key_identifier
-from keystore.projects.plane import ProjectPlane
-from keystore.projects.sealing import Sealer
 from keystore.projects.tables import projects
 from keystore.rest.app import create_app
 from keystore.rest.serving import RestServer
@@ -52,8 +49,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Itera
     database = open_database(f"sqlite:///{folder / 'control.db'}")
     platform = new_key(folder / "platform")
     with BackupRig(folder, database, emulator.endpoint, platform) as rig:
-        plane = ProjectPlane(database, rig.clock, Sealer(platform, connect), rig.backups, rig.restores)
-        server = RestServer(create_app(plane), "127.0.0.1:0")
+        server = RestServer(create_app(rig.plane), "127.0.0.1:0")
         server.start()
         try:
             yield Bench(rig, server.url)

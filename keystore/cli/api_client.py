@@ -1,0 +1,134 @@
+"""The client of the control plane's API, for the commands on projects; one request at a time, without a library.
+
+Where it is and who asks comes from options and the environment. The private key comes from the environment only, so
+that no list of processes shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.client
+import json
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import rich_click as click
+
+from keystore.errors import ApiError, ControlError, ControlUnreachableError, InputError
+
+URL, PUBLIC_KEY, PRIVATE_KEY, CA = (
+    "KEYSTORE_API_URL",
+    "KEYSTORE_API_PUBLIC_KEY",
+    "KEYSTORE_API_PRIVATE_KEY",
+    "KEYSTORE_API_CA",
+)
+"""Environment variables: where the API is, who asks, and the certificate that signed the server's."""
+
+BASE = "/api/atlas/v2"
+MEDIA_TYPE = "application/vnd.atlas.2023-01-01+json"
+ANSWER_S = 180.0
+"""LIMIT: seconds for an answer; a check of a key, or of a snapshot on every member, takes a while."""
+ANSWER_BYTES_MAX = 64 << 20
+"""LIMIT: bytes of an answer."""
+
+
+class ApiClient:
+    """Calls with one API key."""
+
+    def __init__(self, url: str, public_key: str, private_key: str, ca: str | None = None) -> None:
+        """Know the way; nothing is sent yet.
+
+        Raises:
+            InputError: the URL is none, or is plain HTTP to another machine.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"{url!r} is not the URL of an API, such as https://HOST:PORT. Nothing was sent.")
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise InputError(f"{url} would show the API key on a network. Nothing was sent; use https://.")
+        self._parts, self._ca, self.url = parts, ca, url
+        encoded = base64.b64encode(f"{public_key}:{private_key}".encode()).decode()
+        self._headers = {"Accept": MEDIA_TYPE, "Authorization": f"Basic {encoded}"}
+
+    def call(self, method: str, path: str, body: object = None, **query: object) -> Any:
+        """Make a request to a path below the API's base; return the JSON that came back, None for none.
+
+        Raises:
+            ApiError: it was refused, as the API told.
+            ControlUnreachableError: no answer.
+        """
+        target = f"{self._parts.path.rstrip('/')}{BASE}{path}"
+        wanted = {name: value for name, value in query.items() if value is not None}
+        sent = None if body is None else json.dumps(body).encode()
+        headers = self._headers | ({"Content-Type": MEDIA_TYPE} if sent is not None else {})
+        try:
+            connection = self._connect()
+            try:
+                connection.request(method, f"{target}?{urlencode(wanted)}" if wanted else target, sent, headers)
+                answer = connection.getresponse()
+                content = answer.read(ANSWER_BYTES_MAX)
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ControlUnreachableError(f"the API at {self.url} does not answer: {why}. Try again.") from None
+        return self._decoded(answer.status, content)
+
+    def all(self, path: str) -> list[dict[str, Any]]:
+        """Return every item of a list, page by page; errors as `call`."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", path, pageNum=len(found) // 500 + 1, itemsPerPage=500)
+            found += page["results"]
+            if len(found) >= page["totalCount"] or not page["results"]:
+                return found
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = str(self._parts.hostname), self._parts.port
+        if self._parts.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+        context = ssl.create_default_context(cafile=self._ca)
+        return http.client.HTTPSConnection(host, port, timeout=ANSWER_S, context=context)
+
+    def _decoded(self, status: int, content: bytes) -> Any:
+        try:
+            found = json.loads(content) if content else None
+        except ValueError:
+            raise ControlError(
+                f"{self.url} answered {status} and no JSON. It is not the API of a control plane."
+            ) from None
+        if status < 400:
+            return found
+        told = found if isinstance(found, Mapping) else {}
+        code, detail = str(told.get("errorCode", "UNEXPECTED_ERROR")), str(told.get("detail", "no reason was given"))
+        raise ApiError(status, code, f"{detail} ({code})", tuple(map(str, told.get("parameters", []))))
+
+
+def part(text: str) -> str:
+    """Return a name or id as a part of a path."""
+    return quote(text, safe="")
+
+
+def with_api(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that lead a command to the API; it gets an `ApiClient` as `api`."""
+
+    @click.option("--api-url", metavar="URL", envvar=URL, required=True, help=f"Where the API is.  [env: {URL}]")
+    @click.option(
+        "--public-key",
+        metavar="KEY",
+        envvar=PUBLIC_KEY,
+        required=True,
+        help=f"Public half of the API key; the private half comes from {PRIVATE_KEY}.  [env: {PUBLIC_KEY}]",
+    )
+    @functools.wraps(function)
+    def command(*args: Any, api_url: str, public_key: str, **kwargs: Any) -> Any:
+        private_key = os.environ.get(PRIVATE_KEY)
+        if not private_key:
+            raise InputError(f"no private API key was given. Nothing was sent; set {PRIVATE_KEY}.")
+        return function(*args, api=ApiClient(api_url, public_key, private_key, os.environ.get(CA)), **kwargs)
+
+    return command

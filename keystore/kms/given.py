@@ -41,6 +41,10 @@ class GivenCredentials:
         found = (self._sections[name] for name in self._in_use)
         return next((section for section in found if section.provider == provider), None)
 
+    def with_sections_of(self, other: Self) -> Self:
+        """Return these, and those of `other` as further ones, of which none is in use."""
+        return type(self)({**other._sections, **self._sections}.values(), self._in_use)
+
     def encode(self) -> bytes:
         """Return the message; it holds every secret in clear."""
         sections = [

@@ -37,6 +37,7 @@ from keystore.projects.events import SYSTEM, record_event
 from keystore.projects.ids import new_id
 from keystore.projects.key_names import region_of
 from keystore.projects.plane import ProjectPlane
+from keystore.projects.restore_credentials import credentials_for, own_credentials
 from keystore.projects.restore_rules import NONE, RestoreSource, RestoreTarget, require_restorable
 from keystore.projects.snapshot_rows import SnapshotRow, SnapshotState, find_snapshot, snapshots_of
 from keystore.projects.stored_schedules import find_schedule
@@ -81,6 +82,14 @@ class RestoreJob:
     finished_ns: int | None
 
 
+@dataclass(frozen=True)
+class _Target:
+    """Who gets the data."""
+
+    project_id: str
+    cluster: Cluster
+
+
 class Restores:
     """Takes orders for restores, and carries them out. Each method of the job may be repeated."""
 
@@ -98,7 +107,7 @@ class Restores:
         with self._database.read() as connection:
             require_allowed(connection, row, target)
             cluster = _cluster_of(connection, target)
-        self._check(cluster, row, point_ns)
+        self._check(_Target(target.project_id, cluster), row, point_ns)
         job = _new_job(row, target, point_ns, self._clock.now_ns())
         with self._database.write() as connection:
             require_allowed(connection, row, target)
@@ -124,20 +133,28 @@ class Restores:
             raise Code.INVALID_PIT_RESTORE_TIME.error(f"cluster {deployment.name} has no snapshot to build on.")
         return before[-1] if before else rows[0]
 
-    def _check(self, cluster: Cluster, row: SnapshotRow, point_ns: int | None) -> None:
+    def _check(self, target: _Target, row: SnapshotRow, point_ns: int | None) -> None:
         """Have every member open the snapshot with the key of its day, and change nothing."""
-        for name in cluster.member_names:
+        for name in target.cluster.member_names:
             try:
-                self._ask(cluster, name, row, point_ns, only_check=True)
+                self._ask(target, name, row, point_ns, only_check=True)
             except KeystoreError as error:
                 raise refusal_of(error) from None
 
     def _ask(
-        self, cluster: Cluster, name: str, row: SnapshotRow, point_ns: int | None, *, only_check: bool
+        self, target: _Target, name: str, row: SnapshotRow, point_ns: int | None, *, only_check: bool
     ) -> RestoredInto:
+        """Have a member restore a snapshot, with the credentials that it takes, which it has only for so long."""
         location, node_snapshot_id = row.place
-        with closing(connect_to_node(cluster, name)) as client:
-            return client.restore_into(location, node_snapshot_id, at_ns=point_ns, only_check=only_check)
+        lent = credentials_for(self._plane, target.cluster, target.project_id, row)
+        with closing(connect_to_node(target.cluster, name)) as client:
+            if not lent:
+                return client.restore_into(location, node_snapshot_id, at_ns=point_ns, only_check=only_check)
+            client.give_credentials(lent)
+            try:
+                return client.restore_into(location, node_snapshot_id, at_ns=point_ns, only_check=only_check)
+            finally:
+                client.give_credentials(own_credentials(self._plane, target.cluster, target.project_id))
 
     # -- the job ------------------------------------------------------------------------------------------------------
 
@@ -151,21 +168,21 @@ class Restores:
             if found.state == "queued":
                 _change(connection, found.id, state="inProgress")
                 _tell(connection, "CPS_RESTORE_STARTED", found, self._clock.now_ns())
-            _, cluster = _target_of(connection, found)
-            return [name for name in cluster.member_names if name not in found.restored] if cluster else []
+            target = _target_of(connection, found)
+            return [name for name in target.cluster.member_names if name not in found.restored] if target else []
 
     def restore_member(self, job: Due, name: str, guard: Guard) -> str:
         """Restore into one member; return nothing, or why it could not be."""
         with self._database.read() as connection:
             found = find_job(connection, job.subject)
             row = find_snapshot(connection, found.snapshot_id) if found else None
-            cluster = _target_of(connection, found)[1] if found else None
+            target = _target_of(connection, found) if found else None
         if found is None or found.state not in OPEN_JOBS:
             return ""
-        if row is None or cluster is None:
+        if row is None or target is None:
             return "final: the snapshot or the target is gone"
         try:
-            done = self._ask(cluster, name, row, found.point_ns, only_check=False)
+            done = self._ask(target, name, row, found.point_ns, only_check=False)
         except _WAITED_FOR as error:
             return cause_of(error)
         except KeystoreError as error:
@@ -274,11 +291,11 @@ def _tell(
     record_event(connection, event, project, job.target_deployment_id or job.deployment_id, actor, now_ns, told)
 
 
-def _target_of(connection: sa.Connection, job: RestoreJob) -> tuple[Deployment | None, Cluster | None]:
+def _target_of(connection: sa.Connection, job: RestoreJob) -> _Target | None:
     deployment = deployment_of(connection, job.target_deployment_id or "")
-    if deployment is None or deployment.cluster_id is None:
-        return deployment, None
-    return deployment, cluster_of(connection, deployment.cluster_id)
+    if deployment is None or deployment.cluster_id is None or deployment.terminated_ns is not None:
+        return None
+    return _Target(deployment.project_id, cluster_of(connection, deployment.cluster_id))
 
 
 def _cluster_of(connection: sa.Connection, target: Deployment) -> Cluster:

@@ -76,7 +76,8 @@ class BackupRig:
         self.platform_key = platform_key
         self.nodes: dict[tuple[str, str], Served] = {}
         places = local_places(folder / "backups")
-        self.plane = ProjectPlane(database, self.clock, Sealer(platform_key, connect), places)
+        sealer = Sealer(platform_key, connect)
+        self.plane = ProjectPlane(database, self.clock, sealer, places, kms_endpoint=endpoint)
         self.place_of = places
         self.backups, self.restores = Backups(self.plane), Restores(self.plane)
         self.engine = DbosEngine(database, "me", beat_s=0.5, dead_after_s=60, poll_s=0.02)

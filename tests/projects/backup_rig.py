@@ -24,9 +24,10 @@ from keystore.kms.connect import connect, connector
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 from keystore.node.directory import Node
-from keystore.projects.backed_up import Deployment, deployment_named, deployment_of, local_places
+from keystore.projects.backed_up import Deployment, connect_to_node, deployment_named, deployment_of, local_places
 from keystore.projects.backup_jobs import BACKUP_JOBS, register_backup_jobs
 from keystore.projects.backups import Backups
+from keystore.projects.connecting import ProjectKms
 from keystore.projects.events import list_events
 from keystore.projects.ids import new_id
 from keystore.projects.plane import ProjectPlane
@@ -70,7 +71,7 @@ class Served:
 class BackupRig:
     """A project with deployments; a context manager that ends all of it."""
 
-    def __init__(self, folder: Path, database: Database, endpoint: str, platform_key: str) -> None:
+    def __init__(self, folder: Path, database: Database, endpoint: str | None, platform_key: str) -> None:
         self.folder, self.database, self.clock = folder, database, SetClock()
         self.connect: KmsConnector = connector(endpoint)
         self.platform_key = platform_key
@@ -170,6 +171,14 @@ class BackupRig:
         server.start()
         self.nodes[deployment, member] = Served(node, server, service)
         return server.address
+
+    def give(self, deployment: str, key_uri: str) -> None:
+        """Have every member of a deployment use the project's present credentials."""
+        message = ProjectKms(self.plane, self.project).message([key_uri])
+        cluster = cluster_named(self.database, deployment)
+        for member in cluster.member_names:
+            with connect_to_node(cluster, member) as client:
+                client.give_credentials(message)
 
     def serve_again(self, deployment: str, member: str) -> None:
         """Have a member that was ended serve again, elsewhere."""

@@ -43,12 +43,18 @@ class ApiClient:
         """Know the way; nothing is sent yet.
 
         Raises:
-            InputError: the URL is none, or is plain HTTP to another machine.
+            InputError: the URL is none, or would show the key on a network.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        from keystore.kms.endpoints import is_loopback
+
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            parts, host = urlsplit(""), None
+        if parts.scheme not in ("http", "https") or not host:
             raise InputError(f"{url!r} is not the URL of an API, such as https://HOST:PORT. Nothing was sent.")
-        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        if parts.scheme == "http" and not is_loopback(host):
             raise InputError(f"{url} would show the API key on a network. Nothing was sent; use https://.")
         self._parts, self._ca, self.url = parts, ca, url
         encoded = base64.b64encode(f"{public_key}:{private_key}".encode()).decode()
@@ -75,14 +81,17 @@ class ApiClient:
                 connection.close()
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise ControlUnreachableError(f"the API at {self.url} does not answer: {why}. Try again.") from None
+            raise ControlUnreachableError(
+                f"the API at {self.url} does not answer: {why}. What was asked for may have been done; look, and try "
+                "again."
+            ) from None
         return self._decoded(answer.status, content)
 
-    def all(self, path: str) -> list[dict[str, Any]]:
+    def all(self, path: str, **query: object) -> list[dict[str, Any]]:
         """Return every item of a list, page by page; errors as `call`."""
         found: list[dict[str, Any]] = []
         while True:
-            page = self.call("GET", path, pageNum=len(found) // 500 + 1, itemsPerPage=500)
+            page = self.call("GET", path, pageNum=len(found) // 500 + 1, itemsPerPage=500, **query)
             found += page["results"]
             if len(found) >= page["totalCount"] or not page["results"]:
                 return found
@@ -91,7 +100,11 @@ class ApiClient:
         host, port = str(self._parts.hostname), self._parts.port
         if self._parts.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=ANSWER_S)
-        context = ssl.create_default_context(cafile=self._ca)
+        try:
+            context = ssl.create_default_context(cafile=self._ca)
+        except OSError as error:
+            why = error.strerror or "it has no certificate"
+            raise InputError(f"{self._ca} cannot be used as {CA}: {why}. Nothing was sent.") from None
         return http.client.HTTPSConnection(host, port, timeout=ANSWER_S, context=context)
 
     def _decoded(self, status: int, content: bytes) -> Any:
@@ -105,12 +118,26 @@ class ApiClient:
             return found
         told = found if isinstance(found, Mapping) else {}
         code, detail = str(told.get("errorCode", "UNEXPECTED_ERROR")), str(told.get("detail", "no reason was given"))
-        raise ApiError(status, code, f"{detail} ({code})", tuple(map(str, told.get("parameters", []))))
+        what = f"{detail.rstrip('.')} ({code}). Nothing was changed."
+        raise ApiError(status, code, what, tuple(map(str, told.get("parameters", []))))
 
 
 def part(text: str) -> str:
     """Return a name or id as a part of a path."""
     return quote(text, safe="")
+
+
+def project_path(api: ApiClient, project: str) -> str:
+    """Return the path of a project by its name or its id.
+
+    Raises:
+        ApiError: the caller has no role in such a project.
+    """
+    for found in api.all("/groups"):
+        if project in (found["id"], found["name"]):
+            return f"/groups/{found['id']}"
+    told = f"this API key has no role in a project {project!r}. Nothing was changed; `keystore project list` shows all."
+    raise ApiError(404, "GROUP_NOT_FOUND", told)
 
 
 def with_api(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,20 +1,53 @@
-"""Commands that serve the control plane."""
+"""Commands that serve the control plane, and found an organisation in it."""
+
+from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from keystore.cli import exits
+from keystore.cli.arguments import PATH
 from keystore.cli.connecting import connector, with_kms
 from keystore.cli.control_opening import with_database
-from keystore.cli.serving_commands import READY_FILE
+from keystore.cli.output import Output, print_pairs, with_output
+from keystore.cli.serving_commands import READY_FILE, root_arguments
+
+if TYPE_CHECKING:
+    from keystore.control.serving import Extend
+
+PLATFORM_KEY = "KEYSTORE_PLATFORM_KEY"
+"""Environment variable of --platform-key."""
 
 
 @click.group()
 def control() -> None:
-    """Serve the control plane of clusters."""
+    """Serve the control plane of clusters and projects."""
+
+
+@control.command("init")
+@click.argument("name", metavar="ORGANIZATION")
+@with_database
+@with_output
+def init_control(out: Output, name: str, database: str) -> None:
+    """Make an organisation and the API key of its owner, whose private half is shown once and nowhere kept.
+
+    The owner makes projects and more keys over the API (`keystore project create`).
+    """
+    from keystore.rest.process import found_organization
+
+    organization, key = found_organization(database, name, time.time_ns())
+    values = {
+        "organization": organization.name,
+        "id": organization.id,
+        "publicKey": key.public_key,
+        "privateKey": str(key.private_key),
+    }
+    out.emit(values, lambda: print_pairs(list(values.items())))
 
 
 @control.command("serve")
@@ -34,6 +67,23 @@ def control() -> None:
     metavar="SECONDS",
     help="Without a sign of life for that long another process counts as dead, and its work is taken over.",
 )
+@click.option(
+    "--platform-key",
+    metavar="URI",
+    envvar=PLATFORM_KEY,
+    help=f"Serve projects too: the key under which their secrets are in the database. Default: {PLATFORM_KEY}.",
+)
+@click.option(
+    "--data-dir",
+    type=PATH,
+    metavar="DIR",
+    help="Where clusters of projects and their snapshots are on this machine.  [default: keystore-data, here]",
+)
+@click.option("--listen", metavar="HOST:PORT", help="Serve the API there: HTTPS, or HTTP on this machine.")
+@click.option("--tls-certificate", type=PATH, metavar="FILE", help="Certificate chain of the API (PEM).")
+@click.option("--tls-key", type=PATH, metavar="FILE", help="Private key of that certificate (PEM).")
+@click.option("--smtp", metavar="HOST:PORT", help="The server to which mail goes; without one it waits for a process.")
+@click.option("--mail-from", metavar="ADDRESS", help="In whose name mail goes.")
 @click.option("--movable-clock", is_flag=True, hidden=True, help="Decide on a clock that tests move in the database.")
 @with_kms
 def serve_control(
@@ -43,8 +93,12 @@ def serve_control(
     dead_after_s: float,
     movable_clock: bool,
     kms_endpoint: str | None,
+    **projects: Any,
 ) -> None:
     """Do what is due on the clusters of a control database, until SIGTERM or Ctrl-C.
+
+    With --platform-key it also does the work of projects, and with --listen it serves their API (`control init` makes
+    the first key).
 
     On PostgreSQL any number of processes may serve one database, and take over from each other. Killed at any moment, a
     process goes on with its operations when it starts again. While the database is away it waits. At the end it lets
@@ -52,7 +106,45 @@ def serve_control(
     """
     from keystore.control.serving import Parts, serve
 
-    parts = Parts(name or socket.gethostname(), connector(kms_endpoint), ready_file, dead_after_s, movable_clock)
+    extend = _extend(kms_endpoint, **projects)
+    named = name or socket.gethostname()
+    parts = Parts(named, connector(kms_endpoint), ready_file, dead_after_s, movable_clock, extend)
     if not serve(database, parts):
         # CRASH: threads may still wait for a database that is away; what they would do is done after the next start.
         os._exit(exits.OK)
+
+
+def _extend(
+    kms_endpoint: str | None,
+    platform_key: str | None,
+    data_dir: Path | None,
+    listen: str | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    smtp: str | None,
+    mail_from: str | None,
+) -> Extend | None:
+    if platform_key is None:
+        if listen or smtp:
+            raise click.UsageError("--listen and --smtp are for projects, which need --platform-key.")
+        return None
+    if (tls_certificate is None) != (tls_key is None):
+        raise click.UsageError("--tls-certificate and --tls-key go together.")
+    if (smtp is None) != (mail_from is None):
+        raise click.UsageError("--smtp and --mail-from go together.")
+    from keystore.projects.smtp import mailer_of
+    from keystore.rest.process import Options, Projects
+
+    tls = None if tls_certificate is None or tls_key is None else (tls_certificate, tls_key)
+    mailer = None if smtp is None or mail_from is None else mailer_of(smtp, mail_from)
+    options = Options(
+        platform_key,
+        connector(kms_endpoint),
+        (data_dir or Path("keystore-data")).absolute(),
+        root_arguments(),
+        ("--kms-endpoint", kms_endpoint) if kms_endpoint else (),
+        listen,
+        tls,
+        mailer,
+    )
+    return lambda plane: Projects(plane, options)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from keystore.errors import (
     AnchorsDamagedError,
     AnchorsMissingError,
+    ApiError,
     CertificateError,
     ClusterExistsError,
     ClusterMissingError,
@@ -87,7 +88,7 @@ MEANINGS = {
     EXISTS: "something of that name exists already, and is unchanged",
     LOCKED: "another process has it open, or another operation on the cluster has not ended",
     NOT_TRUSTED: "nobody told this machine who signs the snapshots of that node",
-    NO_CERTIFICATE: "a certificate is missing, expired, of another cluster, or not for that",
+    NO_CERTIFICATE: "a certificate or an API key is missing, expired, of another cluster, or not for that",
     INTERRUPTED: "interrupted (Ctrl-C); nothing is half done",
     TERMINATED: "ended by SIGTERM; nothing is half done",
 }
@@ -114,11 +115,16 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
     ((OperationOpenError, FencedError), LOCKED),
 )
 
+_OF_STATUS = {400: USAGE, 401: NO_CERTIFICATE, 403: NO_CERTIFICATE, 404: NOT_THERE, 413: USAGE, 503: UNREACHABLE}
+"""Codes of what the API of the control plane refuses, by its status of HTTP."""
+
 
 def code_of(error: KeystoreError) -> int:
     """Return the exit code for an error; what is not at its end has that of what is in its way."""
     if isinstance(error, ConversionUnfinishedError) and isinstance(error.__cause__, KeystoreError):
         return code_of(error.__cause__)
+    if isinstance(error, ApiError):
+        return EXISTS if error.code.endswith("_ALREADY_EXISTS") else _OF_STATUS.get(error.status, ERROR)
     return next((code for types, code in _CODES if isinstance(error, types)), ERROR)
 
 

@@ -12,6 +12,7 @@ from typing import NoReturn
 import rich_click as click
 
 from keystore.cli import exits
+from keystore.cli.alert_commands import alert, event
 from keystore.cli.arguments import PATH, PLACE
 from keystore.cli.backup_commands import backup
 from keystore.cli.bench_command import bench
@@ -28,6 +29,7 @@ from keystore.cli.node_key_commands import node_key
 from keystore.cli.opening import OUTSIDE_ANCHOR
 from keystore.cli.output import print_error
 from keystore.cli.outside_commands import outside_anchor
+from keystore.cli.project_commands import project
 from keystore.cli.serving_commands import host_group, node_group, router_group
 from keystore.cli.snapshot_commands import snapshot
 from keystore.cli.sqlite_commands import sqlite
@@ -90,8 +92,8 @@ def cli(**_: object) -> None:
 for command in (
     *(demo, init, import_, export_, ls, rm, verify, repair, compact, stats),
     *(rotate_master, change_cmk, convert, rewrap_volume, outside_anchor, data_key, reseal, shred),
-    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, backup, sqlite),
-    *(inspect, doctor, bench),
+    *(snapshot, log, node_key, keys, node_group, router_group, host_group, cluster, control, project, alert, event),
+    *(backup, sqlite, inspect, doctor, bench),
 ):
     cli.add_command(command)
 

@@ -1,16 +1,22 @@
-"""The process `keystore control serve`: its parts, in the order in which they begin and end."""
+"""The process `keystore control serve`: its parts, in the order in which they begin and end.
+
+Leaves to others: what is served besides clusters (`Extension`).
+"""
 
 import logging
 import os
 import sys
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from keystore.agents.process import Stopping, remove_ready, write_ready
 from keystore.control.clock import MovableClock, SystemClock
 from keystore.control.database import open_database
 from keystore.control.dbos_engine import DbosEngine
+from keystore.control.engine import WorkflowEngine
 from keystore.control.executors import fenced
 from keystore.control.jobs import ROTATION_JOB
 from keystore.control.plane import Plane
@@ -30,6 +36,31 @@ BEATS = 10
 """Signs of life in the time without one after which a process counts as dead."""
 
 
+class Extension(Protocol):
+    """What a control process does besides the jobs of clusters."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of jobs that it does."""
+        ...
+
+    def register(self, engine: WorkflowEngine) -> None:
+        """Tell the engine what they are."""
+        ...
+
+    def start(self) -> Mapping[str, object]:
+        """Begin to serve; return what the ready file is to say of it."""
+        ...
+
+    def stop(self) -> None:
+        """Serve no more; may be called without `start`."""
+        ...
+
+
+Extend = Callable[[Plane], Extension]
+"""Gives what a process does besides, over the parts that it has."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """How to serve.
@@ -38,6 +69,7 @@ class Parts:
         name: of this process; no other one on the database has it.
         ready_file: appears when work is taken, and is removed at the end.
         dead_after_s: without a sign of life for that long another process counts as dead.
+        extend: gives what it does besides; None for nothing.
     """
 
     name: str
@@ -45,6 +77,7 @@ class Parts:
     ready_file: Path | None
     dead_after_s: float
     movable_clock: bool
+    extend: Extend | None = None
 
 
 def serve(url: str, parts: Parts) -> bool:
@@ -56,25 +89,30 @@ def serve(url: str, parts: Parts) -> bool:
         InputError: the ready file cannot be written.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
-    stopping = Stopping()
+    stopping, ended = Stopping(), list[bool]()
     with closing(open_database(url)) as database:
         plane = Plane(database, parts.connect, clock=MovableClock(database) if parts.movable_clock else SystemClock())
         engine = DbosEngine(database, parts.name, beat_s=parts.dead_after_s / BEATS, dead_after_s=parts.dead_after_s)
         register_jobs(engine, plane.jobs)
-        stopping.on_signals()
-        engine.launch()
-        service = ControlService(database, engine, plane.clock, [ROTATION_JOB, OPERATION_JOB])
-        values = {"name": parts.name, "pid": os.getpid()}
-        try:
+        kinds, values = [ROTATION_JOB, OPERATION_JOB], dict[str, object](name=parts.name, pid=os.getpid())
+        with ExitStack() as stack:
+            if parts.extend is not None:
+                extension = parts.extend(plane)
+                stack.callback(extension.stop)
+                extension.register(engine)
+                kinds += extension.kinds
+            stopping.on_signals()
+            engine.launch()
+            stack.callback(lambda: ended.append(engine.close()))
+            service = ControlService(database, engine, plane.clock, kinds)
+            stack.callback(service.stop, LOOK_WAIT_S)
+            if parts.extend is not None:
+                values |= extension.start()
             if parts.ready_file is not None:
+                stack.callback(remove_ready, parts.ready_file, values)
                 write_ready(parts.ready_file, values)
             service.start()
             while not stopping.wait(FENCED_LOOK_S):
                 if engine.fenced():
                     raise fenced(engine.executor)
-        finally:
-            if parts.ready_file is not None:
-                remove_ready(parts.ready_file, values)
-            service.stop(LOOK_WAIT_S)
-            ended = engine.close()
-    return ended
+    return all(ended)

@@ -1,7 +1,7 @@
 """Organisations and projects: the routes."""
 
 from keystore.projects import organizations
-from keystore.projects.access import ORGANIZATION_ROLES, Role, require_organization_role
+from keystore.projects.access import Role, require_organization_role
 from keystore.rest.routing import Answer, Body, Call, Id, Name, Page, PageQuery, Route, page_of
 from keystore.rest.times import shown
 
@@ -101,7 +101,7 @@ ROUTES = (
     ),
     Route(
         *("GET", "/orgs/{orgId}", "getOrg", "Return an organisation"),
-        roles=ORGANIZATION_ROLES,
+        roles=(Role.ORG_MEMBER,),
         handle=_organization,
         answer=Organization,
     ),

@@ -71,7 +71,7 @@ def test_snapshots_are_taken_listed_restored_and_deleted(
     assert job["id"] in commands.run("restores", "cli shop").out
     assert commands.run("delete", "cli shop", made["id"]).code == 0
     gone = commands.run("delete", "cli shop", made["id"])
-    assert gone.code == exits.ERROR
+    assert gone.code == exits.NOT_THERE
     assert "SNAPSHOT_NOT_FOUND" in gone.err
 
 
@@ -86,12 +86,12 @@ def test_a_schedule_is_shown_and_changed_from_a_file(bench: Bench, commands: Com
     assert commands.run("schedule", "cli-scheduled", "--change", change).code == exits.USAGE
     change.write_text(json.dumps({"restoreWindowDays": 400}))
     refused = commands.run("schedule", "cli-scheduled", "--change", change)
-    assert refused.code == exits.ERROR
+    assert refused.code == exits.USAGE
     assert "restoreWindowDays" in refused.err
 
 
 def test_what_cannot_be_asked_is_told_apart(bench: Bench, commands: Commands) -> None:
-    assert commands.run("list", "nowhere").code == exits.ERROR
+    assert commands.run("list", "nowhere").code == exits.NOT_THERE
     assert commands.run("restore", "nowhere").code == exits.USAGE
     assert commands.run("restore", "nowhere", "0" * 24, "--at", "5").code == exits.USAGE
     missing = commands.run("list", "nowhere", KEYSTORE_API_PRIVATE_KEY="")

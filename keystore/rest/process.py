@@ -1,0 +1,105 @@
+"""What `keystore control serve` does for projects: their jobs, and the API.
+
+A process without `--listen` does the jobs only; on PostgreSQL several may serve the API.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from keystore.control.database import open_database
+from keystore.control.engine import WorkflowEngine
+from keystore.control.plane import Plane
+from keystore.kms.protocol import KmsConnector
+from keystore.projects.api_keys import ApiKey
+from keystore.projects.backed_up import local_places
+from keystore.projects.backup_jobs import BACKUP_JOBS, register_backup_jobs
+from keystore.projects.backups import Backups
+from keystore.projects.deployment_rows import SUPERVISE_JOB
+from keystore.projects.expiry import Expiry
+from keystore.projects.looks import create_looks, register_looks
+from keystore.projects.machines import Machines
+from keystore.projects.organizations import Organization, create_organization
+from keystore.projects.plane import ProjectPlane
+from keystore.projects.restores import Restores
+from keystore.projects.sealing import Sealer
+from keystore.projects.smtp import Mailer, MailJobs
+from keystore.rest.app import create_app
+from keystore.rest.serving import RestServer
+
+
+@dataclass(frozen=True)
+class Options:
+    """How projects are served.
+
+    Attributes:
+        platform_key: URI of the key under which the database's secrets are, and nodes without customer keys.
+        connect: gives the client of a key.
+        data_dir: where deployments and their snapshots are on this machine.
+        root, host_options: options of `keystore` before the command, and of `host serve`, for every host.
+        listen: HOST:PORT of the API; None for none.
+        tls: certificate chain and private key of the API, both PEM.
+        mailer: by which mail goes; None leaves it to another process.
+    """
+
+    platform_key: str
+    connect: KmsConnector
+    data_dir: Path
+    root: Sequence[str] = ()
+    host_options: Sequence[str] = ()
+    listen: str | None = None
+    tls: tuple[Path, Path] | None = None
+    mailer: Mailer | None = None
+
+
+class Projects:
+    """Serves projects in a control process; an `Extension` of `keystore.control.serving`."""
+
+    def __init__(self, plane: Plane, options: Options) -> None:
+        database, clock = plane.database, plane.clock
+        backups = Backups(database, clock, local_places(options.data_dir / "backups"))
+        sealer = Sealer(options.platform_key, options.connect)
+        self.plane = ProjectPlane(database, clock, sealer, backups, Restores(database, clock))
+        machines = Machines(options.data_dir, options.platform_key, options.root, options.host_options)
+        self._looks = create_looks(self.plane, machines, lambda *_: options.connect)
+        self._mail = MailJobs(database, clock, options.mailer)
+        self._server = None
+        if options.listen is not None:
+            self._server = RestServer(create_app(self.plane), options.listen, options.tls)
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of jobs that this process does."""
+        return [*self._mail.kinds, *BACKUP_JOBS, SUPERVISE_JOB]
+
+    def register(self, engine: WorkflowEngine) -> None:
+        """Tell an engine what the jobs of projects are."""
+        expiry = Expiry(self.plane.database, self.plane.clock)
+        self._mail.register(engine)
+        register_backup_jobs(engine, self.plane.backups, expiry, self.plane.restores)
+        register_looks(engine, self._looks)
+
+    def start(self) -> Mapping[str, object]:
+        """Serve the API; return where."""
+        if self._server is None:
+            return {}
+        self._server.start()
+        return {"url": self._server.url}
+
+    def stop(self) -> None:
+        """Let running requests end, and wipe what was opened."""
+        if self._server is not None:
+            self._server.stop()
+        self.plane.sealer.close()
+
+
+def found_organization(url: str, name: str, now_ns: int) -> tuple[Organization, ApiKey]:
+    """Make an organisation in a control database, and the key of its owner.
+
+    Raises:
+        InputError: there is one of that name.
+        ControlError: as `open_database`.
+    """
+    with closing(open_database(url)) as database, database.write() as connection:
+        return create_organization(connection, name, now_ns)

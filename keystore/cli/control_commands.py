@@ -12,7 +12,7 @@ import rich_click as click
 
 from keystore.cli import exits
 from keystore.cli.arguments import PATH
-from keystore.cli.connecting import connector, with_kms
+from keystore.cli.connecting import connector, root_option, with_kms
 from keystore.cli.control_opening import with_database
 from keystore.cli.output import Output, print_pairs, with_output
 from keystore.cli.serving_commands import READY_FILE, root_arguments
@@ -142,7 +142,8 @@ def _extend(
         connector(kms_endpoint),
         (data_dir or Path("keystore-data")).absolute(),
         root_arguments(),
-        ("--kms-endpoint", kms_endpoint) if kms_endpoint else (),
+        kms_endpoint,
+        root_option("source_address"),
         listen,
         tls,
         mailer,

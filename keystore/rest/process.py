@@ -12,10 +12,12 @@ from keystore.control.database import open_database
 from keystore.control.engine import WorkflowEngine
 from keystore.control.plane import Plane
 from keystore.kms.protocol import KmsConnector
+from keystore.projects.addresses import add_control_address
 from keystore.projects.api_keys import ApiKey
 from keystore.projects.backed_up import local_places
 from keystore.projects.backup_jobs import BACKUP_JOBS, register_backup_jobs
 from keystore.projects.backups import Backups
+from keystore.projects.connecting import DeploymentKms
 from keystore.projects.deployment_rows import SUPERVISE_JOB
 from keystore.projects.expiry import Expiry
 from keystore.projects.looks import create_looks, register_looks
@@ -25,6 +27,8 @@ from keystore.projects.plane import ProjectPlane
 from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.smtp import Mailer, MailJobs
+from keystore.projects.validation import VALIDATION_JOB, register_validation
+from keystore.projects.ways import ProjectWays
 from keystore.rest.app import create_app
 from keystore.rest.serving import RestServer
 
@@ -37,7 +41,9 @@ class Options:
         platform_key: URI of the key under which the database's secrets are, and nodes without customer keys.
         connect: gives the client of a key.
         data_dir: where deployments and their snapshots are on this machine.
-        root, host_options: options of `keystore` before the command, and of `host serve`, for every host.
+        root: options of `keystore` before the command, for every host.
+        kms_endpoint: where every provider is; None for what the environment says of each, then the clouds.
+        source_address: where providers are asked from; None leaves it to the system.
         listen: HOST:PORT of the API; None for none.
         tls: certificate chain and private key of the API, both PEM.
         mailer: by which mail goes; None leaves it to another process.
@@ -47,7 +53,8 @@ class Options:
     connect: KmsConnector
     data_dir: Path
     root: Sequence[str] = ()
-    host_options: Sequence[str] = ()
+    kms_endpoint: str | None = None
+    source_address: str | None = None
     listen: str | None = None
     tls: tuple[Path, Path] | None = None
     mailer: Mailer | None = None
@@ -60,9 +67,12 @@ class Projects:
         database, clock = plane.database, plane.clock
         backups = Backups(database, clock, local_places(options.data_dir / "backups"))
         sealer = Sealer(options.platform_key, options.connect)
-        self.plane = ProjectPlane(database, clock, sealer, backups, Restores(database, clock))
-        machines = Machines(options.data_dir, options.platform_key, options.root, options.host_options)
-        self._looks = create_looks(self.plane, machines, lambda *_: options.connect)
+        asked = (options.kms_endpoint, options.source_address)
+        self.plane = ProjectPlane(database, clock, sealer, backups, Restores(database, clock), *asked)
+        plane.operator.use(DeploymentKms(self.plane, options.connect))
+        host_options = ("--kms-endpoint", options.kms_endpoint) if options.kms_endpoint else ()
+        machines = Machines(options.data_dir, options.platform_key, options.root, host_options)
+        self._looks = create_looks(self.plane, machines, ProjectWays(self.plane, options.connect))
         self._mail = MailJobs(database, clock, options.mailer)
         self._server = None
         if options.listen is not None:
@@ -71,7 +81,7 @@ class Projects:
     @property
     def kinds(self) -> Sequence[str]:
         """The kinds of jobs that this process does."""
-        return [*self._mail.kinds, *BACKUP_JOBS, SUPERVISE_JOB]
+        return [*self._mail.kinds, *BACKUP_JOBS, SUPERVISE_JOB, VALIDATION_JOB]
 
     def register(self, engine: WorkflowEngine) -> None:
         """Tell an engine what the jobs of projects are."""
@@ -79,9 +89,13 @@ class Projects:
         self._mail.register(engine)
         register_backup_jobs(engine, self.plane.backups, expiry, self.plane.restores)
         register_looks(engine, self._looks)
+        register_validation(engine, self.plane)
 
     def start(self) -> Mapping[str, object]:
-        """Serve the API; return where."""
+        """Serve the API; return where. From now on customers are told from which address their keys are asked for."""
+        if self.plane.source_address is not None:
+            with self.plane.database.write() as connection:
+                add_control_address(connection, self.plane.source_address, self.plane.clock.now_ns())
         if self._server is None:
             return {}
         self._server.start()

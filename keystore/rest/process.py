@@ -16,15 +16,12 @@ from keystore.projects.addresses import add_control_address
 from keystore.projects.api_keys import ApiKey
 from keystore.projects.backed_up import local_places
 from keystore.projects.backup_jobs import BACKUP_JOBS, register_backup_jobs
-from keystore.projects.backups import Backups
 from keystore.projects.connecting import DeploymentKms
 from keystore.projects.deployment_rows import SUPERVISE_JOB
-from keystore.projects.expiry import Expiry
 from keystore.projects.looks import create_looks, register_looks
 from keystore.projects.machines import Machines
 from keystore.projects.organizations import Organization, create_organization
 from keystore.projects.plane import ProjectPlane
-from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.smtp import Mailer, MailJobs
 from keystore.projects.validation import VALIDATION_JOB, register_validation
@@ -65,10 +62,9 @@ class Projects:
 
     def __init__(self, plane: Plane, options: Options) -> None:
         database, clock = plane.database, plane.clock
-        backups = Backups(database, clock, local_places(options.data_dir / "backups"))
         sealer = Sealer(options.platform_key, options.connect)
-        asked = (options.kms_endpoint, options.source_address)
-        self.plane = ProjectPlane(database, clock, sealer, backups, Restores(database, clock), *asked)
+        places, asked = local_places(options.data_dir / "backups"), (options.kms_endpoint, options.source_address)
+        self.plane = ProjectPlane(database, clock, sealer, places, *asked)
         plane.operator.use(DeploymentKms(self.plane, options.connect))
         host_options = ("--kms-endpoint", options.kms_endpoint) if options.kms_endpoint else ()
         machines = Machines(options.data_dir, options.platform_key, options.root, host_options)
@@ -85,9 +81,8 @@ class Projects:
 
     def register(self, engine: WorkflowEngine) -> None:
         """Tell an engine what the jobs of projects are."""
-        expiry = Expiry(self.plane.database, self.plane.clock)
         self._mail.register(engine)
-        register_backup_jobs(engine, self.plane.backups, expiry, self.plane.restores)
+        register_backup_jobs(engine, self.plane)
         register_looks(engine, self._looks)
         register_validation(engine, self.plane)
 

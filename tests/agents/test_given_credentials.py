@@ -119,6 +119,9 @@ def test_a_served_node_takes_other_credentials_and_rotates_with_them(
         with pytest.raises(InputError, match="cannot be read"):
             node.give_credentials(b"{}")
         assert node.rotate_master().master_key.generation == 4
+        node.give_credentials(given(aws, "wrong", secretAccessKey="x" * 40).encode())
+        with pytest.raises(KmsCredentialsError):
+            node.rotate_master()
     host.process.terminate()
     host.client.close()
 

@@ -19,11 +19,12 @@ from keystore.projects.access import Role
 from keystore.projects.alert_types import CONFIG_NO_LONGER_VALID, NETWORK_ACCESS_DENIED, key_invalid
 from keystore.projects.alerts import close_alert, evaluate_rotation_alert, raise_alert
 from keystore.projects.checks import Outcome
+from keystore.projects.conditions import DisabledBy
 from keystore.projects.events import record_event
 from keystore.projects.keyed_deployments import disable_deployments, enable_deployments
 from keystore.projects.mail import queue_mail
 from keystore.projects.settings_rows import REASON_CHARACTERS_MAX, Configuration, store
-from keystore.projects.tables import checks, configurations, projects
+from keystore.projects.tables import checks, configurations, deployments, projects
 
 Cause = Literal["scheduled", "save", "demand", "try_again"]
 
@@ -85,7 +86,10 @@ def record_outcome(
 def _valid(connection: sa.Connection, found: Configuration, now_ns: int) -> None:
     for kind in (key_invalid(found.provider), CONFIG_NO_LONGER_VALID, NETWORK_ACCESS_DENIED):
         close_alert(connection, found.project_id, kind, now_ns, provider=found.provider)
-    enable_deployments(connection, found.project_id, found.provider, now_ns)
+    mine = (deployments.c.project_id == found.project_id) & deployments.c.terminated_ns.is_(None)
+    down = sa.select(deployments.c.id).where(mine, deployments.c.disabled_by != DisabledBy.NOTHING.value).limit(1)
+    if connection.scalar(down) is not None:  # mostly none is, and then nobody looks at every cluster
+        enable_deployments(connection, found.project_id, found.provider, now_ns)
 
 
 def _invalid(connection: sa.Connection, found: Configuration, outcome: Outcome, now_ns: int, *, stops: bool) -> None:

@@ -6,7 +6,6 @@ again after the configuration has others.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -91,27 +90,22 @@ class ProjectKms:
 
 
 class DeploymentKms:
-    """The way to the keys of each cluster: a deployment's are its project's, any other's are as they were.
-
-    What its deployments need of it is `keystore.projects.ways.WaysToKeys`.
-    """
+    """The way to the keys of each cluster: a deployment's are its project's, any other's are as they were."""
 
     def __init__(self, plane: ProjectPlane, otherwise: KmsConnector) -> None:
         self._plane, self._otherwise = plane, otherwise
 
-    def connector(self, project_id: str, address: str) -> KmsConnector:
-        """Return what gives clients for a project's keys that call from an address."""
-        return ProjectKms(replace(self._plane, source_address=address), project_id, self._otherwise)
-
-    def of_cluster(self, cluster: Cluster) -> KmsConnector:
-        """Return what gives the control plane clients for the keys of a cluster."""
+    def connector(self, cluster: Cluster) -> KmsConnector:
+        """Return what gives clients for the keys of a cluster."""
         project_id = self._project(cluster)
         return self._otherwise if project_id is None else ProjectKms(self._plane, project_id, self._otherwise)
 
-    def message(self, cluster: Cluster, key_uris: Sequence[str]) -> bytes | None:
-        """Return the credentials that the nodes of a cluster need for these keys; None for no deployment's."""
+    def message(self, cluster: Cluster, key_uris: Iterable[str] = ()) -> bytes:
+        """Return the credentials that a member of a cluster needs, for its own key and for these."""
         project_id = self._project(cluster)
-        return None if project_id is None else ProjectKms(self._plane, project_id).message(key_uris)
+        if project_id is None:
+            return b""
+        return ProjectKms(self._plane, project_id).message([cluster.key_uri, *key_uris])
 
     def _project(self, cluster: Cluster) -> str | None:
         mine = sa.select(deployments.c.project_id).where(deployments.c.id == cluster.name)

@@ -7,9 +7,6 @@ gcp://projects/…/cryptoKeyVersions/N         projects/…/cryptoKeyVersions/N
 
 from keystore.kms.uri import parse
 
-NOT_ENABLED = "Not enabled"
-"""What stands in place of a key identifier where customer keys were off."""
-
 
 def key_identifier(key_uri: str) -> str:
     """Return the Key Identifier of a customer's key URI."""
@@ -23,8 +20,3 @@ def region_of(key_uri: str) -> str:
     """Return the region of a key at AWS; nothing for others."""
     uri = parse(key_uri)
     return uri.place if uri.provider == "aws" else ""
-
-
-def shown_key_id(key_id: str | None) -> str:
-    """Return what the column Encryption Key ID shows."""
-    return key_id or NOT_ENABLED

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keystore.control.database import open_database
+from keystore.control.database import Database, open_database
 from keystore.control.tables import clusters
 from keystore.errors import ApiError
 from keystore.objects.opening import open_place
@@ -35,6 +35,13 @@ def rig(tmp_path: Path, emulator: Emulator) -> Iterator[BackupRig]:
     with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
         yield rig
     database.close()
+
+
+@pytest.fixture
+def rig_on_both(tmp_path: Path, emulator: Emulator, database: Database) -> Iterator[BackupRig]:
+    """A rig on SQLite, then on PostgreSQL."""
+    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
+        yield rig
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------
@@ -282,8 +289,9 @@ def test_a_restore_goes_into_another_cluster_of_the_same_provider(rig: BackupRig
 
 
 def test_a_member_that_falls_is_waited_for_and_the_others_are_not_restored_again(
-    rig: BackupRig, emulator: Emulator
+    rig_on_both: BackupRig, emulator: Emulator
 ) -> None:
+    rig = rig_on_both
     key = emulator.create_key("aws")
     rig.configure(key)
     shop = rig.deploy("shop", key, members=("n1", "n2"))

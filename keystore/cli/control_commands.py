@@ -141,7 +141,7 @@ def _extend(
         platform_key,
         connector(kms_endpoint),
         (data_dir or Path("keystore-data")).absolute(),
-        root_arguments(),
+        root_arguments("source_address"),  # nodes have addresses of their own
         kms_endpoint,
         root_option("source_address"),
         listen,

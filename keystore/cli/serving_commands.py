@@ -190,9 +190,13 @@ def serve_host(
             service.end()
 
 
-def root_arguments() -> tuple[str, ...]:
-    """Return the options before the command, for a process that is started by this one."""
+def root_arguments(*left_out: str) -> tuple[str, ...]:
+    """Return the options before the command but for some, for a process that is started by this one."""
     named = ("outside_anchor", "credentials_file", "credentials", "source_address")
-    found = [(f"--{name.replace('_', '-')}", value) for name in named if (value := root_option(name))]
+    found = [
+        (f"--{name.replace('_', '-')}", value)
+        for name in named
+        if name not in left_out and (value := root_option(name))
+    ]
     flag = ("--ignore-outside-anchor",) if root_option("ignore_outside_anchor") else ()
     return (*(part for pair in found for part in pair), *flag)

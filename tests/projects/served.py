@@ -1,0 +1,105 @@
+"""Control processes with the API, on one database, for one project that has a key and a cluster."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from keystore.control.clock import MovableClock
+from keystore.control.database import Database, open_database
+from keystore.kms.local import create_key_file
+from keystore.projects.tables import checks
+from keystore.projects.validation import INTERVAL_NS
+from kms_emulator.embedded import KmsEmulator
+from tests.agents.running import wait_until
+from tests.cli.running import PROGRAM, environment, keystore
+from tests.projects.providers import Aws, environment_of
+from tests.rest.client import Api
+
+
+class Served:
+    """A project over the API, and the control processes that serve it."""
+
+    def __init__(self, folder: Path, kms: KmsEmulator, url: str, smtp: str, names: tuple[str, ...] = ("one",)) -> None:
+        self.folder, self.url, self.smtp = folder, url, smtp
+        create_key_file(folder / "platform")
+        self.env, self.aws, self.starts = environment_of(kms), Aws(kms), 0
+        self.key = keystore("control", "init", "acme", "--database", self.url, "--json").json
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.apis: dict[str, Api] = {}
+        for name in names:
+            self.start(name)
+        self.database: Database = open_database(self.url)
+        self.clock = MovableClock(self.database)
+        self.first = names[0]
+        made = self.api.post("/groups", {"name": "shop", "orgId": self.key["id"]})
+        self.project = f"/groups/{made.body['id']}"
+        person = {"username": "owner@example.org", "roles": ["GROUP_OWNER"]}
+        assert self.api.post(f"{self.project}/users", person).status in (200, 201)
+
+    @property
+    def api(self) -> Api:
+        return self.apis[self.first]
+
+    def start(self, name: str) -> None:
+        ready = self.folder / f"{name}.json"
+        ready.unlink(missing_ok=True)
+        command = [*PROGRAM, "control", "serve", "--database", self.url, "--name", name, "--ready-file", ready]
+        command += ["--platform-key", f"local://{self.folder / 'platform'}", "--data-dir", self.folder / "data"]
+        command += ["--listen", "127.0.0.1:0", "--movable-clock", "--dead-after", "2"]
+        command += ["--smtp", self.smtp, "--mail-from", "keystore@example.org"]
+        self.starts += 1
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen([*map(str, command)], stderr=log, env=environment(self.env))
+        wait_until(lambda: ready.exists() or process.poll() is not None, "the ready file")
+        assert process.poll() is None, (self.folder / f"{name}.log").read_text()
+        self.processes[name] = process
+        url = json.loads(ready.read_text())["url"]
+        self.apis[name] = Api(url, self.key["publicKey"], self.key["privateKey"])
+
+    def kill(self, name: str) -> None:
+        self.processes[name].kill()
+        self.processes[name].wait(60)
+
+    def configure_and_create(self) -> None:
+        """Save the key, and order a cluster of one node under it."""
+        saved = self.api.patch(f"{self.project}/encryptionAtRest", self.aws.body())
+        assert saved.status == 200, saved.body
+        region = {"providerName": "GCP", "regionName": "US", "electableSpecs": {"instanceSize": "M10", "nodeCount": 1}}
+        body = {"name": "orders", "encryptionAtRestProvider": "AWS", "replicationSpecs": [{"regionConfigs": [region]}]}
+        assert self.api.post(f"{self.project}/clusters", body).status == 201
+
+    def cluster(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.get(f"{self.project}/clusters/orders").body
+        return found
+
+    def wait_for(self, state: str) -> None:
+        wait_until(lambda: self.cluster()["stateName"] == state, f"{state}, and not {self.cluster()}")
+
+    def scheduled(self) -> list[int]:
+        """Return the times for which checks were recorded."""
+        with self.database.read() as connection:
+            mine = sa.select(checks.c.due_ns).where(checks.c.cause == "scheduled").order_by(checks.c.id)
+            return [int(at) for at in connection.scalars(mine)]
+
+    def tick(self, killed: str = "") -> None:
+        """Let the next check come due, and wait until it is recorded; a process is killed in between."""
+        before = len(self.scheduled())
+        self.clock.advance(INTERVAL_NS)
+        if killed:
+            self.kill(killed)
+            self.start(killed)
+        wait_until(lambda: len(self.scheduled()) > before, "the check")
+
+    def close(self) -> None:
+        """Delete the cluster, for its processes outlive those of the control plane, and end these."""
+        if self.processes[self.first].poll() is not None:
+            self.start(self.first)
+        if self.api.delete(f"{self.project}/clusters/orders").status == 202:
+            gone = f"{self.project}/clusters/orders"
+            wait_until(lambda: self.api.get(gone).status == 404, "the cluster to go")
+        for name in self.processes:
+            self.kill(name)
+        self.database.close()

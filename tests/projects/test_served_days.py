@@ -1,0 +1,113 @@
+"""Virtual days of real control processes, tick by tick, killed and started again all the while: no check is skipped or
+doubled, a key that goes and comes back is noticed at the tick, and no update is lost where two share the work.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from keystore.projects.validation import INTERVAL_NS
+from kms_emulator.embedded import KmsEmulator
+from tests.agents.running import wait_until
+from tests.control.conftest import postgres as postgres
+from tests.control.postgres import Postgres
+from tests.mail_server import Mailbox, serve_mail
+from tests.projects.served import Served
+
+TICKS_OF_A_DAY = 96
+UPDATES = 12
+
+
+def run_days(served: Served, mailbox: Mailbox, ticks: int, kill_every: int) -> None:
+    """Have a key go and come back, with a process that is killed every few ticks."""
+    served.configure_and_create()
+    served.kill("one")  # in the middle of its making
+    served.start("one")
+    served.wait_for("IDLE")
+    revoke, restore = served.aws.ways["disable"]
+    for tick in range(1, ticks + 1):
+        if tick == ticks // 3:
+            revoke()
+        if tick == 2 * ticks // 3:
+            restore()
+        served.tick("one" if tick % kill_every == 0 else "")
+        if tick == ticks // 3:
+            served.wait_for("DISABLED")
+            assert served.api.patch(f"{served.project}/clusters/orders", {"diskSizeGB": 40}).status == 202
+        if tick == 2 * ticks // 3:
+            served.wait_for("IDLE")
+            assert served.cluster()["diskSizeGB"] == 40
+    times = served.scheduled()
+    assert len(times) == ticks
+    assert {later - former for former, later in pairwise(times)} == {INTERVAL_NS}
+    assert served.starts > ticks // kill_every
+    assert_told_once(mailbox)
+
+
+def assert_told_once(mailbox: Mailbox) -> None:
+    """Make sure that each mail came once, and that the owner was told of the cluster."""
+    wait_until(lambda: any("orders" in str(mail) for mail in mailbox.taken), "the mail")
+    identities = [mail["Message-ID"] for mail in mailbox.taken]
+    assert len(set(identities)) == len({str(mail["Subject"]) for mail in mailbox.taken})
+    assert sum("orders" in str(mail.get_payload()) for mail in mailbox.taken) == 1
+
+
+@pytest.mark.row("R37", "R39", "R45", "R49", "R56", "R57")
+def test_hours_of_a_process_that_is_killed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    with (
+        KmsEmulator(strict_auth=True) as kms,
+        serve_mail() as mailbox,
+        closing(Served(tmp_path, kms, url, mailbox.address)) as served,
+    ):
+        run_days(served, mailbox, ticks=9, kill_every=4)
+
+
+@pytest.mark.soak
+@pytest.mark.row("R37")
+def test_three_days_of_a_process_that_is_killed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    with (
+        KmsEmulator(strict_auth=True) as kms,
+        serve_mail() as mailbox,
+        closing(Served(tmp_path, kms, url, mailbox.address)) as served,
+    ):
+        run_days(served, mailbox, ticks=3 * TICKS_OF_A_DAY, kill_every=7)
+
+
+@pytest.mark.row("R45", "R49")
+def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres: Postgres) -> None:
+    url = postgres.create_database()
+    with (
+        KmsEmulator(strict_auth=True) as kms,
+        serve_mail() as mailbox,
+        closing(Served(tmp_path, kms, url, mailbox.address, ("one", "two"))) as served,
+    ):
+        served.configure_and_create()
+        served.wait_for("IDLE")
+        path = f"{served.project}/clusters/orders"
+
+        def update(number: int) -> int:
+            if number == UPDATES // 2:
+                served.kill("two")
+            return served.api.patch(path, {"diskSizeGB": 100 + number}).status
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(update, range(UPDATES))) == [202] * UPDATES
+        served.aws.ways["disable"][0]()
+        served.tick()
+        served.wait_for("DISABLED")
+        served.aws.ways["disable"][1]()
+        served.tick()
+        served.wait_for("IDLE")
+        wait_until(lambda: not served.cluster()["pendingChanges"], "the changes")
+        applied = [change for change in served.api.get(f"{path}/changes").body["results"] if change["kind"] == "update"]
+        assert [change["state"] for change in applied] == ["applied"] * UPDATES
+        assert sorted(change["change"]["diskSizeGB"] for change in applied) == list(range(100, 100 + UPDATES))
+        assert served.cluster()["diskSizeGB"] == applied[-1]["change"]["diskSizeGB"]
+        times = served.scheduled()
+        assert len(times) == len(set(times)) == 2
+        assert_told_once(mailbox)

@@ -270,6 +270,8 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 self.rm_file(each)
             elif not recursive:
                 self.rmdir(each)
+            else:
+                self._made.discard(each)
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **_: Any) -> None:
         """Rename a file, in one step that takes the place of what has the name; a directory file by file.
@@ -303,14 +305,21 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # -- paths --------------------------------------------------------------------------------------------------------
 
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return a path, or those of a list, as this file system has them: it begins with the database, not a slash."""
+        stripped = super()._strip_protocol(path)
+        if isinstance(stripped, str) and not stripped.startswith("//"):  # which names no database, however often
+            return stripped.removeprefix("/")
+        return stripped
+
     def _split(self, path: str) -> tuple[str, str]:
         """Return database and name, either empty where the path ends before it.
 
         Raises:
             PathOutsideError: it leaves the node, or a part of it can be no name.
         """
-        stripped = self._strip_protocol(path).removeprefix("/")
-        database, _, name = stripped.partition("/")
+        database, _, name = self._strip_protocol(path).partition("/")
         problem = (name_problem(database) if database else None) or (name_problem(name, path=True) if name else None)
         if problem or (name and not database):
             raise PathOutsideError(

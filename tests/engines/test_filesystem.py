@@ -88,6 +88,9 @@ def test_an_empty_directory_is_known_to_who_made_it(fs: KeystoreFileSystem, node
     assert not KeystoreFileSystem.on(node).isdir("d/empty/inner")
     fs.rmdir("d/empty/inner")
     assert not fs.exists("d/empty/inner")
+    fs.mkdir("d/removed")
+    fs.rm("d/removed", recursive=True)
+    assert not fs.exists("d/removed")
     put(fs, "d/full/x", b"")
     with pytest.raises(InputError, match="has files"):
         fs.rmdir("d/full")
@@ -110,6 +113,17 @@ def test_files_are_copied_moved_touched_and_removed(fs: KeystoreFileSystem, node
     fs.rm("d", recursive=True)
     assert fs.find("") == ["other/c"]
     assert stores_on_disk(node) == [".store"]
+
+
+def test_a_path_may_begin_with_a_slash(fs: KeystoreFileSystem) -> None:
+    for name, content in (("a/x", b"ax"), ("a/y", b"ay"), ("bx", b"bx")):
+        put(fs, f"/d/{name}", content)
+    fs.mv("/d/a", "/d/b", recursive=True)
+    assert {path: fs.cat(path) for path in fs.find("/d")} == {"d/b/x": b"ax", "d/b/y": b"ay", "d/bx": b"bx"}
+    assert fs.glob("cmk:///d/*/x") == fs.glob("/d/*/x") == ["d/b/x"]
+    assert list(fs.walk("/d")) == [("d", ["b"], ["bx"]), ("d/b", [], ["x", "y"])]
+    fs.rm("/d/b", recursive=True)
+    assert fs.find("/") == ["d/bx"]
 
 
 def test_files_go_in_and_out_by_the_ways_of_fsspec(fs: KeystoreFileSystem, tmp_path: Path) -> None:

@@ -169,14 +169,14 @@ def _copy_rows(source: Connection, target: apsw.Connection, chosen: list[Table],
         with _transaction(target):
             for _, name, _, sql in made.get("table", []):
                 if any(each.name == name for each in chosen):
-                    target.execute(sql)
+                    _make(target, sql)
             _make_own_tables(target, own)
             for table in sorted(chosen, key=lambda each: each.name in own):
                 if table.name in own:
                     target.execute(f"DELETE FROM {table.name}")
                 target.executemany(table.insert, _counted(source.execute(table.select), steps.row))
             for _, _, _, sql in made.get("index", []):
-                target.execute(sql)
+                _make(target, sql)
             with_rows = {("table", each.name) for each in chosen}
             _write_schema(target, [each for each in _as_written(made) if each[:2] not in with_rows])
             for name in ("user_version", "application_id"):
@@ -196,6 +196,23 @@ def _transaction(target: apsw.Connection) -> Iterator[None]:
         if target.in_transaction:  # a full disk ends it by itself
             target.execute("ROLLBACK")
         raise
+
+
+def _make(target: apsw.Connection, sql: str) -> None:
+    """Run one statement of a schema. A source may be forged, and what stands behind the statement would run too."""
+    begun = 0
+
+    def alone(*_: object) -> bool:
+        nonlocal begun
+        begun += 1
+        return begun == 1
+
+    cursor = target.cursor()
+    cursor.exec_trace = alone
+    try:
+        cursor.execute(sql)
+    except (apsw.ExecTraceAbort, ValueError):  # of a null byte
+        raise InputError("the schema of the source has more than it may. Nothing was imported.") from None
 
 
 def _make_own_tables(target: apsw.Connection, own: set[str]) -> None:

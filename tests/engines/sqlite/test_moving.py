@@ -179,6 +179,23 @@ def test_what_cannot_be_copied_is_told_and_nothing_stays(db: apsw.Connection, tm
     assert schema(db) == []
 
 
+@pytest.mark.parametrize("kind", ["table", "index"])
+@pytest.mark.parametrize("behind", ["; COMMIT; ATTACH ':memory:' AS x; BEGIN", "\0; COMMIT; BEGIN"])
+def test_statements_that_a_forged_schema_hides_are_not_run(
+    db: apsw.Connection, tmp_path: Path, kind: str, behind: str
+) -> None:
+    source = cipher_file(tmp_path / "cipher", script="CREATE TABLE t (a); CREATE INDEX i ON t (a);")
+    with sqlcipher3.connect(str(source), isolation_level=None) as forged:
+        forged.execute("PRAGMA key = '" + SECRET.replace("'", "''") + "'")
+        forged.execute("PRAGMA writable_schema = ON")
+        forged.execute("UPDATE sqlite_schema SET sql = sql || ? WHERE type = ?", (behind, kind))
+    forged.close()
+    with pytest.raises(InputError, match="more than it may"):
+        import_database(source, db, CipherKey(SECRET))
+    assert schema(db) == []
+    assert db.db_names() == ["main", "temp"]
+
+
 @pytest.mark.parametrize("cipher", [False, True])
 def test_a_full_disk_leaves_an_empty_database(
     db: apsw.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cipher: bool

@@ -63,6 +63,7 @@ def orders(live: Living, key: str) -> str:
         assert made.condition.state is State.CREATING
     live.settle()
     assert live.get(made.id).condition.state is State.IDLE, open_reasons(live, made.id)
+    write(live, made.id, CONTENT)
     return made.id
 
 
@@ -138,7 +139,6 @@ def submit(live: Living, deployment_id: str, **change: object) -> None:
 def test_it_runs_under_the_projects_key_from_the_first_write_on(live: Living, orders: str, key: str) -> None:
     assert set(live.states(orders).values()) == {"running"}
     assert live.events(orders)[0] == "CLUSTER_CREATED"
-    write(live, orders, CONTENT)
     assert set(read(live, orders).values()) == {CONTENT}
     assert live.cluster(orders).customer_key == key
 

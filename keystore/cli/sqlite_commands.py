@@ -18,7 +18,7 @@ from keystore.cli.connecting import connector, first_connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, with_output
 from keystore.cli.transfers import emit_transfer
-from keystore.errors import InputError, KeystoreError, NameUnknownError
+from keystore.errors import InputError, KeystoreError, NameUnknownError, PathTakenError
 from keystore.units import plural
 
 if TYPE_CHECKING:  # at run time they would load numpy and apsw at every start
@@ -197,10 +197,13 @@ def _new_database(
     there, process = os.path.lexists(directory), os.getpid()
     if key is None and not there:
         raise click.UsageError("a new database needs --key")
+    connects = (connector if there else first_connector)(kms_endpoint)
+    connection = connect(directory, cmk=key, page_size=page_size, connector=connects)
     try:
-        connects = (connector if there else first_connector)(kms_endpoint)
-        with closing(connect(directory, cmk=key, page_size=page_size, connector=connects)) as connection:
+        with closing(connection):
             yield connection
+    except PathTakenError:  # somebody made it, and imported into it, since we looked
+        raise
     except BaseException:
         if not there and os.getpid() == process:
             shutil.rmtree(directory, ignore_errors=True)

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import sqlcipher3
 
+from keystore.cli.connecting import first_connector
+from keystore.kms.protocol import KmsConnector
+from keystore.node.lock import DirectoryLock
 from tests.cli.running import keystore
 
 SECRET = "a secret of SQLCipher"
@@ -93,3 +96,28 @@ def test_what_fails_leaves_nothing_new(plain: Path, tmp_path: Path, key: str) ->
     mistaken = keystore("sqlite", "export", plain, tmp_path / "out")
     assert "keystore sqlite import" in mistaken.err
     assert rows(plain)[0] == (0, "canary 0")
+
+
+@pytest.mark.parametrize("still_open", [False, True])
+def test_what_another_imports_meanwhile_stays(
+    plain: Path, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch, still_open: bool
+) -> None:
+    database, first = tmp_path / "database", first_connector
+    others: list[DirectoryLock | None] = []
+
+    def late(kms_endpoint: str | None) -> KmsConnector:
+        if not others:
+            others.append(None)
+            assert keystore("sqlite", "import", plain, database, "--key", key).code == 0
+            if still_open:
+                others.append(DirectoryLock(database))
+        return first(kms_endpoint)
+
+    monkeypatch.setattr("keystore.cli.sqlite_commands.first_connector", late)
+    done = keystore("sqlite", "import", plain, database, "--key", key)
+    assert done.code != 0
+    for lock in others:
+        if lock is not None:
+            lock.release()
+    assert keystore("sqlite", "export", database, tmp_path / "out").code == 0
+    assert rows(tmp_path / "out") == rows(plain)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import cmk_keystore_native as library
 from cmk_keystore_native import THREADS_MAX, PageKey
 
-from keystore.crypto.buffers import flat
+from keystore.crypto.buffers import check_length, check_writable, flat
 from keystore.crypto.contexts import AeadContexts
 from keystore.crypto.protocols import TAG_BYTES, Buffer, PageKernel, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
@@ -81,7 +81,10 @@ class NativeKernel:
         lent: bool = False,
     ) -> None:
         if lent:
-            ciphertext = flat(ciphertext, "ciphertext")[:-TAG_BYTES]
+            source = flat(ciphertext, "ciphertext")
+            check_length(source, "ciphertext", len(nonces) * page_size + TAG_BYTES)
+            check_writable(source, "ciphertext")
+            ciphertext = source[:-TAG_BYTES]
         failed = self._contexts.get(key).open_pages(ciphertext, page_size, nonces, aads, tags, out, self.threads)
         if failed is not None:
             raise TagMismatchError(failed)

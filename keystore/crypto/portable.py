@@ -95,7 +95,8 @@ class PortableKernel:
         check_room(target, "out", count * page_size)
         for other, what in ((source, "ciphertext"), (nonces, "nonces"), (aads, "aads"), (tags, "tags")):
             check_apart(target, other, "out", what)
-        backwards = lent and page_size >= TAG_BYTES  # else a tag would reach beyond the next page
+        # A tag of a shorter page would reach beyond the next page.
+        backwards = lent and count > 0 and page_size >= TAG_BYTES
         decrypt_into, open_step = self._contexts.get(key).decrypt_into, _open_backwards if backwards else _open
         if count <= STEP_MAX:
             failed = open_step(decrypt_into, source, page_size, nonces, aads, tags, target)

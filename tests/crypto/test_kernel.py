@@ -114,7 +114,7 @@ def test_a_changed_bit_anywhere_is_refused_and_leaves_no_plaintext(data: st.Data
     assert later in (bytes(len(later)), b"\xaa" * len(later))
 
 
-@pytest.mark.parametrize("count", [1, 2, 256, 257, 515])
+@pytest.mark.parametrize("count", [0, 1, 2, 256, 257, 515])
 @pytest.mark.parametrize("page_size", [1, 15, 16, 100])
 def test_a_lent_ciphertext_is_opened_and_comes_back_as_it_was(count: int, page_size: int) -> None:
     batch = Batch.make(count, page_size)
@@ -142,17 +142,19 @@ def test_of_a_lent_ciphertext_too_the_first_page_that_fails_is_named(wrong: set[
     assert lent[:-16] == before
 
 
-def test_what_is_lent_has_the_spare_bytes() -> None:
+def test_what_is_lent_has_the_spare_bytes_and_can_be_written() -> None:
     batch = Batch.make(3, 64)
     ciphertext, tags = batch.seal()
     out = bytearray(192)
+    with pytest.raises(ValueError, match="ciphertext is read-only"):
+        open_lent(batch, memoryview(ciphertext + bytes(16)).toreadonly(), tags, out)
     for lent in (ciphertext, ciphertext + bytes(15), ciphertext + bytes(17)):
         with pytest.raises(ValueError, match="ciphertext has"):
             open_lent(batch, lent, tags, out)
     assert out == bytes(192)
 
 
-def open_lent(batch: Batch, ciphertext: bytearray, tags: U8Array, out: bytearray) -> None:
+def open_lent(batch: Batch, ciphertext: bytearray | memoryview, tags: U8Array, out: bytearray) -> None:
     KERNEL.open_pages(batch.key, ciphertext, batch.page_size, batch.nonces, batch.aads, tags, out, lent=True)
 
 

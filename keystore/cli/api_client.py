@@ -116,10 +116,17 @@ class ApiClient:
             ) from None
         if status < 400:
             return found
-        told = found if isinstance(found, Mapping) else {}
-        code, detail = str(told.get("errorCode", "UNEXPECTED_ERROR")), str(told.get("detail", "no reason was given"))
-        what = f"{detail.rstrip('.')} ({code}). Nothing was changed."
-        raise ApiError(status, code, what, tuple(map(str, told.get("parameters", []))))
+        raise _refusal(status, found if isinstance(found, Mapping) else {})
+
+
+def _refusal(status: int, told: Mapping[str, Any]) -> ApiError:
+    """Return the error that a body tells: its text, its code, and the field that it names."""
+    code, detail = str(told.get("errorCode", "UNEXPECTED_ERROR")), str(told.get("detail", "no reason was given"))
+    fields = (told.get("badRequestDetail") or {}).get("fields") or [{}]
+    field = str(fields[0].get("field", ""))
+    unchanged = "" if "Nothing was changed" in detail else " Nothing was changed."
+    what = f"{code}{f' at {field}' if field else ''}: {detail.rstrip('.')}.{unchanged}"
+    return ApiError(status, code, what, tuple(map(str, told.get("parameters", []))), field)
 
 
 def part(text: str) -> str:

@@ -21,6 +21,7 @@ from keystore.cli.control_commands import control
 from keystore.cli.convert_command import convert
 from keystore.cli.data_key_commands import data_key, reseal, shred
 from keystore.cli.demo_command import demo
+from keystore.cli.encryption_commands import encryption
 from keystore.cli.keys_commands import keys
 from keystore.cli.log_commands import log
 from keystore.cli.machine_commands import doctor, inspect
@@ -34,7 +35,7 @@ from keystore.cli.serving_commands import host_group, node_group, router_group
 from keystore.cli.snapshot_commands import snapshot
 from keystore.cli.sqlite_commands import sqlite
 from keystore.cli.upkeep_commands import compact, repair, stats, verify
-from keystore.errors import KeystoreError
+from keystore.errors import ApiError, KeystoreError
 
 # gRPC writes lines of its own to standard error, with addresses and source files, where our errors say what to do.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -96,6 +97,7 @@ for command in (
     *(backup, sqlite, inspect, doctor, bench),
 ):
     cli.add_command(command)
+project.add_command(encryption)
 
 
 class TerminatedError(BaseException):
@@ -128,7 +130,8 @@ def run(arguments: Sequence[str]) -> int:
         return exits.TERMINATED
     except KeystoreError as error:
         code = exits.code_of(error)
-        print_error(type(error).__name__, str(error), code, as_json=as_json)
+        told = {"error_code": error.code, "field": error.field} if isinstance(error, ApiError) else {}
+        print_error(type(error).__name__, str(error), code, as_json=as_json, **told)
         return code
     except OSError as error:
         return _report_output(error)

@@ -109,10 +109,10 @@ def with_output(function: F) -> Callable[..., Any]:
     return command
 
 
-def print_error(kind: str, message: str, code: int, *, as_json: bool) -> None:
-    """Print an error: an object on stdout, or a few lines on stderr."""
+def print_error(kind: str, message: str, code: int, *, as_json: bool, **more: object) -> None:
+    """Print an error: an object on stdout, which has `more` too, or a few lines on stderr."""
     if as_json:
-        error = {"type": kind, "message": message, "exit_code": code}
+        error = {"type": kind, "message": message, "exit_code": code, **more}
         click.echo(json.dumps({"ok": False, "error": error}, ensure_ascii=False, indent=2))
     else:
         print_problem("error:", "red", message)

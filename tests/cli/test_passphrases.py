@@ -22,9 +22,9 @@ class Typed:
     shown: str
 
 
-def at_terminal(*arguments: str | Path, answers: tuple[str, ...]) -> Typed:
+def at_terminal(*arguments: str | Path, answers: tuple[str, ...], env: dict[str, str] | None = None) -> Typed:
     """Run `keystore` at a terminal of its own; type one answer at each question."""
-    command, env = [*PROGRAM, *map(str, arguments)], environment()
+    command, env = [*PROGRAM, *map(str, arguments)], environment(env)
     child, terminal = pty.fork()
     if child == 0:
         os.execve(command[0], command, env)

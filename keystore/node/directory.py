@@ -388,7 +388,8 @@ class Node:
 
     def rename_file(self, database: str, old: str, new: str, *, replace: bool = False) -> None:
         """Give a file another name in its database, in one step that is durable on return; see `rename_file`."""
-        rename_file(self._open(), self._stores, self._now_ns, database, old, new, replace=replace)
+        clock = self.log.record_time_ns  # by which the log knows that it was renamed, where nobody could tell it
+        rename_file(self._open(), self._stores, clock, database, old, new, replace=replace)
 
     def verify(
         self, progress: Progress | None = None, *, pace: Pace | None = None, resume: Path | None = None

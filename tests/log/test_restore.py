@@ -1,6 +1,9 @@
 """Restoring to a time: what the node held then, whatever rotated meanwhile; or a refusal that names other times."""
 
 import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -24,6 +27,8 @@ from keystore.pages.blockfile import OsBlockFile
 from keystore.snapshots.at_time import PointInTime
 from keystore.snapshots.names import snapshot_ids
 from tests.log.history import SIZE, History, State, change, state_of
+
+HOUR_NS = 3600 * 10**9
 
 
 class CountingConnector:
@@ -338,3 +343,78 @@ def test_the_volume_layer_is_over_the_log_too(
         node.log.flush()
     at_ns = history.times()[-7]
     assert restored(place, tmp_path / "new", at_ns, connect) == {"a": history.at("a", at_ns)}
+
+
+def test_a_time_has_the_names_that_files_had_then(
+    node: Node, place: Path, tmp_path: Path, connect: KmsConnector
+) -> None:
+    """Names are changed, and taken from others, by renaming and by replacing, while readers have the former files."""
+
+    def made(name: str, text: bytes) -> None:
+        with node.replacement() as replacement:
+            with replacement.filling("db", name, SIZE, node.log.record_time_ns()) as store:
+                store.commit({0: text.ljust(SIZE)})
+            replacement.put_in_place()
+
+    def held() -> dict[str, bytes]:
+        found = {}
+        for name in node.databases["db"].stores:
+            with node.using_store("db", name) as store:
+                found[name] = store.read(0).rstrip()
+        return found
+
+    steps: list[Callable[[], object]] = [
+        lambda: made("c", b"3"),
+        lambda: node.rename_file("db", "a", "d"),
+        lambda: node.rename_file("db", "d", "b", replace=True),
+        lambda: made("b", b"4"),
+        lambda: node.rename_file("db", "b", "a"),
+        lambda: node.drop_file("db", "c", while_read=True),
+    ]
+    made("a", b"1")
+    made("b", b"2")
+    snapshot(node, DirectoryPlace(place))
+    model = [(node.log.record_time_ns(), held())]
+    for step in steps:
+        with node.using_store("db", next(iter(node.databases["db"].stores))):
+            step()
+        model.append((node.log.record_time_ns(), held()))
+    node.log.flush()
+    node.close()
+    assert [names for _, names in model][-1] == {"a": b"4"}
+    for number, (at_ns, expected) in enumerate(model):
+        target = tmp_path / f"restored-{number}"
+        restore(DirectoryPlace(place), snapshot_ids(DirectoryPlace(place))[-1], target, connect, at=PointInTime(at_ns))
+        with Node.open(target, connect) as node:
+            assert held() == expected
+            assert node.verify().ok
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_rename_that_nobody_could_tell_is_known_though_the_clock_was_set_back(
+    node: Node, place: Path, tmp_path: Path, connect: KmsConnector
+) -> None:
+    for name in "ab":
+        with node.new_store("db", name, SIZE) as store:
+            store.commit({0: name.encode().ljust(SIZE)})
+    snapshot(node, DirectoryPlace(place))
+    node.close()
+    child = os.fork()
+    if child == 0:
+        try:
+            ahead_ns = HOUR_NS
+            killed = Node.open(node.directory, connect, now_ns=lambda: time.time_ns() + ahead_ns)
+            killed.log.flush()
+            ahead_ns = 0
+            killed.rename_file("db", "a", "b", replace=True)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with Node.open(node.directory, connect) as again:
+        assert list(again.databases["db"].stores) == ["b"]
+        with again.using_store("db", "b") as store:
+            store.commit({1: bytes(SIZE)})
+        at_ns = again.log.record_time_ns()
+        again.log.flush()
+    found = restored(place, tmp_path / "restored", at_ns, connect)
+    assert {name: pages[0].rstrip() for name, (_, _, pages) in found.items()} == {"b": b"a"}

@@ -17,7 +17,7 @@ from typing import Any
 
 import apsw
 
-from keystore.engines.sqlite.contents import Connection, Table, count_rows, digest, pragma, schema, tables
+from keystore.engines.sqlite.contents import Connection, Table, count_rows, digest, pragma, quoted, schema, tables
 from keystore.engines.sqlite.opening import DATABASE, FILE, MAGIC, PAGE_SIZE, node_of
 from keystore.engines.sqlite.sources import CipherKey, open_source
 from keystore.errors import CopyDiffersError, InputError, KeystoreError, PathTakenError
@@ -173,7 +173,7 @@ def _copy_rows(source: Connection, target: apsw.Connection, chosen: list[Table],
             _make_own_tables(target, own)
             for table in sorted(chosen, key=lambda each: each.name in own):
                 if table.name in own:
-                    target.execute(f"DELETE FROM {table.name}")
+                    target.execute(f"DELETE FROM {quoted(table.name)}")
                 target.executemany(table.insert, _counted(source.execute(table.select), steps.row))
             for _, _, _, sql in made.get("index", []):
                 _make(target, sql)

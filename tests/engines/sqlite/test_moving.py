@@ -196,6 +196,20 @@ def test_statements_that_a_forged_schema_hides_are_not_run(
     assert db.db_names() == ["main", "temp"]
 
 
+def test_the_name_of_a_forged_table_is_a_name(db: apsw.Connection, tmp_path: Path) -> None:
+    source = plain_file(tmp_path / "source", page_size=1024, script="CREATE TABLE t (a); CREATE TABLE u (a); ANALYZE;")
+    name = "sqlite_stat1; COMMIT; ATTACH ':memory:' AS x; BEGIN; --"
+    with sqlite3.connect(source) as forged:
+        forged.execute("PRAGMA writable_schema = ON")
+        sql = f"CREATE TABLE {quoted(name)} (a)"
+        forged.execute("UPDATE sqlite_schema SET name = ?, tbl_name = ?, sql = ? WHERE name = 't'", (name, name, sql))
+    forged.close()
+    with pytest.raises(InputError, match="cannot be copied"):
+        import_database(source, db)
+    assert schema(db) == []
+    assert db.db_names() == ["main", "temp"]
+
+
 @pytest.mark.parametrize("cipher", [False, True])
 def test_a_full_disk_leaves_an_empty_database(
     db: apsw.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cipher: bool

@@ -4,8 +4,12 @@ Invariants:
 1. A configuration has exactly one row in the table until it is removed, every `INTERVAL_NS` on the grid of its first
    save. A control plane that was down makes up for one check, at once, and is on the grid again.
 2. The provider is asked outside of every transaction; what it said counts for the revision that was asked about.
+3. What it said long ago, or before another check found the opposite, decides nothing: a process that was killed between
+   question and record stops no cluster hours later. It is asked again.
+4. What keeps us from asking, such as a platform key that is away, leaves the grid and the state as they are.
 """
 
+import logging
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -15,6 +19,7 @@ from keystore.control.due import DONE, OPEN, Due, add_job, finish
 from keystore.control.engine import Run, WorkflowEngine
 from keystore.control.operations import Guard
 from keystore.control.tables import due
+from keystore.errors import ControlError, ControlUnreachableError, KmsError
 from keystore.projects.checks import Outcome, check
 from keystore.projects.codes import Code
 from keystore.projects.events import SYSTEM
@@ -29,11 +34,19 @@ from keystore.projects.settings_rows import (
     open_credentials,
 )
 
+LOG = logging.getLogger("keystore.projects")
+
 VALIDATION_JOB: Final = "validation"
 """Kind of the job; its subject is PROJECT/PROVIDER."""
 
 INTERVAL_NS: Final = 900 * 10**9
 """How often a configuration is checked; requirements, row R37."""
+
+ANSWER_LASTS_NS: Final = 300 * 10**9
+"""LIMIT: how old an answer may be that is recorded; a check that hangs at every call ends before."""
+
+QUESTIONS_MAX: Final = 3
+"""LIMIT: how often one scheduled check asks."""
 
 
 class Validation:
@@ -78,7 +91,7 @@ class Validation:
         outcome = self.ask(self.settings(found))
         with self._plane.database.write() as connection:
             now = configuration_of(connection, found.project_id, found.provider)
-            if now is None or now.revision != found.revision:
+            if now is None or now.revision != found.revision or _contradicts(now, outcome.state, found.checked_ns):
                 return now
             now_ns, address = self._plane.clock.now_ns(), self._plane.source_address
             return record_outcome(connection, now, outcome, cause, actor, now_ns, address=address)
@@ -86,16 +99,33 @@ class Validation:
     # -- the scheduled check --------------------------------------------------------------------------------------
 
     def look(self, job: Due) -> dict[str, Any] | None:
-        """Ask the provider for a job's configuration; return what it said, as JSON, or None if it is gone."""
+        """Ask the provider for a job's configuration; return what it said, as JSON.
+
+        Returns:
+            None where it is gone, or could not be asked about for a reason that is ours.
+        """
         project_id, _, provider = job.subject.partition("/")
         with self._plane.database.read() as connection:
             found = configuration_of(connection, project_id, provider)
         if found is None:
             return None
-        return {"revision": found.revision, "outcome": asdict(self.ask(self.settings(found)))}
+        asked_ns = self._plane.clock.now_ns()
+        try:
+            outcome = self.ask(self.settings(found))
+        except ControlUnreachableError:
+            raise
+        except (ControlError, KmsError) as error:
+            LOG.error("check %s: the credentials cannot be opened: %s", job.key, error)
+            return None
+        seen = {"revision": found.revision, "asked_ns": asked_ns, "checked_ns": found.checked_ns}
+        return {**seen, "outcome": asdict(outcome)}
 
-    def conclude(self, job: Due, seen: dict[str, Any] | None, guard: Guard) -> None:
-        """Record what was seen, and make the next row."""
+    def conclude(self, job: Due, seen: dict[str, Any] | None, guard: Guard, *, is_last: bool = False) -> bool:
+        """Record what was seen, and make the next row; return False, and do neither, if it is to be asked again.
+
+        Args:
+            is_last: it is not asked again; what is too old is not recorded.
+        """
         project_id, _, provider = job.subject.partition("/")
         now_ns = self._plane.clock.now_ns()
         with self._plane.database.write() as connection:
@@ -103,23 +133,37 @@ class Validation:
             found = configuration_of(connection, project_id, provider)
             if found is None or _has_other(connection, job):
                 finish(connection, job, None)
-                return
+                return True
             if seen is not None and seen["revision"] == found.revision:
-                outcome = Outcome(**{**seen["outcome"], "missing": tuple(seen["outcome"]["missing"])})
-                address = self._plane.source_address
-                record_outcome(
-                    connection, found, outcome, "scheduled", SYSTEM, now_ns, due_ns=job.at_ns, address=address
-                )
+                is_old = now_ns - seen["asked_ns"] > ANSWER_LASTS_NS
+                if (is_old or _contradicts(found, seen["outcome"]["state"], seen["checked_ns"])) and not is_last:
+                    return False
+                if not is_old:
+                    self._record(connection, job, found, seen["outcome"], now_ns)
             finish(connection, job, next_on_grid(job.at_ns, now_ns))
+            return True
+
+    def _record(
+        self, connection: sa.Connection, job: Due, found: Configuration, said: dict[str, Any], now_ns: int
+    ) -> None:
+        outcome = Outcome(**{**said, "missing": tuple(said["missing"])})
+        address = self._plane.source_address
+        record_outcome(connection, found, outcome, "scheduled", SYSTEM, now_ns, due_ns=job.at_ns, address=address)
 
 
 def register_validation(engine: WorkflowEngine, plane: ProjectPlane) -> None:
     """Tell an engine what the job is."""
     validation = Validation(plane)
 
+    def question(run: Run, job: Due, number: int) -> bool:
+        seen = run.step(f"check {number}", lambda: validation.look(job))
+        is_last = number == QUESTIONS_MAX
+        return run.step(f"record {number}", lambda: validation.conclude(job, seen, run.guard, is_last=is_last))
+
     def run_check(run: Run, job: Due) -> None:
-        seen = run.step("check", lambda: validation.look(job))
-        run.step("record", lambda: validation.conclude(job, seen, run.guard))
+        for number in range(1, QUESTIONS_MAX + 1):
+            if question(run, job, number):
+                return
 
     engine.register(VALIDATION_JOB, lambda run, row: run_check(run, Due(**row)))
 
@@ -138,6 +182,11 @@ def unschedule(connection: sa.Connection, found: Configuration) -> None:
     """End the checks of a configuration; one that is under way finds it gone."""
     mine = (due.c.kind == VALIDATION_JOB) & (due.c.subject == found.subject)
     connection.execute(due.delete().where(mine, due.c.state == OPEN))
+
+
+def _contradicts(found: Configuration, state: str, checked_ns: int | None) -> bool:
+    """Tell whether another check, recorded since the configuration was checked at `checked_ns`, found another state."""
+    return found.checked_ns != checked_ns and found.state != state
 
 
 def _has_other(connection: sa.Connection, job: Due) -> bool:

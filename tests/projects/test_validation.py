@@ -7,9 +7,11 @@ import pytest
 
 from keystore.control.database import Database
 from keystore.errors import ApiError
+from keystore.kms.connect import connect
 from keystore.projects.alert_types import CONFIG_NO_LONGER_VALID, NETWORK_ACCESS_DENIED, key_invalid
 from keystore.projects.conditions import State
 from keystore.projects.outcomes import FAILED, SUCCEEDED
+from keystore.projects.sealing import Sealer
 from keystore.projects.validation import INTERVAL_NS, Validation, next_on_grid
 from kms_emulator.embedded import KmsEmulator
 from tests.projects.providers import CLOUDS, FAULTS, Aws, Azure, Cloud, be_unreachable, leading_to
@@ -167,6 +169,57 @@ def test_one_check_for_each_quarter_of_an_hour_whatever_restarts(world: Validati
     assert all(at % 900 == 0 for at in due)
     assert len(set(due)) == len(due)
     assert [row.outcome for row in world.checks] == ["valid"] * len(world.checks)
+
+
+@pytest.mark.row("R36", "R41", "R56")
+def test_an_answer_from_before_another_check_or_long_ago_stops_nothing_and_starts_nothing(
+    world: Validating, aws: Aws
+) -> None:
+    world.save(aws)
+    world.cluster("one", "AWS")
+    take, give = aws.ways["disable"]
+    validation = Validation(world.plane)
+
+    take()
+    job = world.claim(900)
+    seen = validation.look(job)
+    assert validation.check_all(world.project_id, "key")["AWS"].state == "invalid"
+    give()  # and before the process goes on, somebody sees that the customer put the key right
+    assert validation.try_again(world.project_id, "AWS", "key").state == "valid"
+    assert not validation.conclude(job, seen, lambda connection: None)
+    assert (world.running, world.mails) == (["one"], [])
+    assert validation.conclude(job, validation.look(job), lambda connection: None)
+    assert world.running == ["one"]
+
+    take()
+    job = world.claim(900)
+    seen = validation.look(job)
+    give()  # killed between question and record, and an hour later somebody goes on
+    world.clock.at_ns += 3600 * S
+    assert not validation.conclude(job, seen, lambda connection: None)
+    assert validation.conclude(job, validation.look(job), lambda connection: None)
+    assert (world.running, world.mails) == (["one"], [])
+    scheduled = [row for row in world.checks if row.cause == "scheduled"]
+    assert [row.outcome for row in scheduled] == ["valid", "valid"]
+    assert len({row.due_ns for row in scheduled}) == 2
+
+
+@pytest.mark.row("R37")
+def test_a_platform_key_that_is_away_leaves_the_grid_as_it_is(
+    world: Validating, aws: Aws, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.save(aws)
+    world.cluster("one", "AWS")
+    start_ns = world.clock.at_ns
+    aws.ways["disable"][0]()
+    world.restart(sealer=Sealer(f"local://{tmp_path / 'away'}", connect))
+    assert world.pass_time(1000) == 1
+    assert (world.running, world.configuration("AWS").state) == (["one"], "valid")
+    assert "cannot be opened" in caplog.text
+    world.restart(sealer=Sealer(f"local://{tmp_path / 'platform'}", connect))
+    assert (world.pass_time(799), world.pass_time(1)) == (0, 1)
+    assert world.running == []
+    assert [row.due_ns for row in world.checks if row.cause == "scheduled"] == [start_ns + 2 * INTERVAL_NS]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keystore.control.database import Database
-from keystore.control.due import DueTable
+from keystore.control.due import Due, DueTable
 from keystore.control.executors import register
 from keystore.kms.connect import connect
 from keystore.kms.local import create_key_file
@@ -87,15 +87,25 @@ class Validating:
         self.clock.at_ns += int(seconds * S)
         return self.run_due()
 
+    def claim(self, seconds: float) -> Due:
+        """Move the clock and return the check that is due then."""
+        self.clock.at_ns += int(seconds * S)
+        job = self._claimed()
+        assert job is not None
+        return job
+
     def run_due(self) -> int:
-        database = self.plane.database
-        self.executor = self.executor or register(database, "control")
-        table, validation, done = DueTable(database), Validation(self.plane), 0
-        while (job := table.claim([VALIDATION_JOB], self.clock.now_ns(), self.executor)) is not None:
+        validation, done = Validation(self.plane), 0
+        while (job := self._claimed()) is not None:
             seen = json.loads(json.dumps(validation.look(job)))
-            validation.conclude(job, seen, lambda connection: None)
+            assert validation.conclude(job, seen, lambda connection: None)
             done += 1
         return done
+
+    def _claimed(self) -> Due | None:
+        database = self.plane.database
+        self.executor = self.executor or register(database, "control")
+        return DueTable(database).claim([VALIDATION_JOB], self.clock.now_ns(), self.executor)
 
     def serve(self, name: str, members: int = 3) -> None:
         """Say that members of a cluster were seen to serve."""

@@ -295,13 +295,6 @@ def key_uri(provider: Provider, public: Mapping[str, str]) -> str:
     return public["keyIdentifier"] if provider == "AZURE" else f"gcp://{public['keyVersionResourceID']}"
 
 
-def shown_key_id(uri: str) -> str:
-    """Return what the customer configured, of a key URI that `key_uri` made; requirements, row R87."""
-    if uri.startswith("aws://"):
-        return uri.removeprefix("aws://").partition("/")[2]
-    return uri.removeprefix("gcp://")
-
-
 def aws_region(region: str) -> str:
     """Return a region as AWS writes it."""
     return region.lower().replace("_", "-")

@@ -66,14 +66,21 @@ def list_events(
     organization_id: str | None = None,
     types: Sequence[str] = (),
     deployment_id: str | None = None,
+    project_ids: Sequence[str] | None = None,
     limit: int = 100,
     skip: int = 0,
 ) -> tuple[list[Event], int]:
-    """Return events, the latest first, and how many there are without `limit` and `skip`."""
+    """Return events, the latest first, and how many there are without `limit` and `skip`.
+
+    Args:
+        project_ids: the projects whose events may be among them, beside what is of no project; None for all.
+    """
     wanted = [events.c.project_id == project_id] if project_id is not None else []
     wanted += [events.c.organization_id == organization_id] if organization_id is not None else []
     wanted += [events.c.deployment_id == deployment_id] if deployment_id is not None else []
     wanted += [events.c.type.in_(types)] if types else []
+    if project_ids is not None:
+        wanted.append(events.c.project_id.is_(None) | events.c.project_id.in_(project_ids))
     total = connection.scalar(sa.select(sa.func.count()).select_from(events).where(*wanted)) or 0
     rows = connection.execute(
         sa.select(events).where(*wanted).order_by(events.c.seq.desc()).limit(limit).offset(skip)

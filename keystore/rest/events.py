@@ -8,6 +8,7 @@ from msgspec import Meta, field
 from keystore.projects.access import Role
 from keystore.projects.codes import Code
 from keystore.projects.events import Event, event_of, list_events
+from keystore.projects.ids import END
 from keystore.projects.tables import events
 from keystore.rest.routing import Answer, Call, Id, Page, PageQuery, Route
 from keystore.rest.times import shown
@@ -29,7 +30,7 @@ class EventAnswer(Answer, frozen=True):
 class EventQuery(PageQuery, frozen=True):
     """Which events are wanted: all, or those of some types, or of one cluster."""
 
-    event_type: list[Annotated[str, Meta(min_length=1, max_length=96, pattern="^[A-Z_]+$")]] = field(
+    event_type: list[Annotated[str, Meta(min_length=1, max_length=96, pattern=f"^[A-Z_]+{END}")]] = field(
         default_factory=list
     )
     cluster_id: Id | None = None
@@ -51,12 +52,14 @@ def _shown(event: Event) -> EventAnswer:
 def _list(call: Call) -> Page[EventAnswer]:
     scope = {"project_id": call.path.get("groupId"), "organization_id": call.path.get("orgId")}
     query: EventQuery = call.query
+    readable = sorted(scope_id for scope_id, role in call.caller.roles if role.of_project)
     with call.plane.database.read() as connection:
         found, total = list_events(
             connection,
             **scope,
             types=query.event_type,
             deployment_id=query.cluster_id,
+            project_ids=readable,
             limit=query.items_per_page,
             skip=query.skip,
         )
@@ -87,7 +90,12 @@ ROUTES = (
         answer=EventAnswer,
     ),
     Route(
-        *("GET", "/orgs/{orgId}/events", "listOrgEvents", "Return the events of an organisation and its projects"),
+        *(
+            "GET",
+            "/orgs/{orgId}/events",
+            "listOrgEvents",
+            "Return the events of an organisation and of projects that the caller may read",
+        ),
         roles=(Role.ORG_OWNER,),
         handle=_list,
         query=EventQuery,

@@ -5,7 +5,10 @@ import secrets
 
 _ID = re.compile("[0-9a-f]{24}")
 
-PATTERN = f"^{_ID.pattern}$"
+END = r"$(?!\n)"
+"""End of a text in a pattern of the API, to every reader of patterns: Python's `$` is also before a last newline."""
+
+PATTERN = f"^{_ID.pattern}{END}"
 
 
 def new_id() -> str:

@@ -105,7 +105,7 @@ class _Endpoint:
         headers = request.headers
         given = _Request(
             dict(request.path_params),
-            request.url.query,
+            request.scope["query_string"].decode("latin-1"),
             headers.get("accept", ""),
             headers.get("content-type", ""),
             headers.get("authorization", ""),
@@ -210,4 +210,4 @@ def _error_response(error: ApiError) -> Response:
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    return _error_response(Code.RESOURCE_NOT_FOUND.error(request.url.path))
+    return _error_response(Code.RESOURCE_NOT_FOUND.error(request.scope["path"]))

@@ -12,6 +12,7 @@ from keystore.projects.backed_up import Deployment, deployment_named, deployment
 from keystore.projects.backups import Backups
 from keystore.projects.codes import Code
 from keystore.projects.expiry import delete_early
+from keystore.projects.ids import END
 from keystore.projects.key_names import key_identifier
 from keystore.projects.key_usage import KeyUse, usage_of
 from keystore.projects.restores import RestoreJob, Restores, cancel, find_job, jobs_of
@@ -61,7 +62,7 @@ class SnapshotRequest(Body, frozen=True):
     """A snapshot on demand."""
 
     retention_in_days: Annotated[int, Meta(ge=1, le=DAYS_MAX)]
-    description: Annotated[str, Meta(max_length=250, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    description: Annotated[str, Meta(max_length=250, pattern=rf"^[^\x00-\x1f\x7f]*{END}")] = ""
 
 
 class Schedule(Answer, frozen=True, omit_defaults=False):

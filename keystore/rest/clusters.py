@@ -24,10 +24,10 @@ from keystore.projects.keyed_deployments import BANNER, moves_keys
 from keystore.projects.metering import UsageLine, usage
 from keystore.projects.node_addresses import addresses_of
 from keystore.projects.shapes import DISK_GB_MIN, FIELDS, FIRST_VERSION, Shape, changed
-from keystore.rest.routing import Answer, Body, Call, Id, Page, PageQuery, Route, page_of
+from keystore.rest.routing import LINE, Answer, Body, Call, Id, Page, PageQuery, Route, page_of
 from keystore.rest.times import shown, shown_or_none
 
-Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=LINE)]
 NUMBER_MAX = 1_000_000
 """LIMIT: numbers in a body; what they may be is for `keystore.projects.shapes`."""
 Number = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]

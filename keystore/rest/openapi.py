@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from keystore.projects.ids import PATTERN
+from keystore.projects.ids import END, PATTERN
 from keystore.rest import media
 from keystore.rest.routing import Answer, Route
 
 _SCHEMAS = "#/components/schemas/{name}"
-_PLACE_PATTERN = r"^[^/\x00-\x1f\x7f]{1,64}$"
+_PLACE_PATTERN = rf"^[^/\x00-\x1f\x7f]{{1,64}}{END}"
 
 
 class FieldViolation(Answer, frozen=True):

@@ -47,6 +47,30 @@ def test_who_owns_the_organisation_only_reads_nothing_of_a_project(rest: Rest) -
     assert refused.body["parameters"] == ["GROUP_READ_ONLY"]
 
 
+def test_events_of_the_organisation_have_no_project_that_the_caller_may_not_read(rest: Rest) -> None:
+    events = f"/orgs/{rest.organization_id}/events"
+    stranger = rest.caller(Role.ORG_OWNER).get(events).body
+    assert stranger["results"]
+    assert stranger["totalCount"] == len(stranger["results"])
+    assert [event for event in stranger["results"] if "groupId" in event] == []
+    own = rest.owner.get(events).body["results"]
+    assert {event["groupId"] for event in own if "groupId" in event} == {rest.project_id}
+
+
+def test_the_host_that_a_request_names_changes_nothing(rest: Rest) -> None:
+    for host in ("[", "a#", "a?itemsPerPage=0", "a b"):
+        answered = rest.owner.call("GET", "/groups?itemsPerPage=1", headers={"Host": host})
+        assert (answered.status, len(answered.body["results"])) == (200, 1)
+        refused = rest.owner.call("GET", "/nothing", headers={"Host": host})
+        assert (refused.status, refused.body["parameters"]) == (404, ["/api/atlas/v2/nothing"])
+
+
+def test_an_address_to_which_no_mail_can_be_written_is_refused(rest: Rest) -> None:
+    for address in ("a@b.c\n", "a\r\nBcc: x@y.z", "a,b@c.d", '"a@b.c', "a(b@c.d", "a@b c"):
+        refused = rest.owner.post(f"{rest.project}/users", {"username": address, "roles": ["GROUP_OWNER"]})
+        assert (refused.status, refused.code) == (400, "INVALID_ATTRIBUTE")
+
+
 BODIES: dict[bytes, tuple[str, str | None]] = {
     b"": ("INVALID_JSON", None),
     b"{": ("INVALID_JSON", None),
@@ -58,6 +82,7 @@ BODIES: dict[bytes, tuple[str, str | None]] = {
     b'{"name": 1}': ("INVALID_ATTRIBUTE", "name"),
     b'{"name": null}': ("INVALID_ATTRIBUTE", "name"),
     b'{"name": ""}': ("INVALID_ATTRIBUTE", "name"),
+    b'{"name": "a\\n"}': ("INVALID_ATTRIBUTE", "name"),
     b'{"name": "a\\nb"}': ("INVALID_ATTRIBUTE", "name"),
     json.dumps({"name": "x" * 65}).encode(): ("INVALID_ATTRIBUTE", "name"),
     b'{"name": "a", "colour": "red"}': ("INVALID_ATTRIBUTE", "colour"),

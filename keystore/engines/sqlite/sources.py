@@ -1,12 +1,13 @@
 """Where an import reads: a plain SQLite database by apsw, or one of SQLCipher by `sqlcipher3` (extra `sqlcipher`).
 
-Both are only read. A key for SQLCipher never stands in a message.
+Both are only read. A key for SQLCipher never stands in a message, nor what a database holds.
 """
 
 import importlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -82,6 +83,7 @@ def _ciphered(path: Path, key: CipherKey) -> Any:
     if not key.secret or "\0" in key.secret or len(key.secret.encode()) > KEY_BYTES_MAX:
         raise InputError("the key of SQLCipher is empty, too long or has a null byte. Nothing was imported.")
     connection = library.connect(_uri(path), uri=True, isolation_level=None)
+    connection.text_factory = partial(str, encoding="utf-8")  # of text that is none, its own says what stands there
     try:
         connection.execute(f"PRAGMA key = {_literal(key.secret)}")
         if key.compatibility is not None:

@@ -173,10 +173,13 @@ def test_sources_that_cannot_be_read_change_nothing(
 
 
 def test_what_cannot_be_copied_is_told_and_nothing_stays(db: apsw.Connection, tmp_path: Path) -> None:
-    source = cipher_file(tmp_path / "cipher", script="CREATE TABLE t (a); INSERT INTO t VALUES (CAST(x'ff' AS TEXT));")
-    with pytest.raises(InputError, match="cannot be copied"):
-        import_database(source, db, CipherKey(SECRET))
-    assert schema(db) == []
+    script = f"CREATE TABLE t (a); INSERT INTO t VALUES (CAST(x'{b'canary'.hex()}ff' AS TEXT));"
+    plain = plain_file(tmp_path / "plain", page_size=1024, script=script)
+    for source, key in ((cipher_file(tmp_path / "cipher", script=script), CipherKey(SECRET)), (plain, None)):
+        with pytest.raises(InputError, match="cannot be copied") as caught:
+            import_database(source, db, key)
+        assert "canary" not in str(caught.value) + str(caught.value.__cause__)
+        assert schema(db) == []
 
 
 @pytest.mark.parametrize("kind", ["table", "index"])

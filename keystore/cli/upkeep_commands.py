@@ -43,7 +43,7 @@ def verify(
     rate: float | None,
     kms_endpoint: str | None,
 ) -> None:
-    """Read everything in a node from the disk and check it.
+    """Read everything in a node and check it.
 
     With --snapshots the KMS is asked for the key of each snapshot that is looked into.
     """

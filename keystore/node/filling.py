@@ -51,7 +51,7 @@ class Filler:
         return pages
 
     def verify(self, store: PageStore, entry: StoreEntry, *, pages: bool) -> VerifyReport:
-        """Read headers and map of a store that was filled, and its pages if asked, from the disk; errors as `fill`."""
+        """Read headers and map of a store that was filled; if asked, its pages too, from the disk. Errors as `fill`."""
         before, count = self._done, page_bytes(entry)
 
         def progress(done: int, of: int) -> None:

@@ -32,13 +32,15 @@ class Place:
     path: Path
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    def start(self, *arguments: str | Path, **pipes: Any) -> subprocess.Popen[bytes]:
-        """Start the demo; it, and whatever it starts, carries the mark."""
+    def start(
+        self, *arguments: str | Path, command: tuple[str, ...] = ("demo",), **pipes: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a demo; it, and whatever it starts, carries the mark."""
         env = environment({"TMPDIR": str(self.path), MARK: self.mark, "COLUMNS": "80"})
-        return subprocess.Popen([*PROGRAM, "demo", *map(str, arguments)], env=env, **pipes)
+        return subprocess.Popen([*PROGRAM, *command, *map(str, arguments)], env=env, **pipes)
 
-    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
-        with self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    def run(self, *arguments: str | Path, command: tuple[str, ...] = ("demo",)) -> tuple[int, str, str]:
+        with self.start(*arguments, command=command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             out, err = running.communicate(timeout=TIMEOUT_S)
         return running.returncode, out.decode(), err.decode()
 

@@ -13,6 +13,7 @@ import rich_click as click
 from keystore.cli import exits
 from keystore.cli.arguments import PATH
 from keystore.cli.connecting import connector, root_option, with_kms
+from keystore.cli.control_demo import control_demo
 from keystore.cli.control_opening import with_database
 from keystore.cli.output import Output, print_pairs, with_output
 from keystore.cli.serving_commands import READY_FILE, root_arguments
@@ -27,6 +28,9 @@ PLATFORM_KEY = "KEYSTORE_PLATFORM_KEY"
 @click.group()
 def control() -> None:
     """Serve the control plane of clusters and projects."""
+
+
+control.add_command(control_demo)
 
 
 @control.command("init")

@@ -82,7 +82,7 @@ def demo(out: Output, source: Path | None, keep: Path | None) -> None:
     teller = SilentTeller() if out.as_json else LineTeller(live=sys.stdout.isatty())
     if not out.as_json:
         click.echo(f"\n{click.style('keystore demo', bold=True)}: data sealed under keys that the customer holds\n")
-    with _place(keep) as place:
+    with demo_place(keep) as place:
         result = Demo(place, source, teller, keep_keys=keep is not None).run()
     if keep is not None:
         result["kept"] = str(keep)
@@ -105,7 +105,8 @@ def _require_content(source: Path) -> None:
 
 
 @contextmanager
-def _place(keep: Path | None) -> Iterator[Path]:
+def demo_place(keep: Path | None) -> Iterator[Path]:
+    """Make the directory of a story; remove it at the end unless it is to be kept."""
     if keep is None:
         place = Path(tempfile.mkdtemp(prefix="keystore-demo-"))
         try:

@@ -38,7 +38,11 @@ Reply = TypeVar("Reply", bound=Message)
 
 
 class EmulatorProcess:
-    """A running emulator; a context manager that ends it."""
+    """A running emulator; a context manager that ends it.
+
+    Attributes:
+        endpoints: by name; without the extra `emulator` there is gRPC alone.
+    """
 
     def __init__(self, log: Path, data_dir: Path | None = None) -> None:
         """Start it on a free port of this machine.
@@ -60,7 +64,7 @@ class EmulatorProcess:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
             )
         try:
-            self.endpoint = self._read_endpoint()
+            self.endpoints = self._read_endpoints()
         except BaseException:
             self.stop()
             raise
@@ -69,7 +73,12 @@ class EmulatorProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def _read_endpoint(self) -> str:
+    @property
+    def endpoint(self) -> str:
+        """HOST:PORT of its gRPC."""
+        return self.endpoints["grpc"]
+
+    def _read_endpoints(self) -> dict[str, str]:
         assert self._process.stdout is not None
         fd, banner, deadline = self._process.stdout.fileno(), b"", time.monotonic() + START_TIMEOUT_S
         while b"}" not in banner:
@@ -79,7 +88,8 @@ class EmulatorProcess:
                 tail = self._log.read_text(errors="replace")[-500:].strip()
                 raise KmsUnreachableError(f"the emulator did not start: {tail or 'no word from it'}")
             banner += part
-        return str(json.loads(banner)["grpc"])
+        found: dict[str, str] = json.loads(banner)
+        return found
 
     def stop(self) -> None:
         """End it, within `STOP_TIMEOUT_S`; may be called twice."""

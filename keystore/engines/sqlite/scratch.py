@@ -6,6 +6,7 @@ a crash, and nobody misses it: a journal is for rollbacks of its own process onl
 Invariant: what is on the disk is sealed, under a nonce that is used once, for its place in this file.
 """
 
+import errno
 import os
 import tempfile
 from collections import OrderedDict
@@ -17,8 +18,8 @@ from keystore.crypto.kernel import NONCE_BYTES, TAG_BYTES, TagMismatchError, ope
 from keystore.crypto.secret import SecretKey
 
 BLOCK_BYTES: Final = 64 << 10
-MEMORY_BYTES: Final = 1 << 20
-"""LIMIT: bytes of one such file in memory; the blocks used last."""
+BLOCKS_MAX: Final = 16
+"""LIMIT: blocks of one such file in memory, those used last; 1 MiB."""
 
 
 class Scratch:
@@ -56,8 +57,9 @@ class Scratch:
         while done < len(data):
             number, at = divmod(offset + done, BLOCK_BYTES)
             part = data if not at + len(data) > BLOCK_BYTES and not done else data[done : done + BLOCK_BYTES - at]
-            self._block(number)[at : at + len(part)] = part
-            self._changed.add(number)
+            block = self._block(number, writing=True)
+            self._changed.add(number)  # first: a signal between the two must not lose what was written
+            block[at : at + len(part)] = part
             done += len(part)
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
@@ -68,8 +70,9 @@ class Scratch:
             self._sealed.pop(gone, None)
             self._changed.discard(gone)
         if at and (number in self._blocks or number in self._sealed):
-            self._block(number)[at:] = bytes(BLOCK_BYTES - at)
+            block = self._block(number, writing=True)
             self._changed.add(number)
+            block[at:] = bytes(BLOCK_BYTES - at)
         self._size = size
 
     def xFileSize(self) -> int:  # noqa: N802
@@ -110,40 +113,62 @@ class Scratch:
 
     # -- private ------------------------------------------------------------------------------------------------------
 
-    def _block(self, number: int) -> bytearray:
+    def _block(self, number: int, *, writing: bool = False) -> bytearray:
         block = self._blocks.get(number)
         if block is not None:
             self._blocks.move_to_end(number)
-            return block
-        block = self._unsealed(number) if number in self._sealed else bytearray(BLOCK_BYTES)
-        self._blocks[number] = block
-        while len(self._blocks) * BLOCK_BYTES > MEMORY_BYTES:
-            self._spill(*self._blocks.popitem(last=False))
+        if block is None or (writing and len(self._blocks) > BLOCKS_MAX):
+            self._make_room(BLOCKS_MAX - (block is None), writing=writing)
+        if block is None:
+            block = self._unsealed(number) if number in self._sealed else bytearray(BLOCK_BYTES)
+            self._blocks[number] = block
         return block
 
-    def _spill(self, number: int, block: bytearray) -> None:
+    def _make_room(self, count: int, *, writing: bool) -> None:
+        """Keep at most `count` blocks, the newest; one more for who reads, as a rollback must not need a disk."""
+        while len(self._blocks) > count:
+            among = self._blocks if writing else (number for number in self._blocks if number not in self._changed)
+            number = next(iter(among), None)
+            if number is None:
+                return
+            self._spill(number)
+
+    def _spill(self, number: int) -> None:
+        """Take a block out of memory, once it is in the file: after an error it is where it was."""
+        block = self._blocks[number]
         if number in self._changed:
             # SAFETY: the key is this object's alone, and the count only rises.
             nonce = self._seals.to_bytes(NONCE_BYTES, "little")
             self._seals += 1
-            if self._file is None or self._key is None:
-                self._file, self._key = tempfile.TemporaryFile(buffering=0), SecretKey.generate()  # noqa: SIM115
-            sealed = seal_block(self._key, nonce, block, _aad(number))
-            _write(self._file.fileno(), sealed[:-TAG_BYTES], number * BLOCK_BYTES)
+            file, key = self._opened()
+            sealed = seal_block(key, nonce, block, _aad(number))
+            _write(file.fileno(), sealed[:-TAG_BYTES], number * BLOCK_BYTES)
             self._sealed[number] = nonce, sealed[-TAG_BYTES:]
             self._changed.discard(number)
+        del self._blocks[number]
         block[:] = bytes(len(block))
+
+    def _opened(self) -> tuple[IO[bytes], SecretKey]:
+        if self._file is None or self._key is None:
+            try:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            except OSError as error:
+                raise _refusal(error, "made") from error
+            self._key = SecretKey.generate()
+        return self._file, self._key
 
     def _unsealed(self, number: int) -> bytearray:
         assert self._file is not None
         assert self._key is not None
         nonce, tag = self._sealed[number]
-        ciphertext = os.pread(self._file.fileno(), BLOCK_BYTES, number * BLOCK_BYTES)
         try:
+            ciphertext = os.pread(self._file.fileno(), BLOCK_BYTES, number * BLOCK_BYTES)
             return open_block(self._key, nonce, ciphertext, tag, _aad(number))
         except TagMismatchError:
             text = "a temporary file of this process was changed or cut; the transaction is rolled back. Try again"
             raise apsw.IOError(text) from None
+        except OSError as error:
+            raise _refusal(error, "read") from error
 
 
 def _aad(number: int) -> bytes:
@@ -156,7 +181,13 @@ def _write(fd: int, data: bytes, offset: int) -> None:
             written = os.pwrite(fd, data, offset)
             data, offset = data[written:], offset + written
     except OSError as error:
-        text = (
-            f"a temporary file in {tempfile.gettempdir()} could not be written: {error.strerror}. Nothing was changed"
-        )
-        raise apsw.FullError(text) from error
+        raise _refusal(error, "written") from error
+
+
+def _refusal(error: OSError, what: str) -> apsw.Error:
+    """Return what to raise where the system refused."""
+    kind = apsw.FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else apsw.IOError
+    return kind(
+        f"a temporary file of this transaction could not be {what}: {error.strerror}. Roll back, make space "
+        "where TMPDIR says, then try again"
+    )

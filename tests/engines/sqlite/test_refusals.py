@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
 
-from keystore.engines.sqlite import connect, node_of
+from keystore.engines.sqlite import connect, node_of, scratch
 from keystore.engines.sqlite.opening import DATABASE, FILE
 from keystore.errors import (
     CommitUnknownError,
@@ -324,6 +325,46 @@ def test_a_sync_that_fails_is_told_as_unknown_and_the_next_opening_decides(
     again = open_db()
     assert rows(again) in (0, 500)
     assert again.pragma("integrity_check") == "ok"
+
+
+@pytest.mark.parametrize("written", [0, 3], ids=["none of it", "some of it"])
+def test_a_full_temporary_directory_keeps_nothing_of_the_statement(
+    open_db: Connect, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """What a rollback needs is not on the disk then: it must not be lost."""
+    db = open_db()
+    fill(db, 3000)
+    db.pragma("cache_size", 10)
+    calls = iter(range(written))
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        if next(calls, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.pwrite(fd, data, offset)
+
+    with monkeypatch.context() as full:
+        full.setattr(scratch, "os", SimpleNamespace(pwrite=pwrite, pread=os.pread))
+        db.execute("BEGIN")
+        with pytest.raises(apsw.FullError, match=r"temporary file.*could not be written"):
+            db.execute("UPDATE t SET data = randomblob(1000)")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+    for connection in (db, open_db()):
+        assert connection.execute("SELECT count(*) FROM t WHERE data = zeroblob(1000)").get == 3000
+        assert connection.pragma("integrity_check") == "ok"
+    db.execute("UPDATE t SET data = zeroblob(900)")
+    assert db.execute("SELECT count(*) FROM t WHERE length(data) = 900").get == 3000
+
+
+def test_a_missing_temporary_directory_is_told(
+    db: apsw.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(db, 3000)
+    db.pragma("cache_size", 10)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(apsw.IOError, match=r"temporary file.*could not be made"):
+        db.execute("UPDATE t SET data = randomblob(1000)")
+    assert db.execute("SELECT count(*) FROM t WHERE data = zeroblob(1000)").get == 3000
 
 
 def test_a_transaction_of_more_pages_than_a_commit_takes(db: apsw.Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ class MainFile:
         self._point: ReadPoint | None = None
         self._version = 0
         self._stage: Stage | None = None
+        self._published = False
+        """Whether this writer has published since it has its right: again only in exclusive mode, or to roll back."""
 
     # -- content ------------------------------------------------------------------------------------------------------
 
@@ -103,6 +105,8 @@ class MainFile:
     @told_to_sqlite
     def xLock(self, level: int) -> None:  # noqa: N802
         """Begin to read at SHARED, and have the right to write from RESERVED on; readers hold nobody up."""
+        if level == SHARED:
+            self.xUnlock(NONE)  # SQLite has no lock now; a signal may have kept it from giving the former ones back
         if level >= SHARED and self._point is None:
             self._point, self._version = self._database.begin_reading()
         if level >= RESERVED and self._stage is None:
@@ -114,7 +118,7 @@ class MainFile:
         """End a transaction: what was not published never was."""
         self._level = min(self._level, level)
         if level < RESERVED and self._stage is not None:
-            stage, self._stage = self._stage, None
+            stage, self._stage, self._published = self._stage, None, False
             try:
                 stage.discard()
             finally:
@@ -156,9 +160,22 @@ class MainFile:
         """Publish, and read from there on: a connection in exclusive mode keeps its lock."""
         if self._stage is None or not self._stage.changed:
             return
+        if self._published:
+            self._count_change(self._stage)
+        self._published = True
         former, (self._point, self._version) = self._point, self._database.publish(self._stage)
         if former is not None:
             former.release()
+
+    def _count_change(self, stage: Stage) -> None:
+        """Raise the counter by which other connections see that their caches are old.
+
+        SQLite does so once for as long as it has the lock, because elsewhere nobody reads meanwhile.
+        """
+        if self._point is None or not self._point.page_count or not stage.page_count:
+            return
+        last = int.from_bytes(self._point.read(0)[_CHANGES_AT], "big")
+        stage.write(0, _with_counter(self._page(0), last + 1))
 
     def _first_page(self, page: bytes) -> bytes:
         """Return page 1 as it is stored: of a database that was copied from one in WAL mode it says that it is not.
@@ -172,9 +189,14 @@ class MainFile:
             return page
         stored = bytearray(page)
         stored[_VERSIONS_AT] = _NO_WAL
-        counter = int.from_bytes(page[_CHANGES_AT], "big") + 1 & 0xFFFFFFFF
-        stored[_CHANGES_AT] = stored[_VALID_FOR_AT] = counter.to_bytes(4, "big")
-        return bytes(stored)
+        return _with_counter(stored, int.from_bytes(page[_CHANGES_AT], "big") + 1)
+
+
+def _with_counter(page: bytes | bytearray, counter: int) -> bytes:
+    """Return page 1 with a number of changes; its number of pages is of that one."""
+    stored = bytearray(page)
+    stored[_CHANGES_AT] = stored[_VALID_FOR_AT] = (counter & 0xFFFFFFFF).to_bytes(4, "big")
+    return bytes(stored)
 
 
 def _other_page_size(found: int, page_size: int) -> apsw.IOError:

@@ -158,6 +158,24 @@ def test_readers_see_one_transaction_and_do_not_hold_the_writer_up(db: apsw.Conn
     assert digest(reader) == digest(db) != before
 
 
+def test_readers_see_each_transaction_of_a_writer_in_exclusive_mode(db: apsw.Connection, open_db: Connect) -> None:
+    """SQLite counts changes once in this mode, so a cache would stay what it was."""
+    db.execute("CREATE TABLE t (n); INSERT INTO t VALUES (0)")
+    reader = open_db()
+    assert db.execute("PRAGMA locking_mode = exclusive").get == "exclusive"
+    db.pragma("cache_size", 5)
+    seen = []
+    for number in range(1, 5):
+        db.execute("UPDATE t SET n = ?", (number,))
+        db.execute("BEGIN; INSERT INTO t VALUES (randomblob(90000)); ROLLBACK")
+        seen.append(reader.execute("SELECT n FROM t").fetchall())
+    assert seen == [[(number,)] for number in range(1, 5)]
+    db.execute("PRAGMA locking_mode = normal; SELECT * FROM t").fetchall()
+    reader.execute("UPDATE t SET n = n + 1")
+    assert db.execute("SELECT n FROM t").get == 5
+    assert db.pragma("integrity_check") == "ok"
+
+
 def test_who_has_read_and_then_wants_to_write_builds_on_what_is_there(db: apsw.Connection, open_db: Connect) -> None:
     fill(db, 10)
     late = open_db()

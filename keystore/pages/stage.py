@@ -104,12 +104,19 @@ class Stage:
             if self._entries:
                 self._renew()
                 self._seal_pending()
-                change = Change.of(self._holes(), self.page_count, byte_length)
-                sequence = commit_staged(state, change, self._entries)
-            else:
-                sequence = commit(state, Change.of(pages, self.page_count, byte_length))
-            self._forget()
-            return sequence
+            before = state.sequence
+            try:
+                if self._entries:
+                    change = Change.of(self._holes(), self.page_count, byte_length)
+                    return commit_staged(state, change, self._entries)
+                return commit(state, Change.of(pages, self.page_count, byte_length))
+            finally:
+                if state.sequence != before:
+                    # CRASH: also after a signal behind the commit: its slots are in use, and must not be given back or
+                    # written again. There is no call before this, so no signal either.
+                    entries, self._entries, self._pending = self._entries, {}, {}
+                    state.stages -= 1 if entries else 0
+                    self._begin()
 
     def discard(self) -> None:
         """Give up what is staged; the store is as it was. May be called at any time, also when the store is closed."""
@@ -117,13 +124,9 @@ class Stage:
             slots = [entry_slot(entry) for entry in self._entries.values()]
             if slots and not (self._life.closed or self._life.forked):
                 self._state.space.slots.unstage(slots)
-            self._forget()
-
-    def _forget(self) -> None:
-        if self._entries:
-            self._state.stages -= 1
-        self._entries, self._pending = {}, {}
-        self._begin()
+            self._state.stages -= 1 if slots else 0
+            self._entries, self._pending = {}, {}
+            self._begin()
 
     def _holes(self) -> dict[int, Buffer | None]:
         """Return the pages that were cut off and are within the store again."""

@@ -214,3 +214,31 @@ def test_a_staged_page_that_was_changed_on_the_disk_is_damage(store: PageStore, 
     file.file.write(slot * PAGE, bytes(PAGE))
     with pytest.raises(StoreDamagedError, match="page 2"):
         change.read(2)
+
+
+@pytest.mark.parametrize("pages", [3, 20], ids=["in memory", "in slots"])
+def test_a_signal_right_behind_the_commit_leaves_nothing_staged(
+    store: PageStore, keys: StaticKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """Its slots are those of the commit: what is staged or given up next must not touch them."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    change = store.stage()
+    for number in range(pages):
+        change.write(number, page(50))
+    with monkeypatch.context() as signal:
+        signal.setattr(commit, "hand_over", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            change.publish(pages * PAGE)
+    assert (store.read(0), change.changed) == (page(50), False)
+    for number in range(pages):
+        change.write(number, page(60))
+    change.discard()
+    for number in range(100, 120):  # takes slots that are free
+        store.commit({number: page(70)})
+    assert [store.read(number) for number in range(pages)] == [page(50)] * pages
+    with reopened(store, keys, tmp_path) as again:
+        assert [again.read(number) for number in range(pages)] == [page(50)] * pages
+        assert not again.verify().damaged

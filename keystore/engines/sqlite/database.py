@@ -65,8 +65,10 @@ class Database:
 
     def publish(self, stage: Stage) -> tuple[ReadPoint, int]:
         """Commit what the writer has staged, durably; return where it reads from now on."""
-        stage.publish(stage.page_count * self.page_size)
-        self._version += 1  # the one writer is here
+        try:
+            stage.publish(stage.page_count * self.page_size)
+        finally:  # also where a signal came behind the commit: nobody builds on what was before
+            self._version += 1  # the one writer is here
         return self.begin_reading()
 
     def give_up(self, writer: object) -> None:

@@ -6,16 +6,18 @@ Secrets come from a file or from a terminal; no command line has one.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from keystore.cli import exits
-from keystore.cli.api_client import ApiClient, project_path, with_api
+from keystore.cli.api_client import ApiClient, part, project_path, with_api
 from keystore.cli.arguments import PATH, STANDARD_STREAM
 from keystore.cli.confirming import YES, confirm
 from keystore.cli.encryption_output import BLOCKS, emit_all, emit_block
 from keystore.cli.output import Output, with_output
+from keystore.cli.project_cluster_watching import follow
 from keystore.cli.project_commands import PROJECT
 from keystore.errors import InputError
 
@@ -28,6 +30,9 @@ SECRET_FILE = click.option(
     type=PATH,
     metavar="FILE",
     help="The secret; - reads standard input. Without it a terminal is asked, where it is needed.",
+)
+WAIT = click.option(
+    "--wait", is_flag=True, help="Show how clusters move to another key, node by node, until it is done."
 )
 
 
@@ -60,12 +65,23 @@ def show(context: click.Context, out: Output, project: str, api: ApiClient) -> N
 @click.option("--region", metavar="REGION", help="Where the key is, such as US_EAST_1.")
 @click.option("--access-key-id", "accessKeyID", metavar="ID", help="Who calls; comes with its secret access key.")
 @SECRET_FILE
+@WAIT
 @with_api
 @with_output
-def set_aws(out: Output, project: str, secret_file: Any, api: ApiClient, **given: str | None) -> None:
+@click.pass_context
+def set_aws(
+    context: click.Context,
+    /,
+    out: Output,
+    project: str,
+    secret_file: Path | None,
+    wait: bool,
+    api: ApiClient,
+    **given: str | None,
+) -> None:
     """Set the key at AWS, or change it or its credentials."""
     secret = _secret(secret_file, "Secret access key", asks=given["accessKeyID"] is not None)
-    _set(out, api, project, "aws", {**given, "secretAccessKey": secret})
+    context.exit(_set(out, api, project, "aws", {**given, "secretAccessKey": secret}, wait=wait))
 
 
 @encryption.command("set-azure")
@@ -78,24 +94,46 @@ def set_aws(out: Output, project: str, secret_file: Any, api: ApiClient, **given
 @click.option("--tenant-id", "tenantID", metavar="ID", help="The tenant of the application.")
 @click.option("--client-id", "clientID", metavar="ID", help="The application that calls; comes with its secret.")
 @SECRET_FILE
+@WAIT
 @with_api
 @with_output
-def set_azure(out: Output, project: str, secret_file: Any, api: ApiClient, **given: str | None) -> None:
+@click.pass_context
+def set_azure(
+    context: click.Context,
+    /,
+    out: Output,
+    project: str,
+    secret_file: Path | None,
+    wait: bool,
+    api: ApiClient,
+    **given: str | None,
+) -> None:
     """Set the key at Azure, or change it, its vault or its credentials."""
     secret = _secret(secret_file, "Secret of the application", asks=given["clientID"] is not None)
-    _set(out, api, project, "azure", {**given, "secret": secret})
+    context.exit(_set(out, api, project, "azure", {**given, "secret": secret}, wait=wait))
 
 
 @encryption.command("set-gcp")
 @PROJECT
 @click.option("--key", "keyVersionResourceID", metavar="NAME", help="The key version: projects/…/cryptoKeyVersions/N.")
 @click.option("--service-account-file", type=PATH, metavar="FILE", help="The service account's key (JSON); - reads it.")
+@WAIT
 @with_api
 @with_output
-def set_gcp(out: Output, project: str, service_account_file: Any, api: ApiClient, **given: str | None) -> None:
+@click.pass_context
+def set_gcp(
+    context: click.Context,
+    /,
+    out: Output,
+    project: str,
+    service_account_file: Path | None,
+    wait: bool,
+    api: ApiClient,
+    **given: str | None,
+) -> None:
     """Set the key at Google, or change it or its credentials."""
     secret = _secret(service_account_file, "", asks=False)
-    _set(out, api, project, "gcp", {**given, "serviceAccountKey": secret})
+    context.exit(_set(out, api, project, "gcp", {**given, "serviceAccountKey": secret}, wait=wait))
 
 
 @encryption.command("rotate")
@@ -103,17 +141,29 @@ def set_gcp(out: Output, project: str, service_account_file: Any, api: ApiClient
 @PROVIDER
 @click.argument("key", metavar="KEY")
 @click.option("--region", metavar="REGION", help="Where the new key is, at AWS.  [default: as the former one]")
+@WAIT
 @with_api
 @with_output
-def rotate(out: Output, project: str, provider: str, key: str, region: str | None, api: ApiClient) -> None:
+@click.pass_context
+def rotate(
+    context: click.Context,
+    out: Output,
+    project: str,
+    provider: str,
+    key: str,
+    region: str | None,
+    wait: bool,
+    api: ApiClient,
+) -> None:
     """Give a project another KEY at PROVIDER; every node gets a new master key under it, one after the other.
 
     Neither key may be disabled or deleted until the last node is done; then snapshots may still need the former one
     (`keystore backup usage`).
     """
     body = {KEYS[provider]: key} | ({} if region is None else {"region": region})
-    found = api.call("POST", f"{_path(api, project, provider)}/rotateKey", body)
-    emit_block(out, found, provider)
+    where = project_path(api, project)
+    found = api.call("POST", f"{where}/encryptionAtRest/{provider.upper()}/rotateKey", body)
+    context.exit(_followed(out, api, where, provider, found, wait=wait))
 
 
 @encryption.command("try-again")
@@ -124,7 +174,7 @@ def rotate(out: Output, project: str, provider: str, key: str, region: str | Non
 @click.pass_context
 def try_again(context: click.Context, out: Output, project: str, provider: str, api: ApiClient) -> None:
     """Check the key at PROVIDER now, and start what was stopped if it is valid; otherwise ends with 3 or 4."""
-    found = api.call("POST", f"{_path(api, project, provider)}/tryAgain")
+    found = api.call("POST", f"{project_path(api, project)}/encryptionAtRest/{provider.upper()}/tryAgain")
     emit_block(out, found, provider)
     context.exit(_exit_code([found[BLOCKS[provider]]]))
 
@@ -147,19 +197,28 @@ KEYS = {"aws": "customerMasterKeyID", "azure": "keyIdentifier", "gcp": "keyVersi
 """Which field names the key."""
 
 
-def _set(out: Output, api: ApiClient, project: str, provider: str, given: dict[str, str | None]) -> None:
+def _set(out: Output, api: ApiClient, project: str, provider: str, given: dict[str, str | None], *, wait: bool) -> int:
     block = {name: value for name, value in given.items() if value is not None}
     if not block:
         raise click.UsageError("nothing was given that is to be set")
-    body = {BLOCKS[provider]: {"enabled": True, **block}}
-    emit_block(out, api.call("PATCH", f"{project_path(api, project)}/encryptionAtRest", body), provider)
+    where = project_path(api, project)
+    found = api.call("PATCH", f"{where}/encryptionAtRest", {BLOCKS[provider]: {"enabled": True, **block}})
+    return _followed(out, api, where, provider, found, wait=wait)
 
 
-def _path(api: ApiClient, project: str, provider: str) -> str:
-    return f"{project_path(api, project)}/encryptionAtRest/{provider.upper()}"
+def _followed(out: Output, api: ApiClient, where: str, provider: str, found: dict[str, Any], *, wait: bool) -> int:
+    """Watch every cluster that moves to another key if that is wanted, tell how it ended, and return the exit code."""
+    codes = [exits.OK]
+    for name in (found[BLOCKS[provider]].get("movingClusters") or []) if wait else []:
+        cluster = f"{where}/clusters/{part(name)}"
+        codes.append(follow(out, api, cluster, api.call("GET", cluster), name)[1])
+    if len(codes) > 1:
+        found = api.call("GET", f"{where}/encryptionAtRest")
+    emit_block(out, found, provider)
+    return max(codes)
 
 
-def _secret(file: Any, label: str, *, asks: bool) -> str | None:
+def _secret(file: Path | None, label: str, *, asks: bool) -> str | None:
     """Return a secret from a file, or from a terminal if that is to be asked; None for what stays."""
     if file is None:
         if not asks:

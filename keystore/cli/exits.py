@@ -117,6 +117,8 @@ _CODES: tuple[tuple[tuple[type[KeystoreError], ...], int], ...] = (
 
 _OF_STATUS = {400: USAGE, 401: NO_CERTIFICATE, 403: NO_CERTIFICATE, 404: NOT_THERE, 413: USAGE, 503: UNREACHABLE}
 """Codes of what the API of the control plane refuses, by its status of HTTP."""
+_EXISTS_ENDS = ("_ALREADY_EXISTS", "DUPLICATE_CLUSTER_NAME")
+"""How its codes end that say that something of that name is there."""
 
 
 def code_of(error: KeystoreError) -> int:
@@ -124,7 +126,7 @@ def code_of(error: KeystoreError) -> int:
     if isinstance(error, ConversionUnfinishedError) and isinstance(error.__cause__, KeystoreError):
         return code_of(error.__cause__)
     if isinstance(error, ApiError):
-        return EXISTS if error.code.endswith("_ALREADY_EXISTS") else _OF_STATUS.get(error.status, ERROR)
+        return EXISTS if error.code.endswith(_EXISTS_ENDS) else _OF_STATUS.get(error.status, ERROR)
     return next((code for types, code in _CODES if isinstance(error, types)), ERROR)
 
 

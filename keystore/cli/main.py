@@ -30,6 +30,7 @@ from keystore.cli.node_key_commands import node_key
 from keystore.cli.opening import OUTSIDE_ANCHOR
 from keystore.cli.output import print_error
 from keystore.cli.outside_commands import outside_anchor
+from keystore.cli.project_cluster_commands import project_cluster
 from keystore.cli.project_commands import project
 from keystore.cli.serving_commands import host_group, node_group, router_group
 from keystore.cli.snapshot_commands import snapshot
@@ -98,6 +99,7 @@ for command in (
 ):
     cli.add_command(command)
 project.add_command(encryption)
+project.add_command(project_cluster)
 
 
 class TerminatedError(BaseException):

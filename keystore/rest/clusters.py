@@ -24,6 +24,7 @@ from keystore.projects.keyed_deployments import BANNER, moves_keys
 from keystore.projects.metering import UsageLine, usage
 from keystore.projects.node_addresses import addresses_of
 from keystore.projects.shapes import DISK_GB_MIN, FIELDS, FIRST_VERSION, Shape, changed
+from keystore.rest.cluster_progress import RollingOperation, progress_of
 from keystore.rest.routing import LINE, Answer, Body, Call, Id, Page, PageQuery, Route, page_of
 from keystore.rest.times import shown, shown_or_none
 
@@ -74,7 +75,7 @@ class ClusterRequest(ClusterUpdate, kw_only=True, frozen=True):
 
 
 class PendingChange(Answer, frozen=True):
-    """A change that was submitted; `change` has the API's names."""
+    """A change that was submitted; `change` has the API's names, `operation` says how far nodes are with keys."""
 
     id: int
     kind: str
@@ -82,6 +83,7 @@ class PendingChange(Answer, frozen=True):
     change: dict[str, Any]
     submitted: str
     reason: str = ""
+    operation: RollingOperation | None = None
 
 
 class Cluster(Answer, kw_only=True, frozen=True, omit_defaults=False):
@@ -176,7 +178,7 @@ def _shown(connection: sa.Connection, found: Deployment) -> Cluster:
         backup_type=shape.backup_type,
         pit_enabled=shape.pit_enabled,
         replication_specs=[{"regionConfigs": [region]}],
-        pending_changes=[_pending(change) for change in pending],
+        pending_changes=[_pending(connection, change) for change in pending],
         outbound_ip_addresses=sorted(addresses_of(connection, found.id).values()),
         revision=found.revision,
         create_date=shown(found.created_ns),
@@ -186,7 +188,7 @@ def _shown(connection: sa.Connection, found: Deployment) -> Cluster:
     )
 
 
-def _pending(change: Change) -> PendingChange:
+def _pending(connection: sa.Connection, change: Change) -> PendingChange:
     told = {FIELDS.get(name, name): value for name, value in change.change.items()}
     return PendingChange(
         id=change.seq,
@@ -195,6 +197,7 @@ def _pending(change: Change) -> PendingChange:
         change=told,
         submitted=shown(change.submitted_ns),
         reason=change.reason,
+        operation=progress_of(connection, change),
     )
 
 
@@ -260,7 +263,7 @@ def _replace_node(call: Call) -> Cluster:
 def _list_changes(call: Call) -> Page[PendingChange]:
     with call.plane.database.read() as connection:
         found = read_named(connection, call.project_id, call.path["clusterName"])
-        told = [_pending(change) for change in changes_of(connection, found.id)]
+        told = [_pending(connection, change) for change in changes_of(connection, found.id)]
     return page_of(told, call.query)
 
 

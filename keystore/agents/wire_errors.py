@@ -14,6 +14,7 @@ import grpc
 from keystore import errors
 from keystore.errors import (
     AgentError,
+    ApiError,
     CertificateError,
     CommitUnknownError,
     ConversionUnfinishedError,
@@ -103,8 +104,8 @@ def received(error: grpc.RpcError, who: str) -> KeystoreError:
     if not name:
         return _of_the_way(error.code(), message, who)
     kind = getattr(errors, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, KeystoreError)):
-        return AgentError(message)
+    if not (isinstance(kind, type) and issubclass(kind, KeystoreError)) or issubclass(kind, ApiError):
+        return AgentError(message)  # what the API answers is for its own process to say
     if kind in _MAKERS:
         arguments = found.get(ARGUMENTS_METADATA, b"[]")
         return _MAKERS[kind](json.loads(arguments))

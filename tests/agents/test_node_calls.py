@@ -385,6 +385,7 @@ CALLS: dict[str, Callable[[NodeClient], object]] = {
     "RestoreInto": lambda client: client.restore_into("/x", "id"),
     "GetLog": lambda client: client.log(),
     "SetLog": lambda client: client.set_log(""),
+    "GiveCredentials": lambda client: client.give_credentials(b"{}"),
     "Stop": lambda client: client.stop(),
 }
 
@@ -410,7 +411,7 @@ def test_a_role_may_not_make_the_calls_of_others(node: ServedNode, role: Role) -
 
 def test_control_reads_no_data_and_clients_change_no_key() -> None:
     data = {"ReadPages", "WritePages", "ReadFile", "WriteFile", "CreateFile", "DropFile"}
-    keys = {"RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert", "Stop"}
+    keys = {"RotateMasterKey", "ChangeCmk", "RotateDataKey", "Convert", "GiveCredentials", "Stop"}
     keys |= {"CreateSnapshot", "Restore", "RestoreInto", "SetLog"}
     assert not any(Role.CONTROL in ALLOWED[name] for name in data)
     assert not any({Role.CLIENT, Role.ROUTER} & ALLOWED[name] for name in keys)

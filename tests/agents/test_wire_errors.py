@@ -12,7 +12,7 @@ from keystore import errors
 from keystore.agents.client import NodeClient
 from keystore.agents.identity import Role
 from keystore.agents.serving import AgentServer, Service
-from keystore.errors import AgentError, InputError, KeystoreError, LogGapError, StoreDamagedError, StoreError
+from keystore.errors import AgentError, ApiError, InputError, KeystoreError, LogGapError, StoreDamagedError, StoreError
 from tests.agents.running import Cluster
 
 NODE = pb.DESCRIPTOR.services_by_name["Node"]
@@ -21,7 +21,9 @@ ALLOWED = dict.fromkeys(("GetStatus", "ReadFile"), frozenset({Role.CONTROL}))
 CLASSES = [
     kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, KeystoreError) and kind not in (StoreDamagedError, LogGapError)
+    if isinstance(kind, type)
+    and issubclass(kind, KeystoreError)
+    and not issubclass(kind, StoreDamagedError | LogGapError | ApiError)
 ]
 
 
@@ -53,6 +55,15 @@ def test_every_class_arrives_as_itself_with_its_message(cluster: Cluster) -> Non
                 assert str(raised.value) == f"{waiting[0].__name__} of /data/näme. Nothing was changed."
             waiting.pop(0)
     assert len(CLASSES) > 60
+
+
+def test_a_node_has_no_say_in_what_the_api_answers(cluster: Cluster) -> None:
+    with (
+        served(cluster, lambda: ApiError(403, "FORBIDDEN", "it is refused")) as client,
+        pytest.raises(AgentError, match="it is refused") as raised,
+    ):
+        client.status()
+    assert type(raised.value) is AgentError
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,7 @@ class Database:
         """Wait until nobody writes, at most until `until_s` of the monotonic clock; return whether to try again."""
         with self._free:
             return self._free.wait_for(lambda: self._writer is None, until_s - time.monotonic())
+
+    def after_fork_in_child(self) -> None:
+        """Another thread may have held the lock at the fork; its copy here would stay locked for ever."""
+        self._free = Condition()

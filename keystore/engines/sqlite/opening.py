@@ -54,9 +54,9 @@ class _Open:
     users: int = 0
 
 
-_LOCK: Final = RLock()
+_lock = RLock()
 _OPEN: Final[dict[str, _Open]] = {}
-"""By the path that SQLite is given. Guarded by `_LOCK`, which is held while one is opened and closed."""
+"""By the path that SQLite is given. Guarded by `_lock`, which is held while one is opened and closed."""
 
 
 class _CountedFile(MainFile):
@@ -64,14 +64,14 @@ class _CountedFile(MainFile):
 
     def __init__(self, name: str, opened: _Open) -> None:
         super().__init__(opened.database)
-        self._name = name
+        self._name, self._opened = name, opened
 
     def xClose(self) -> None:  # noqa: N802
         try:
             super().xClose()
         finally:
             try:
-                _leave(self._name)
+                _leave(self._name, self._opened)
             except KeystoreError as error:
                 raise as_sqlite(error) from error
 
@@ -104,7 +104,7 @@ def connect(
         KmsError, NodeError, StoreError: as `Node.open`, `Node.init` and `PageStore.open`: key disabled, locked by
             another process, damaged, rolled back, …
     """
-    with _LOCK:
+    with _lock:
         name, opened = _opened(path, cmk, node, page_size, connector)
         opened.users += 1
         try:
@@ -118,7 +118,7 @@ def connect(
                 raise
             return connection
         finally:
-            _leave(name)
+            _leave(name, opened)
 
 
 def node_of(connection: apsw.Connection) -> Node:
@@ -129,7 +129,7 @@ def node_of(connection: apsw.Connection) -> Node:
     Raises:
         InputError: the connection has no encrypted database, or is closed.
     """
-    with _LOCK, suppress(apsw.ConnectionClosedError):
+    with _lock, suppress(apsw.ConnectionClosedError):
         opened = _OPEN.get(connection.filename)
         if opened is not None:
             return opened.node
@@ -267,7 +267,7 @@ def _waiting(database: Database) -> Callable[[int], bool]:
 
 
 def _open_file(name: str) -> MainFile:
-    with _LOCK:
+    with _lock:
         opened = _OPEN.get(name)
         if opened is None:
             raise apsw.CantOpenError(
@@ -278,14 +278,25 @@ def _open_file(name: str) -> MainFile:
         return _CountedFile(name, opened)
 
 
-def _leave(name: str) -> None:
-    """Close a database that nobody uses any more."""
-    with _LOCK:
-        opened = _OPEN[name]
+def _leave(name: str, opened: _Open) -> None:
+    """Close a database that nobody uses any more; one from before a fork is the parent's to close."""
+    with _lock:
         opened.users -= 1
-        if not opened.users:
+        if not opened.users and _OPEN.get(name) is opened:
             del _OPEN[name]
             opened.close()
+
+
+def _after_fork_in_child() -> None:
+    """A child opens its own, which the parent's lock refuses while it has them; other threads may have held locks."""
+    global _lock
+    _lock = RLock()
+    for opened in _OPEN.values():
+        opened.database.after_fork_in_child()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 _VFS: list[KeystoreVfs] = []

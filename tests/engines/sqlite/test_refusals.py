@@ -2,15 +2,17 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import apsw
 import pytest
 
-from keystore.engines.sqlite import connect, node_of, scratch
+from keystore.engines.sqlite import connect, node_of, opening, scratch
 from keystore.engines.sqlite.opening import DATABASE, FILE
 from keystore.errors import (
     CommitUnknownError,
@@ -168,6 +170,42 @@ def test_another_process_that_has_it_is_named(db: apsw.Connection, path: Path) -
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "NodeLockedError" in done.stderr
     assert f"process {os.getpid()}" in done.stderr
+
+
+def test_a_child_closes_what_it_inherited_and_is_told_that_the_parent_has_it(
+    db: apsw.Connection, path: Path, tmp_path: Path, cmk: str
+) -> None:
+    """Also where another thread was connecting at the fork: the child's copy of its lock stays locked."""
+    fill(db, 10)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with opening._lock, opening._OPEN[str(path)].database._free:
+            held.set()
+            go_on.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(60)  # a child that waits for ever ends by that
+            with pytest.raises(apsw.IOError, match="before this process forked"):
+                rows(db)
+            db.close()
+            with pytest.raises(NodeLockedError):
+                connect(path)
+            connect(tmp_path / "own", cmk=cmk).close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    go_on.set()
+    holder.join()
+    assert status == 0
+    fill(db, 10)
+    assert rows(db) == 20
 
 
 def test_a_node_that_is_open_in_this_process_is_locked_too(path: Path, cmk: str) -> None:

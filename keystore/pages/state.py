@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 from keystore.format import layout
@@ -63,8 +63,11 @@ class StoreState:
     """Generations that the header of that number was the first to need nothing of."""
     stages: int = 0
     """How many writers have pages in slots that no commit names yet."""
-    map_lock: Lock = field(default_factory=Lock)
-    """Held to look entries up, and while a durable record or a new tree takes its place; never while one is synced."""
+    map_lock: RLock = field(default_factory=RLock)
+    """Held to look entries up, and while a durable record or a new tree takes its place; never while one is synced.
+
+    Who has it may take it again: garbage that is collected meanwhile may release a read point.
+    """
     torn: bool = False
     """A signal hit while `map_lock` was held for a change: what readers look at is of no commit."""
     committed_pages: int = 0
@@ -126,7 +129,7 @@ class StoreState:
         """
         with self.map_lock:
             free_of = self.free_of.get(generation or 0, self.checkpoint + 1)
-            return self.pins + self.stages + sum(n for begun, n in self.read_points.items() if begun < free_of)
+            return self.pins + self.stages + sum(n for begun, n in dict(self.read_points).items() if begun < free_of)
 
     def reserve_for_checkpoint(self, page_nos: list[int]) -> None:
         """Keep as many slots free as a checkpoint can need after a commit of `page_nos`.

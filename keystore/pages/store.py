@@ -24,7 +24,7 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Self
 
 from keystore.errors import InputError, KeystoreError, StoreDamagedError
@@ -533,7 +533,7 @@ class PageStore:
 
     def _after_fork_in_child(self) -> None:
         self._life.after_fork_in_child()
-        self._state.map_lock = Lock()
+        self._state.map_lock = RLock()
         self._writer.after_fork_in_child()
         self._reader.after_fork_in_child()
         self._opener.after_fork_in_child()

@@ -1,5 +1,6 @@
 """What SQLite promises holds in an encrypted database."""
 
+import gc
 import hashlib
 import threading
 from pathlib import Path
@@ -188,6 +189,21 @@ def test_who_has_read_and_then_wants_to_write_builds_on_what_is_there(db: apsw.C
     late.execute("ROLLBACK")
     late.execute("UPDATE t SET text = text || ' and mine' WHERE id = 1")
     assert db.execute("SELECT text FROM t WHERE id = 1").get == "theirs and mine"
+
+
+def test_a_reader_may_be_garbage_that_is_collected_at_any_moment(db: apsw.Connection, path: Path) -> None:
+    """Closing it gives its read point back, also where this thread is looking something up in the store."""
+    fill(db, 10)
+    reader = connect(path)
+    reader.execute("BEGIN; SELECT * FROM t").fetchall()
+    garbage: list[object] = [reader]
+    garbage.append(garbage)
+    state = store_of(db)._state
+    assert sum(state.read_points.values()) == 1
+    del reader, garbage
+    with state.map_lock:
+        gc.collect()
+    assert not state.read_points
 
 
 def test_two_writers_take_turns(db: apsw.Connection, open_db: Connect) -> None:

@@ -54,12 +54,14 @@ class _Plan:
     Attributes:
         before: None where it is new.
         settings: None where it is to be removed.
+        former: the settings before; None where it is new, or to be removed.
         sealed: its credentials, where they are other ones than before.
     """
 
     provider: Provider
     before: Configuration | None
     settings: Settings | None = None
+    former: Settings | None = None
     outcome: Outcome | None = None
     sealed: bytes | None = field(default=None, repr=False)
 
@@ -81,9 +83,15 @@ def save(plane: ProjectPlane, project_id: str, changes: Sequence[Change], actor:
         ControlError, KmsError: the database, or the platform key, was not to be had; nothing was stored.
     """
     validation = Validation(plane)
+    opened = {change.provider for change in changes if change.enabled is not False}
     with plane.database.read() as connection:
         known = configurations_of(connection, project_id)
-        plans = [_plan(connection, project_id, change, known.get(change.provider), validation) for change in changes]
+    # Opened in no transaction: the platform's KMS may have to be asked.
+    former = {provider: validation.settings(found) for provider, found in known.items() if provider in opened}
+    with plane.database.read() as connection:
+        plans = [
+            _plan(connection, change, known.get(change.provider), former.get(change.provider)) for change in changes
+        ]
     wanted = [plan for plan in plans if plan.before is not None or plan.settings is not None]
     checked = [_checked(plane, project_id, plan, validation, actor) for plan in wanted]
     if checked:
@@ -110,10 +118,8 @@ def rotate(plane: ProjectPlane, project_id: str, provider: Provider, body: objec
     save(plane, project_id, [change], actor)
 
 
-def _plan(
-    connection: sa.Connection, project_id: str, change: Change, before: Configuration | None, validation: Validation
-) -> _Plan:
-    """Decide what a change means for what there is."""
+def _plan(connection: sa.Connection, change: Change, before: Configuration | None, former: Settings | None) -> _Plan:
+    """Decide what a change means for what there is: the configuration `before`, with its secrets as `former`."""
     provider, where = change.provider, BLOCKS[change.provider]
     if change.enabled is False:
         if change.names:
@@ -121,17 +127,16 @@ def _plan(
         if before is not None:
             _require_removable(connection, before)
         return _Plan(provider, before)
-    if before is None:
+    if before is None or former is None:
         if change.enabled is None:
             raise Code.CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED.error(provider, field=f"{where}.enabled")
         require_complete(provider, change.public, change.secrets)
         return _Plan(provider, None, Settings(provider, change.public, change.secrets))
-    former = validation.settings(before)
     public, secrets = {**before.public, **change.public}, {**former.secrets, **change.secrets}
     _require_unlocked(before, public)
     require_complete(provider, public, secrets)
     _require_same_vault(connection, before, public)
-    return _Plan(provider, before, Settings(provider, public, secrets))
+    return _Plan(provider, before, Settings(provider, public, secrets), former)
 
 
 def _require_removable(connection: sa.Connection, before: Configuration) -> None:
@@ -173,13 +178,14 @@ def _checked(plane: ProjectPlane, project_id: str, plan: _Plan, validation: Vali
     if not outcome.is_valid:
         _record_refusal(plane, project_id, plan, outcome, actor)
         raise outcome.as_error(plan.provider)
-    before = plan.before
-    if before is not None:
-        former = validation.settings(before)
-        same = former.secrets == settings.secrets
-        if same and who_of(plan.provider, before.public) == who_of(plan.provider, settings.public):
-            return replace(plan, outcome=outcome)
+    former = plan.former
+    if former is not None and _who(former) == _who(settings):
+        return replace(plan, outcome=outcome)
     return replace(plan, outcome=outcome, sealed=seal_credentials(plane.sealer, project_id, settings))
+
+
+def _who(settings: Settings) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    return who_of(settings.provider, settings.public), settings.secrets
 
 
 def _record_refusal(plane: ProjectPlane, project_id: str, plan: _Plan, outcome: Outcome, actor: str) -> None:

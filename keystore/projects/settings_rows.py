@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from keystore.errors import ControlConflictError
 from keystore.projects.fields import RULES, Provider, Settings
 from keystore.projects.ids import new_id
 from keystore.projects.sealing import Sealer
@@ -56,10 +57,14 @@ def configuration_of(connection: sa.Connection, project_id: str, provider: str) 
 
 
 def credential_blob(connection: sa.Connection, credential_id: str) -> bytes:
-    """Return sealed credentials that are there."""
-    sealed: bytes = connection.execute(
-        sa.select(credentials.c.sealed).where(credentials.c.id == credential_id)
-    ).scalar_one()
+    """Return sealed credentials.
+
+    Raises:
+        ControlConflictError: they went when others were saved.
+    """
+    sealed: bytes | None = connection.scalar(sa.select(credentials.c.sealed).where(credentials.c.id == credential_id))
+    if sealed is None:
+        raise ControlConflictError("other credentials were saved meanwhile. Nothing was changed; try again.")
     return sealed
 
 

@@ -19,7 +19,7 @@ from keystore.control.due import DONE, OPEN, Due, add_job, finish
 from keystore.control.engine import Run, WorkflowEngine
 from keystore.control.operations import Guard
 from keystore.control.tables import due
-from keystore.errors import ControlError, ControlUnreachableError, KmsError
+from keystore.errors import ControlConflictError, ControlError, ControlUnreachableError, KmsError
 from keystore.projects.checks import Outcome, check
 from keystore.projects.codes import Code
 from keystore.projects.events import SYSTEM
@@ -56,7 +56,11 @@ class Validation:
         self._plane = plane
 
     def settings(self, found: Configuration) -> Settings:
-        """Return a configuration with its secrets, opened; errors as `Sealer.open`."""
+        """Return a configuration with its secrets, opened; errors as `Sealer.open`.
+
+        Raises:
+            ControlConflictError: it has others meanwhile.
+        """
         with self._plane.database.read() as connection:
             blob = credential_blob(connection, found.credential_id)
         _, secrets = open_credentials(self._plane.sealer, found.project_id, found.provider, blob)
@@ -88,7 +92,11 @@ class Validation:
         return after
 
     def _check(self, found: Configuration, cause: Cause, actor: str) -> Configuration | None:
-        outcome = self.ask(self.settings(found))
+        try:
+            outcome = self.ask(self.settings(found))
+        except ControlConflictError:
+            with self._plane.database.read() as connection:
+                return configuration_of(connection, found.project_id, found.provider)
         with self._plane.database.write() as connection:
             now = configuration_of(connection, found.project_id, found.provider)
             if now is None or now.revision != found.revision or _contradicts(now, outcome.state, found.checked_ns):
@@ -114,6 +122,8 @@ class Validation:
             outcome = self.ask(self.settings(found))
         except ControlUnreachableError:
             raise
+        except ControlConflictError:
+            return None  # who saved other credentials just now has asked
         except (ControlError, KmsError) as error:
             LOG.error("check %s: the credentials cannot be opened: %s", job.key, error)
             return None

@@ -15,7 +15,7 @@ from keystore.projects.codes import Code
 from keystore.projects.events import record_event
 from keystore.projects.grants import principals_with, roles_of, set_roles
 from keystore.projects.ids import new_id
-from keystore.projects.tables import api_keys, grants
+from keystore.projects.tables import api_keys, grants, organizations
 
 PUBLIC_CHARACTERS = "abcdefghijklmnopqrstuvwxyz"
 PUBLIC_LENGTH = 12
@@ -95,6 +95,7 @@ def assign(
     Raises:
         ApiError: there is no such key, a role is of another kind of scope, or no owner would be left.
     """
+    _lock(connection, caller.organization_id)
     before = key_named(connection, caller.organization_id, key_id)
     set_roles(connection, KEY, key_id, scope_kind, scope_id, roles)
     _require_owner(connection, caller.organization_id)
@@ -110,11 +111,18 @@ def delete_key(connection: sa.Connection, caller: Caller, key_id: str, now_ns: i
     Raises:
         ApiError: there is none, or no owner would be left.
     """
+    _lock(connection, caller.organization_id)
     key = key_named(connection, caller.organization_id, key_id)
     connection.execute(grants.delete().where(grants.c.principal_kind == KEY, grants.c.principal_id == key_id))
     connection.execute(api_keys.delete().where(api_keys.c.id == key_id))
     _require_owner(connection, caller.organization_id)
     _record(connection, "API_KEY_DELETED", caller.organization_id, key.public_key, caller.actor, now_ns, [])
+
+
+def _lock(connection: sa.Connection, organization_id: str) -> None:
+    """Let nobody else take roles away until the caller's transaction ends: each alone might leave an owner."""
+    mine = sa.select(organizations.c.id).where(organizations.c.id == organization_id)
+    connection.execute(mine.with_for_update()).one()
 
 
 def _require_owner(connection: sa.Connection, organization_id: str) -> None:

@@ -208,11 +208,13 @@ def member_names(size: int) -> list[str]:
 def require_configured(connection: sa.Connection, project_id: str, provider: str) -> None:
     """Make sure that a project has a configuration of a provider, and that its key is not known to be invalid.
 
+    Nobody removes it before the caller's transaction ends.
+
     Raises:
         ApiError: it has none, or the key is invalid; nothing was changed.
     """
     mine = (configurations.c.project_id == project_id) & (configurations.c.provider == provider)
-    row = connection.execute(sa.select(configurations).where(mine)).one_or_none()
+    row = connection.execute(sa.select(configurations).where(mine).with_for_update(read=True)).one_or_none()
     if row is None:
         raise Code.ENCRYPTION_AT_REST_NOT_ENABLED.error(provider, field="encryptionAtRestProvider")
     if row.state == "invalid":

@@ -41,6 +41,11 @@ def deployments_using(connection: sa.Connection, project_id: str, provider: str)
     ]
 
 
+def _locked_using(connection: sa.Connection, project_id: str, provider: str) -> list[Deployment]:
+    """As `deployments_using`, each as it is once nobody else changes it: what somebody orders meanwhile is not lost."""
+    return [deployment_of(connection, found.id) for found in deployments_using(connection, project_id, provider)]
+
+
 def disable_deployments(
     connection: sa.Connection, project_id: str, provider: str, reason: str, now_ns: int
 ) -> list[str]:
@@ -50,7 +55,7 @@ def disable_deployments(
         The names of those that are shut down by it; one that is paused runs no process, and gets none when resumed.
     """
     shut_down = []
-    for found in deployments_using(connection, project_id, provider):
+    for found in _locked_using(connection, project_id, provider):
         after = found.condition.forbidden()
         if after == found.condition:
             continue
@@ -73,7 +78,7 @@ def enable_deployments(connection: sa.Connection, project_id: str, provider: str
         The names of those that were shut down for the key.
     """
     started = []
-    for found in deployments_using(connection, project_id, provider):
+    for found in _locked_using(connection, project_id, provider):
         after = found.condition.allowed()
         if after != found.condition:
             store_condition(connection, found, after, now_ns, "the key is valid again; its processes start")

@@ -41,7 +41,7 @@ from keystore.projects.restore_credentials import credentials_for, own_credentia
 from keystore.projects.restore_rules import NONE, RestoreSource, RestoreTarget, require_restorable
 from keystore.projects.snapshot_rows import SnapshotRow, SnapshotState, find_snapshot, snapshots_of
 from keystore.projects.stored_schedules import find_schedule
-from keystore.projects.tables import configurations, credentials, restore_jobs
+from keystore.projects.tables import configurations, credentials, deployments, restore_jobs
 
 RESTORE_JOB = "restore"
 """Kind of the job that goes on with a restore; its subject is the restore job's id."""
@@ -110,6 +110,8 @@ class Restores:
         self._check(_Target(target.project_id, cluster), row, point_ns)
         job = _new_job(row, target, point_ns, self._clock.now_ns())
         with self._database.write() as connection:
+            # Until this is stored nobody pauses it, or orders another restore into it.
+            connection.execute(sa.select(deployments.c.id).where(deployments.c.id == target.id).with_for_update())
             require_allowed(connection, row, target)
             connection.execute(restore_jobs.insert().values(**vars(job)))
             add_job(connection, Due(RESTORE_JOB, job.id, job.created_ns))

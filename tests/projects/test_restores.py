@@ -19,13 +19,15 @@ from keystore.projects.restore_rules import (
     RestoreTarget,
     require_restorable,
 )
-from keystore.projects.tables import credentials
+from keystore.projects.tables import credentials, deployments
 from keystore.snapshots.log_eras import log_eras
+from tests.control.postgres import Postgres
 from tests.emulator_process import CLOUDS, Emulator
 from tests.emulator_process import emulator as emulator
 from tests.key_files import new_key
 from tests.node.test_clouds import key_name
 from tests.projects.backup_rig import DAY_NS, HOUR_NS, BackupRig
+from tests.projects.beside import beside
 from tests.snapshots.test_restore_into import state_of
 
 
@@ -42,6 +44,14 @@ def rig_on_both(tmp_path: Path, emulator: Emulator, database: Database) -> Itera
     """A rig on SQLite, then on PostgreSQL."""
     with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
         yield rig
+
+
+@pytest.fixture
+def rig_on_postgresql(tmp_path: Path, emulator: Emulator, postgres: Postgres) -> Iterator[BackupRig]:
+    database = open_database(postgres.create_database())
+    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
+        yield rig
+    database.close()
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------
@@ -310,3 +320,18 @@ def test_a_member_that_falls_is_waited_for_and_the_others_are_not_restored_again
     assert (rig.job(job.id).state, rig.job(job.id).restored) == ("completed", ["n1", "n2"])
     assert [rig.read(shop, member) for member in ("n1", "n2")] == [b"then"] * 2
     assert rig.node(shop).master_info.generation == generation
+
+
+def test_no_restore_is_ordered_into_a_cluster_that_somebody_pauses_meanwhile(
+    rig_on_postgresql: BackupRig, emulator: Emulator
+) -> None:
+    rig = rig_on_postgresql
+    key = emulator.create_key("aws")
+    rig.configure(key)
+    shop = rig.deploy("shop", key)
+    rig.write(shop, b"then")
+    row, target = rig.take(shop), rig.deployment(shop)
+    with beside(rig.database, lambda: rig.restores.order(row, target, None, "tests")) as (connection, other):
+        connection.execute(deployments.update().where(deployments.c.id == shop).values(state="PAUSED", paused=True))
+    assert isinstance(other.raised, ApiError)
+    assert other.raised.code == "CLUSTER_PAUSED_CANNOT_RESTORE"

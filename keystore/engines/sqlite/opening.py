@@ -22,6 +22,7 @@ from keystore.engines.sqlite.failures import as_sqlite
 from keystore.engines.sqlite.main_file import MainFile
 from keystore.engines.sqlite.vfs import NAME, KeystoreVfs
 from keystore.errors import InputError, KeystoreError, NameUnknownError, NotAStoreError, WrongKeyError
+from keystore.format.layout import PAGE_SIZES_BYTES
 from keystore.keys import keyfile
 from keystore.keys.files import Files
 from keystore.kms.connect import connector as connector_of
@@ -147,6 +148,8 @@ def _opened(
         if name not in _OPEN:
             _OPEN[name] = _in_node(node, os.fspath(path), page_size)
         return name, _OPEN[name]
+    if "\0" in os.fspath(path):
+        raise InputError(f"{os.fspath(path)!r} cannot be a path: it has a null byte")
     directory = Path(path).absolute().resolve()
     name = str(directory)
     if name in _OPEN:
@@ -180,6 +183,8 @@ def _alone(directory: Path, cmk: str | None, page_size: int, connector: KmsConne
             _require_no_file(directory)
             if cmk is None:
                 raise InputError(f'there is no database at {directory}; name a key to make one: cmk="aws://…"')
+            if page_size not in PAGE_SIZES_BYTES:
+                raise InputError(f"a page size of {page_size} bytes; it is one of {PAGE_SIZES_BYTES}. Nothing was made")
             node = undo.enter_context(Node.init(directory, cmk, connector))
         if DATABASE in node.databases and FILE in node.databases[DATABASE].stores:
             store = node.open_store(DATABASE, FILE)

@@ -230,6 +230,14 @@ def test_a_new_database_needs_a_key_and_nothing_is_made_without(path: Path) -> N
     assert not path.exists()
 
 
+def test_a_path_or_a_page_size_that_cannot_be_makes_nothing(path: Path, cmk: str) -> None:
+    with pytest.raises(InputError, match="page size of 1000 bytes"):
+        connect(path, cmk=cmk, page_size=1000)
+    with pytest.raises(InputError, match="null byte"):
+        connect(f"{path}\0", cmk=cmk)
+    assert not path.exists()
+
+
 def test_a_node_with_other_files_is_no_database(path: Path, cmk: str) -> None:
     with Node.init(path, cmk, connector()) as node:
         node.create_store("orders", "file").close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import rich_click as click
 
 from keystore.cli.api_client import ApiClient, project_path, with_api
@@ -95,8 +97,16 @@ def event() -> None:
 def list_events(out: Output, project: str, kind: str | None, limit: int, api: ApiClient) -> None:
     """List the latest events, the latest first."""
     found = api.call("GET", f"{project_path(api, project)}/events", itemsPerPage=limit, eventType=kind)
-    rows = [(each["created"], each["eventTypeName"], each.get("publicKey", "system")) for each in found["results"]]
+    rows = [
+        (each["created"], each["eventTypeName"], _subject(each["detail"]), each.get("publicKey", "system"))
+        for each in found["results"]
+    ]
     out.emit(
         {"events": found["results"], "total": found["totalCount"]},
-        lambda: print_table(("WHEN", "WHAT", "WHO"), rows),
+        lambda: print_table(("WHEN", "WHAT", "OF", "WHO"), rows),
     )
+
+
+def _subject(detail: dict[str, Any]) -> str:
+    """Return which cluster an event is of, or else which provider's key."""
+    return str(detail.get("cluster") or detail.get("provider") or ", ".join(detail.get("changed", ())))

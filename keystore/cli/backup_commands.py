@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from keystore.cli.api_client import part, with_api
+from keystore.cli.api_client import part, project_path, with_api
 from keystore.cli.output import Output, print_pairs, print_table, with_output
 
 if TYPE_CHECKING:
@@ -17,7 +17,11 @@ NOT_ENABLED = "Not enabled"
 """What the column Encryption Key ID shows where customer keys were off."""
 
 PROJECT = click.option(
-    "--project", metavar="ID", envvar="KEYSTORE_PROJECT", required=True, help="The project.  [env: KEYSTORE_PROJECT]"
+    "--project",
+    metavar="PROJECT",
+    envvar="KEYSTORE_PROJECT",
+    required=True,
+    help="The project, by its name or its id.  [env: KEYSTORE_PROJECT]",
 )
 CLUSTER = click.argument("cluster", metavar="CLUSTER")
 
@@ -34,7 +38,7 @@ def backup() -> None:
 @with_output
 def list_(out: Output, cluster: str, project: str, api: ApiClient) -> None:
     """List the snapshots of CLUSTER, also of one that was terminated, with their Encryption Key IDs."""
-    found = api.all(f"{_path(project, cluster)}/snapshots")
+    found = api.all(f"{_path(api, project, cluster)}/snapshots")
 
     def text() -> None:
         rows = [
@@ -44,7 +48,7 @@ def list_(out: Output, cluster: str, project: str, api: ApiClient) -> None:
                 each["status"],
                 each["createdAt"],
                 each["expiresAt"],
-                each.get("masterKeyUUID", NOT_ENABLED),
+                each.get("masterKeyUUID", NOT_ENABLED if each["status"] == "completed" else ""),
             )
             for each in found
         ]
@@ -63,7 +67,7 @@ def list_(out: Output, cluster: str, project: str, api: ApiClient) -> None:
 def take(out: Output, cluster: str, project: str, keep_days: int, description: str, api: ApiClient) -> None:
     """Take a snapshot of CLUSTER on demand; it is under way when the command ends."""
     body = {"retentionInDays": keep_days, "description": description}
-    made = api.call("POST", f"{_path(project, cluster)}/snapshots", body)
+    made = api.call("POST", f"{_path(api, project, cluster)}/snapshots", body)
     out.emit({"snapshot": made}, lambda: click.echo(f"snapshot {made['id']} is {made['status']}"))
 
 
@@ -75,7 +79,7 @@ def take(out: Output, cluster: str, project: str, keep_days: int, description: s
 @with_output
 def delete(out: Output, cluster: str, snapshot: str, project: str, api: ApiClient) -> None:
     """Delete SNAPSHOT of CLUSTER before its time."""
-    api.call("DELETE", f"{_path(project, cluster)}/snapshots/{part(snapshot)}")
+    api.call("DELETE", f"{_path(api, project, cluster)}/snapshots/{part(snapshot)}")
     out.emit({"deleted": snapshot}, lambda: click.echo(f"snapshot {snapshot} is being deleted"))
 
 
@@ -89,7 +93,7 @@ def delete(out: Output, cluster: str, snapshot: str, project: str, api: ApiClien
 @with_output
 def schedule(out: Output, cluster: str, project: str, change: Any, api: ApiClient) -> None:
     """Show the backup schedule of CLUSTER, or change it."""
-    path = f"{_path(project, cluster)}/schedule"
+    path = f"{_path(api, project, cluster)}/schedule"
     found = api.call("GET", path) if change is None else api.call("PATCH", path, _json(change))
 
     def text() -> None:
@@ -113,7 +117,7 @@ def schedule(out: Output, cluster: str, project: str, change: Any, api: ApiClien
 @PROJECT
 @click.option("--at", type=int, metavar="SECONDS", help="A time within the restore window, in seconds since 1970.")
 @click.option("--into", metavar="CLUSTER", help="The cluster that gets the data.  [default: the same]")
-@click.option("--into-project", metavar="ID", help="The project of that cluster.  [default: the same]")
+@click.option("--into-project", metavar="PROJECT", help="The project of that cluster.  [default: the same]")
 @with_api
 @with_output
 def restore(
@@ -132,12 +136,13 @@ def restore(
     """
     if (snapshot is None) == (at is None):
         raise click.UsageError("name a snapshot, or a time with --at")
-    body: dict[str, Any] = {"targetClusterName": into or cluster, "targetGroupId": into_project or project}
+    target = project_path(api, into_project or project).removeprefix("/groups/")
+    body: dict[str, Any] = {"targetClusterName": into or cluster, "targetGroupId": target}
     if at is None:
         body |= {"deliveryType": "automated", "snapshotId": snapshot}
     else:
         body |= {"deliveryType": "pointInTime", "pointInTimeUTCSeconds": at}
-    job = api.call("POST", f"{_path(project, cluster)}/restoreJobs", body)
+    job = api.call("POST", f"{_path(api, project, cluster)}/restoreJobs", body)
     out.emit({"restore": job}, lambda: click.echo(f"restore {job['id']} is {job['status']}"))
 
 
@@ -148,7 +153,7 @@ def restore(
 @with_output
 def restores(out: Output, cluster: str, project: str, api: ApiClient) -> None:
     """List the restores of CLUSTER's snapshots."""
-    found = api.all(f"{_path(project, cluster)}/restoreJobs")
+    found = api.all(f"{_path(api, project, cluster)}/restoreJobs")
 
     def text() -> None:
         rows = [
@@ -173,7 +178,7 @@ def restores(out: Output, cluster: str, project: str, api: ApiClient) -> None:
 @with_output
 def usage(out: Output, project: str, api: ApiClient) -> None:
     """Say what needs each key of the project; one that is not listed is safe to delete."""
-    report = api.call("GET", f"/groups/{part(project)}/encryptionAtRest/keyUsage")
+    report = api.call("GET", f"{project_path(api, project)}/encryptionAtRest/keyUsage")
 
     def text() -> None:
         rows = [_usage_row(each) for each in report["results"]]
@@ -192,8 +197,8 @@ def _usage_row(use: dict[str, Any]) -> tuple[str, ...]:
     return (use["provider"], use["keyId"], *map(str, counts), until)
 
 
-def _path(project: str, cluster: str) -> str:
-    return f"/groups/{part(project)}/clusters/{part(cluster)}/backup"
+def _path(api: ApiClient, project: str, cluster: str) -> str:
+    return f"{project_path(api, project)}/clusters/{part(cluster)}/backup"
 
 
 def _json(file: Any) -> Any:

@@ -52,7 +52,7 @@ def list_projects(out: Output, api: ApiClient) -> None:
 @with_api
 @with_output
 def show_project(out: Output, project: str, api: ApiClient) -> None:
-    """Show a project, its people and its API keys."""
+    """Show a project, and its people."""
     where = project_path(api, project)
     found, people = api.call("GET", where), api.all(f"{where}/users")
 

@@ -24,7 +24,7 @@ class Code(Enum):
     METHOD_NOT_ALLOWED = 405, "The method {} is not allowed for this resource."
     INVALID_MEDIA_TYPE = 406, "None of the media types {} can be given."
     REQUEST_TOO_LARGE = 413, "The body is larger than {} bytes."
-    UNSUPPORTED_MEDIA_TYPE = 415, "The media type {} is not supported."
+    UNSUPPORTED_MEDIA_TYPE = 415, "The media type {} is not supported; send application/json."
     CONFLICT = 409, "Somebody else changed this at the same time; read it again and try again."
     UNEXPECTED_ERROR = 500, "Unexpected error."
     SERVICE_UNAVAILABLE = 503, "{}"

@@ -20,6 +20,7 @@ from keystore.projects.deployment_rows import (
     open_changes,
     read_named,
 )
+from keystore.projects.key_names import key_identifier
 from keystore.projects.keyed_deployments import BANNER, moves_keys
 from keystore.projects.metering import UsageLine, usage
 from keystore.projects.node_addresses import addresses_of
@@ -190,6 +191,8 @@ def _shown(connection: sa.Connection, found: Deployment) -> Cluster:
 
 def _pending(connection: sa.Connection, change: Change) -> PendingChange:
     told = {FIELDS.get(name, name): value for name, value in change.change.items()}
+    if "key_uri" in told:  # a change of the key is none of the shape
+        told = {FIELDS["provider"]: told["key_provider"], "keyId": key_identifier(told["key_uri"])}
     return PendingChange(
         id=change.seq,
         kind=change.kind,

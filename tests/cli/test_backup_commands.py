@@ -52,6 +52,8 @@ def test_snapshots_are_taken_listed_restored_and_deleted(
     bench.rig.deploy("cli-plain")
     bench.rig.write(shop, b"then")
     made = commands.json("take", "cli shop", "--keep-days", "2", "--description", "by hand")["snapshot"]
+    queued = commands.run("list", "cli shop").out
+    assert (made["id"] in queued, "Not enabled" in queued) == (True, False)
     bench.rig.run()
     bench.rig.write(shop, b"now")
     listed = commands.run("list", "cli shop")

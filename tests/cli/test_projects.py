@@ -72,6 +72,13 @@ def test_a_project_from_its_beginning_to_its_alerts(served: Served) -> None:
     assert served.run("event", "list", "store", "--type", "GROUP_CREATED").out.count("GROUP_CREATED") == 1
 
 
+def test_backups_know_a_project_by_its_name(served: Served) -> None:
+    assert served.run("project", "create", "named").code == 0
+    assert served.run("backup", "usage", "--project", "named", "--json").json["keys"] == []
+    nowhere = served.run("backup", "usage", "--project", "nowhere")
+    assert (nowhere.code, "`keystore project list` shows all" in nowhere.err) == (6, True)
+
+
 def test_what_the_api_refuses_is_told_by_text_and_exit_code(served: Served) -> None:
     assert served.run("project", "create", "once").code == 0
     reader = served.run("project", "key", "once", "a reader's", "--role", "GROUP_READ_ONLY", "--json").json

@@ -178,6 +178,10 @@ def test_rotating_moves_the_clusters_of_that_provider(rest: Rest, clouds: list[C
     assert {name: turned.body[block][name] for name in new} == new
     assert turned.body[block]["movingClusters"] == ["mine"]
     assert "Do not disable or delete" in turned.body[block]["banner"]
+    waiting = rest.owner.get(f"{rest.project}/clusters/mine").body["pendingChanges"]
+    (key_id,) = new.values()
+    moved = {"encryptionAtRestProvider": provider, "keyId": key_id}
+    assert [each["change"] for each in waiting if each["kind"] == "key"] == [moved]
     for other in BLOCKS.values():
         if other != block:
             assert turned.body[other].get("checkedAt") is not None

@@ -2,6 +2,9 @@
 
 A text says what was wrong; `{}` stand for the parameters, which the body of the error has too. That nothing was changed
 goes without saying in an API, and what to do is in the text where it is not plain.
+
+What is wrong with a field, and what a provider said, have codes of their own, where that is found out (`fields`,
+`checks`).
 """
 
 from enum import Enum
@@ -33,7 +36,6 @@ class Code(Enum):
     ORG_NOT_FOUND = 404, "No organization with ID {} exists."
     GROUP_NOT_FOUND = 404, "No group with ID {} exists."
     GROUP_ALREADY_EXISTS = 409, "A group with name {} already exists."
-    CANNOT_CLOSE_GROUP_ACTIVE_ATLAS_CLUSTERS = 409, "There are active clusters in this group: {}. Terminate them first."
     API_KEY_NOT_FOUND = 404, "No API key with ID {} exists."
     CANNOT_DELETE_LAST_OWNER = 409, "The organization would be left without an API key that is its owner."
     INVALID_ROLE = 400, "The role {} cannot be given here."
@@ -53,8 +55,6 @@ class Code(Enum):
     DUPLICATE_CLUSTER_NAME = 409, "A cluster named {} is already present in group {}."
     CANNOT_USE_ENCRYPTION_AT_REST_TENANT = 400, "Encryption at rest cannot be enabled for tenant clusters."
     CANNOT_USE_ENCRYPTION_AT_REST_BACKUP_TYPE = 400, "Encryption at rest cannot be used with legacy backups."
-    INSUFFICIENT_INSTANCE_SIZE = 400, "Encryption at rest needs a cluster of M10 or larger, not {}."
-    ENCRYPTION_AT_REST_PROVIDER_NOT_SUPPORTED = 400, "The encryption at rest provider {} is not supported."
     CANNOT_SWITCH_CPS_BACKUP_TO_CONTINUOUS = 400, "A cluster with cloud backups cannot be switched to legacy backups."
 
     CANNOT_UPDATE_PAUSED_CLUSTER = 409, "The cluster {} is paused and cannot be updated; resume it first."
@@ -67,19 +67,12 @@ class Code(Enum):
 
     # Configuration of a key
     ENCRYPTION_AT_REST_NOT_ENABLED = 400, "Encryption at rest with {} is not enabled for the group."
-    MISSING_ENCRYPTION_AT_REST_PROVIDER = 400, "An encryption at rest provider must be specified."
     INVALID_ENCRYPTION_AT_REST_PROVIDER = 400, "The encryption at rest provider {} is invalid."
-    MISSING_ATTRIBUTES = 400, "The required attributes {} were not specified."
-    AWS_KMS_CREDENTIALS_AUTH_DEPRECATED = 400, "Credentials-based authentication is deprecated for AWS KMS."
-    CLOUD_PROVIDER_ACCESS_ROLE_NOT_AUTHORIZED = 400, "The cloud provider access role {} is not authorized."
-    CANNOT_ASSUME_ROLE = 400, "The role {} cannot be assumed."
     ENCRYPTION_AT_REST_SETTINGS_INVALID = (
         400,
         "Atlas is unable to access your encryption key. You cannot change your encryption key until access to your "
         "current encryption key has been restored.",
     )
-    KMS_UNREACHABLE = 400, "The key management service of {} could not be reached: {}."
-    NO_PERMISSION_TO_ENCRYPT_DECRYPT = 400, "The credentials do not have the permission {} on the encryption key."
     CANNOT_DISABLE_ENCRYPTION_AT_REST = (
         409,
         "Encryption at rest cannot be disabled: it is still enabled on one or more clusters in the group: {}.",
@@ -96,32 +89,6 @@ class Code(Enum):
         "The key vault cannot be changed while clusters have their keys in it: {}. Disable encryption at rest on them "
         "first, or name a key of the same vault.",
     )
-
-    # AWS
-    INVALID_AWS_CREDENTIALS = 400, "Invalid AWS credentials: {}."
-    AWS_KMS_CUSTOMER_MASTER_KEY_NOT_ENABLED = 400, "The AWS customer master key {} is not enabled."
-    AWS_KMS_CUSTOMER_MASTER_KEY_PENDING_DELETION = 400, "The AWS customer master key {} is pending deletion."
-    AWS_KMS_CUSTOMER_MASTER_KEY_PENDING_IMPORT = 400, "The AWS customer master key {} is pending import."
-    AWS_KMS_REGION_NOT_SUPPORTED = 400, "The AWS KMS region {} is not supported."
-    AWS_CUSTOMER_MASTER_KEY_NOT_FOUND = 404, "The AWS customer master key {} was not found in region {}."
-
-    # Azure
-    INVALID_AZURE_CREDENTIALS = 400, "Invalid Azure credentials: {}."
-    AZURE_KEY_VAULT_ENVIRONMENT_NOT_SUPPORTED = 400, "The Azure environment {} is not supported."
-    AZURE_KEY_VAULT_KEY_EXPIRED = 400, "The Azure Key Vault key {} has expired."
-    AZURE_KEY_VAULT_KEY_EXPIRING = 400, "The Azure Key Vault key {} expires within 48 hours."
-    AZURE_KEY_VAULT_KEY_IDENTIFIER_INVALID_FORMAT = 400, "The Azure key identifier is invalid: {}."
-    AZURE_KEY_VAULT_KEY_NOT_ACTIVE = 400, "The Azure Key Vault key {} is not active yet."
-    AZURE_KEY_VAULT_KEY_NOT_ENABLED = 400, "The Azure Key Vault key {} is not enabled."
-    AZURE_KEY_VAULT_KEY_NOT_FOUND = 400, "The Azure Key Vault key {} was not found."
-
-    # Google Cloud
-    INVALID_GOOGLE_CLOUD_CREDENTIALS = 400, "Invalid Google Cloud credentials: {}."
-    GOOGLE_CLOUD_KMS_KEY_VERSION_DESTROY_SCHEDULED = 400, "The key version {} is scheduled to be destroyed."
-    GOOGLE_CLOUD_KMS_KEY_VERSION_DESTROYED = 400, "The key version {} was destroyed."
-    GOOGLE_CLOUD_KMS_KEY_VERSION_DISABLED = 400, "The key version {} is disabled."
-    GOOGLE_CLOUD_KMS_KEY_VERSION_NOT_FOUND = 400, "The key version {} was not found."
-    GOOGLE_CLOUD_KMS_KEY_VERSION_PENDING_GENERATION = 400, "The key version {} is not generated yet."
 
     # Snapshots and restores
     BACKUPS_NOT_ENABLED = 400, "Backups are not enabled for the cluster {}."

@@ -1,6 +1,7 @@
 """`encryptionAtRest` over HTTP: what is stored, what is answered, who may, and that no secret is anywhere."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from keystore.projects.access import Role
 from keystore.projects.conditions import Condition, Life
 from keystore.projects.fields import BLOCKS
 from keystore.projects.tables import alert_configs, configurations, credentials
+from keystore.rest import encryption
+from keystore.rest.encryption import ASKING_MAX
 from kms_emulator.embedded import KmsEmulator
 from tests.projects.made import make_deployment
 from tests.projects.providers import CLOUDS, Aws, Azure, Cloud, leading_to
@@ -237,3 +240,20 @@ def test_a_provider_that_is_none_is_refused(rest: Rest, provider: str) -> None:
         refused = rest.owner.post(path(rest, f"/{provider}/{act}"), body)
         assert (refused.status, refused.code) == (400, "INVALID_ENCRYPTION_AT_REST_PROVIDER")
     assert rest.owner.post(path(rest, "/AWS/tryAgain")).code == "ENCRYPTION_AT_REST_NOT_ENABLED"
+
+
+def test_where_too_many_requests_wait_for_providers_one_more_waits_for_none(rest: Rest, aws: Aws) -> None:
+    assert patch(rest, aws.body()).status == 200
+    aws.ways["disable"][0]()
+    with ExitStack() as waiting:
+        for _ in range(ASKING_MAX):
+            waiting.enter_context(encryption._asking_now())
+        known = rest.owner.get(path(rest))
+        assert (known.status, known.body["awsKms"]["valid"]) == (200, True)
+        for refused in (
+            patch(rest, {"awsKms": {"enabled": False}}),
+            rest.owner.post(path(rest, "/AWS/tryAgain")),
+            rest.owner.post(path(rest, "/AWS/rotateKey"), {"region": "EU_WEST_1"}),
+        ):
+            assert (refused.status, refused.code) == (503, "SERVICE_UNAVAILABLE")
+    assert rest.owner.get(path(rest)).body["awsKms"]["valid"] is False

@@ -152,4 +152,4 @@ def _extend(
         tls,
         mailer,
     )
-    return lambda plane: Projects(plane, options)
+    return lambda database, clock: Projects(database, clock, options)

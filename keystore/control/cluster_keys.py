@@ -11,8 +11,12 @@ from keystore.kms.protocol import KmsConnector
 class ClusterKeys(Protocol):
     """Gives clients and credentials for the keys of clusters."""
 
-    def connector(self, cluster: Cluster) -> KmsConnector:
-        """Return what gives clients for the keys of a cluster."""
+    def connector(self, cluster: str, source_address: str | None = None) -> KmsConnector:
+        """Return what gives clients for the keys of a cluster, by its name, for it may be in the making.
+
+        Args:
+            source_address: from where they call; None for where this process calls from.
+        """
         ...
 
     def message(self, cluster: Cluster, key_uris: Iterable[str] = ()) -> bytes:
@@ -26,7 +30,7 @@ class SameForAll:
 
     connect: KmsConnector
 
-    def connector(self, cluster: Cluster) -> KmsConnector:
+    def connector(self, cluster: str, source_address: str | None = None) -> KmsConnector:
         return self.connect
 
     def message(self, cluster: Cluster, key_uris: Iterable[str] = ()) -> bytes:

@@ -1,6 +1,6 @@
 """Carries out a rolling operation, one action at a time: asks the members, does what was decided, writes it down.
 
-    operator = Operator(database, clock, connect_member, connect_kms)
+    operator = Operator(database, clock, connect_member, keys)
     while isinstance(operator.advance(operation_id, guard), Touch | StepDown):
         pass
 
@@ -23,7 +23,7 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from keystore.control.clock import Clock
-from keystore.control.cluster_keys import ClusterKeys, SameForAll
+from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.clusters import Cluster, cluster_of
 from keystore.control.database import Database
 from keystore.control.key_check import require_enabled
@@ -52,7 +52,6 @@ from keystore.errors import (
     TopologyError,
     cause_of,
 )
-from keystore.kms.protocol import KmsConnector
 from keystore.progress import Progress
 
 Guard = Callable[[sa.Connection], None]
@@ -65,15 +64,8 @@ BYTES_EVERY_S = 0.5
 class Operator:
     """What an operation needs to get on."""
 
-    def __init__(
-        self, database: Database, clock: Clock, connect_member: MemberConnector, connect_kms: KmsConnector
-    ) -> None:
-        self._database, self._clock, self._connect_member = database, clock, connect_member
-        self._keys: ClusterKeys = SameForAll(connect_kms)
-
-    def use(self, keys: ClusterKeys) -> None:
-        """Reach the keys of clusters by this way from now on; before the first operation."""
-        self._keys = keys
+    def __init__(self, database: Database, clock: Clock, connect_member: MemberConnector, keys: ClusterKeys) -> None:
+        self._database, self._clock, self._connect_member, self._keys = database, clock, connect_member, keys
 
     def advance(self, operation_id: int, guard: Guard) -> Action:
         """Do the next action of an operation, and return it; or return why there is none to be done now.
@@ -121,7 +113,7 @@ class Operator:
             close_step_down(connection, operation, action.position, action.to, self._clock.now_ns())
 
     def _touch(self, cluster: Cluster, operation: Operation, action: Touch, guard: Guard) -> None:
-        needed, connect = keys_needed(cluster, operation), self._keys.connector(cluster)
+        needed, connect = keys_needed(cluster, operation), self._keys.connector(cluster.name)
         for key_uri in needed:
             require_enabled(key_uri, connect)
         with closing(self._connect_member(cluster, action.member)) as member:

@@ -6,6 +6,7 @@ A rotation that is due is not ordered but found (`keystore.control.jobs`), and w
 import sqlalchemy as sa
 
 from keystore.control.clock import Clock
+from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.clusters import Cluster, cluster_named, cluster_of
 from keystore.control.database import Database
 from keystore.control.due import Due, add_job, hasten_job
@@ -23,7 +24,6 @@ from keystore.errors import (
     OperationOpenError,
     cause_of,
 )
-from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
 
 OPERATION_JOB = "operation"
@@ -33,9 +33,9 @@ OPERATION_JOB = "operation"
 class Requests:
     """The way of orders into the database."""
 
-    def __init__(self, database: Database, clock: Clock, operator: Operator, connect_kms: KmsConnector) -> None:
+    def __init__(self, database: Database, clock: Clock, operator: Operator, keys: ClusterKeys) -> None:
         self._database, self._clock = database, clock
-        self._operator, self._connect_kms = operator, connect_kms
+        self._operator, self._keys = operator, keys
 
     def rotate(self, name: str) -> Operation:
         """Order new master keys under the same key.
@@ -44,7 +44,7 @@ class Requests:
             ClusterMissingError, OperationOpenError, AgentError, KmsError: nothing was changed.
         """
         cluster, _ = self._ready(name)
-        require_enabled(cluster.key_uri, self._connect_kms)
+        require_enabled(cluster.key_uri, self._keys.connector(name))
         return self._record(cluster, Kind.ROTATE, None)
 
     def change_cmk(self, name: str, key_uri: str) -> Operation:
@@ -63,8 +63,8 @@ class Requests:
         cluster, statuses = self._ready(name)
         if key_uri != cluster.key_uri or not _are_apart(cluster, statuses):
             require_successor(cluster.key_uri, key_uri)
-        require_enabled(cluster.key_uri, self._connect_kms)
-        require_usable(key_uri, self._connect_kms)
+        require_enabled(cluster.key_uri, self._keys.connector(name))
+        require_usable(key_uri, self._keys.connector(name))
         return self._record(cluster, Kind.CHANGE_CMK, key_uri)
 
     def convert_on(self, name: str, key_uri: str) -> Operation:
@@ -78,7 +78,7 @@ class Requests:
         cluster, statuses = self._ready(name)
         if cluster.customer_key is not None and not _are_apart(cluster, statuses):
             raise ClusterStateError(_on_already(cluster))
-        require_usable(key_uri, self._connect_kms)
+        require_usable(key_uri, self._keys.connector(name))
         return self._record(cluster, Kind.CONVERT_ON, key_uri)
 
     def convert_off(self, name: str) -> Operation:
@@ -86,8 +86,8 @@ class Requests:
         cluster, statuses = self._ready(name)
         if cluster.customer_key is None and not _are_apart(cluster, statuses):
             raise ClusterStateError(f"cluster {name} has customer keys off already. Nothing was changed.")
-        require_enabled(cluster.key_uri, self._connect_kms)
-        require_usable(cluster.platform_key, self._connect_kms)
+        require_enabled(cluster.key_uri, self._keys.connector(name))
+        require_usable(cluster.platform_key, self._keys.connector(name))
         return self._record(cluster, Kind.CONVERT_OFF, None)
 
     def resume(self, name: str) -> Operation:

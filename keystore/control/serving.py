@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from keystore.agents.process import Stopping, remove_ready, write_ready
-from keystore.control.clock import MovableClock, SystemClock
-from keystore.control.database import open_database
+from keystore.control.clock import Clock, MovableClock, SystemClock
+from keystore.control.cluster_keys import ClusterKeys
+from keystore.control.database import Database, open_database
 from keystore.control.dbos_engine import DbosEngine
 from keystore.control.engine import WorkflowEngine
 from keystore.control.executors import fenced
@@ -40,6 +41,11 @@ class Extension(Protocol):
     """What a control process does besides the jobs of clusters."""
 
     @property
+    def keys(self) -> ClusterKeys:
+        """The way of clusters to their keys."""
+        ...
+
+    @property
     def kinds(self) -> Sequence[str]:
         """The kinds of jobs that it does."""
         ...
@@ -57,8 +63,8 @@ class Extension(Protocol):
         ...
 
 
-Extend = Callable[[Plane], Extension]
-"""Gives what a process does besides, over the parts that it has."""
+Extend = Callable[[Database, Clock], Extension]
+"""Gives what a process does besides."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,14 @@ def serve(url: str, parts: Parts) -> bool:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     stopping, ended = Stopping(), list[bool]()
     with closing(open_database(url)) as database:
-        plane = Plane(database, parts.connect, clock=MovableClock(database) if parts.movable_clock else SystemClock())
+        clock = MovableClock(database) if parts.movable_clock else SystemClock()
+        extension = None if parts.extend is None else parts.extend(database, clock)
+        plane = Plane(database, parts.connect, clock=clock, keys=None if extension is None else extension.keys)
         engine = DbosEngine(database, parts.name, beat_s=parts.dead_after_s / BEATS, dead_after_s=parts.dead_after_s)
         register_jobs(engine, plane.jobs)
         kinds, values = [ROTATION_JOB, OPERATION_JOB], dict[str, object](name=parts.name, pid=os.getpid())
         with ExitStack() as stack:
-            if parts.extend is not None:
-                extension = parts.extend(plane)
+            if extension is not None:
                 stack.callback(extension.stop)
                 extension.register(engine)
                 kinds += extension.kinds
@@ -106,7 +113,7 @@ def serve(url: str, parts: Parts) -> bool:
             stack.callback(lambda: ended.append(engine.close()))
             service = ControlService(database, engine, plane.clock, kinds)
             stack.callback(service.stop, LOOK_WAIT_S)
-            if parts.extend is not None:
+            if extension is not None:
                 values |= extension.start()
             if parts.ready_file is not None:
                 stack.callback(remove_ready, parts.ready_file, values)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from keystore.control.clock import Clock
+from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.database import Database
 from keystore.control.operations import Guard
 from keystore.errors import ApiError, ControlError, KeystoreError, cause_of
@@ -42,7 +43,6 @@ from keystore.projects.node_addresses import assign_addresses, release_addresses
 from keystore.projects.shapes import changed
 from keystore.projects.stored_schedules import backups_changed
 from keystore.projects.supervision import Supervisor
-from keystore.projects.ways import WaysToKeys
 
 GOES_ON, RESTS, WAITS = "goes on", "rests", "waits"
 
@@ -55,7 +55,7 @@ class Means:
     clock: Clock
     machines: Machines
     supervisor: Supervisor
-    ways: WaysToKeys
+    keys: ClusterKeys
 
 
 Act = Callable[[Means, Deployment, Change, Guard], str]

@@ -117,7 +117,7 @@ def _make(means: Means, deployment: Deployment, guard: Guard) -> None:
                 name,
                 means.machines.platform_key,
                 customer_key,
-                means.ways.connector(deployment.project_id, addresses[name]),
+                means.keys.connector(deployment.id, addresses[name]),
             )
         except KmsUnreachableError as error:
             raise _blocked(error, name, addresses[name]) from None
@@ -131,7 +131,7 @@ def _grow(means: Means, deployment: Deployment, size: int, guard: Guard) -> str:
     cluster, addresses = _cluster(means, deployment), _addresses(means, deployment)
     files = means.machines.files(deployment.id)
     for name in member_names(size)[len(cluster.members) :]:
-        connect = means.ways.connector(deployment.project_id, addresses[name])
+        connect = means.keys.connector(deployment.id, addresses[name])
         try:
             files.add_member(name, cluster.platform_key, cluster.customer_key, connect)
         except KmsUnreachableError as error:
@@ -218,8 +218,8 @@ def _addresses(means: Means, deployment: Deployment) -> dict[str, str]:
 
 def _blocked(error: KmsUnreachableError, member: str, address: str) -> KmsUnreachableError:
     return KmsUnreachableError(
-        f"{member} cannot reach its KMS from {address}: {cause_of(error)}. The other members are unchanged; allow "
-        f"{address} where the KMS has an access list."
+        f"{member} cannot reach its KMS; allow {address} where the KMS has an access list: {cause_of(error)}. The "
+        "other members are unchanged, and it is tried again."
     )
 
 

@@ -6,6 +6,7 @@ again after the configuration has others.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -90,25 +91,29 @@ class ProjectKms:
 
 
 class DeploymentKms:
-    """The way to the keys of each cluster: a deployment's are its project's, any other's are as they were."""
+    """The way to the keys of clusters: a deployment's are its project's, any other's are as they were; a `ClusterKeys`.
+
+    Clients for keys that are no customer's, such as the platform key, come from `otherwise`.
+    """
 
     def __init__(self, plane: ProjectPlane, otherwise: KmsConnector) -> None:
         self._plane, self._otherwise = plane, otherwise
 
-    def connector(self, cluster: Cluster) -> KmsConnector:
-        """Return what gives clients for the keys of a cluster."""
+    def connector(self, cluster: str, source_address: str | None = None) -> KmsConnector:
         project_id = self._project(cluster)
-        return self._otherwise if project_id is None else ProjectKms(self._plane, project_id, self._otherwise)
+        if project_id is None:
+            return self._otherwise
+        plane = self._plane if source_address is None else replace(self._plane, source_address=source_address)
+        return ProjectKms(plane, project_id, self._otherwise)
 
     def message(self, cluster: Cluster, key_uris: Iterable[str] = ()) -> bytes:
-        """Return the credentials that a member of a cluster needs, for its own key and for these."""
-        project_id = self._project(cluster)
+        project_id = self._project(cluster.name)
         if project_id is None:
             return b""
         return ProjectKms(self._plane, project_id).message([cluster.key_uri, *key_uris])
 
-    def _project(self, cluster: Cluster) -> str | None:
-        mine = sa.select(deployments.c.project_id).where(deployments.c.id == cluster.name)
+    def _project(self, cluster: str) -> str | None:
+        mine = sa.select(deployments.c.project_id).where(deployments.c.id == cluster)
         with self._plane.database.read() as connection:
             found: str | None = connection.scalar(mine)
         return found

@@ -6,6 +6,7 @@ changes of it are never applied at once.
 
 from dataclasses import dataclass
 
+from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.due import Due, finish
 from keystore.control.engine import Run, WorkflowEngine
 from keystore.control.jobs import CHECK_INTERVAL_NS, wait_ns
@@ -24,7 +25,6 @@ from keystore.projects.deployment_rows import (
 from keystore.projects.machines import Machines
 from keystore.projects.plane import ProjectPlane
 from keystore.projects.supervision import Supervisor
-from keystore.projects.ways import WaysToKeys
 
 LOOK_EVERY_NS = CHECK_INTERVAL_NS
 """After how long a deployment is looked at again that is as it is to be."""
@@ -80,10 +80,10 @@ class Looks:
             finish(connection, job, None if gone else max(now_ns + pause_ns, job.at_ns + 1))
 
 
-def create_looks(plane: ProjectPlane, machines: Machines, ways: WaysToKeys) -> Looks:
+def create_looks(plane: ProjectPlane, machines: Machines, keys: ClusterKeys) -> Looks:
     """Put together what looks at the deployments of a plane."""
-    supervisor = Supervisor(plane.database, plane.clock, machines, ways)
-    means = Means(plane.database, plane.clock, machines, supervisor, ways)
+    supervisor = Supervisor(plane.database, plane.clock, machines, keys)
+    means = Means(plane.database, plane.clock, machines, supervisor, keys)
     return Looks(means, Applier(means, ACTS))
 
 

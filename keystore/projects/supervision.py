@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from keystore.control.clock import Clock
+from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.clusters import ROUTER, Cluster, MemberRecord, cluster_of, set_addresses
 from keystore.control.database import Database
 from keystore.control.host_orders import HostOrders, Told, serving_members
@@ -25,14 +26,13 @@ from keystore.projects.deployment_rows import read_deployment
 from keystore.projects.keyed_deployments import condition_after_look
 from keystore.projects.machines import Machines
 from keystore.projects.node_addresses import addresses_of
-from keystore.projects.ways import WaysToKeys
 
 
 class Supervisor:
     """Looks after the processes of deployments."""
 
-    def __init__(self, database: Database, clock: Clock, machines: Machines, ways: WaysToKeys) -> None:
-        self._database, self._clock, self._machines, self._ways = database, clock, machines, ways
+    def __init__(self, database: Database, clock: Clock, machines: Machines, keys: ClusterKeys) -> None:
+        self._database, self._clock, self._machines, self._keys = database, clock, machines, keys
 
     def keep(self, deployment_id: str, guard: Guard) -> str:
         """Have every process be what it is to be; return why one is not yet, or nothing.
@@ -65,7 +65,7 @@ class Supervisor:
         told = orders.reports()
         ran = all(each.runs for each in told.values())
         if not ran:
-            told = orders.start(self._ways.message(cluster, [cluster.key_uri]))
+            told = orders.start(self._keys.message(cluster))
         problem = self._record_addresses(cluster, launched, told, tell=not ran, guard=guard) or problem
         problem = problem or _shown([each for each in told.values() if not each.runs])
         with self._database.write() as connection:

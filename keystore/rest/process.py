@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from keystore.control.database import open_database
+from keystore.control.clock import Clock
+from keystore.control.database import Database, open_database
 from keystore.control.engine import WorkflowEngine
-from keystore.control.plane import Plane
 from keystore.kms.protocol import KmsConnector
 from keystore.projects.addresses import add_control_address
 from keystore.projects.api_keys import ApiKey
@@ -25,7 +25,6 @@ from keystore.projects.plane import ProjectPlane
 from keystore.projects.sealing import Sealer
 from keystore.projects.smtp import Mailer, MailJobs
 from keystore.projects.validation import VALIDATION_JOB, register_validation
-from keystore.projects.ways import ProjectWays
 from keystore.rest.app import create_app
 from keystore.rest.serving import RestServer
 
@@ -60,15 +59,14 @@ class Options:
 class Projects:
     """Serves projects in a control process; an `Extension` of `keystore.control.serving`."""
 
-    def __init__(self, plane: Plane, options: Options) -> None:
-        database, clock = plane.database, plane.clock
+    def __init__(self, database: Database, clock: Clock, options: Options) -> None:
         sealer = Sealer(options.platform_key, options.connect)
         places, asked = local_places(options.data_dir / "backups"), (options.kms_endpoint, options.source_address)
         self.plane = ProjectPlane(database, clock, sealer, places, *asked)
-        plane.operator.use(DeploymentKms(self.plane, options.connect))
+        self.keys = DeploymentKms(self.plane, options.connect)
         host_options = ("--kms-endpoint", options.kms_endpoint) if options.kms_endpoint else ()
         machines = Machines(options.data_dir, options.platform_key, options.root, host_options)
-        self._looks = create_looks(self.plane, machines, ProjectWays(self.plane, options.connect))
+        self._looks = create_looks(self.plane, machines, self.keys)
         self._mail = MailJobs(database, clock, options.mailer)
         self._server = None
         if options.listen is not None:

@@ -1,7 +1,7 @@
 """Rolling operations on real nodes and a real database: order, failures, and kills at every step."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from keystore.control.clock import MovableClock
+from keystore.control.cluster_keys import ClusterKeys, SameForAll
 from keystore.control.clusters import Cluster, cluster_named
 from keystore.control.database import Database
 from keystore.control.due import Due, DueTable
@@ -50,12 +51,13 @@ class Plane:
     members: LocalMembers
     executor: Executor
     guarded: Callable[[], None] = field(default=lambda: None)
+    keys: ClusterKeys | None = None
 
     def __post_init__(self) -> None:
         self.clock = MovableClock(self.database)
-        kms = connector()
-        self.operator = Operator(self.database, self.clock, self.members.connect, kms)
-        self.requests = Requests(self.database, self.clock, self.operator, kms)
+        keys = self.keys or SameForAll(connector())
+        self.operator = Operator(self.database, self.clock, self.members.connect, keys)
+        self.requests = Requests(self.database, self.clock, self.operator, keys)
         self.jobs = Jobs(self.database, self.clock, self.operator)
         self.due = DueTable(self.database)
 
@@ -105,7 +107,7 @@ class KeysOfCustomers:
     connect: KmsConnector
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
 
-    def connector(self, cluster: Cluster) -> KmsConnector:
+    def connector(self, cluster: str, source_address: str | None = None) -> KmsConnector:
         return self.connect
 
     def message(self, cluster: Cluster, key_uris: Iterable[str] = ()) -> bytes:
@@ -128,7 +130,7 @@ def test_each_member_gets_the_credentials_for_all_keys_that_the_operation_needs(
     plane: Plane, cmk: str, other_cmk: str
 ) -> None:
     keys = KeysOfCustomers(connector())
-    plane.operator.use(keys)
+    plane = replace(plane, keys=keys)
     plane.requests.change_cmk("orders", other_cmk)
     assert plane.run_due() == Done()
     assert plane.members.given == [(name, b"credentials") for name in ORDER]

@@ -1,6 +1,6 @@
 """Deployments with real processes on this machine, and a control plane of which a test does every job itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from keystore.agents.client import NodeClient
 from keystore.agents.host_client import HostClient, HostStatus
 from keystore.agents.identity import Role as TlsRole
 from keystore.control.clock import MovableClock
+from keystore.control.cluster_keys import ClusterKeys, SameForAll
 from keystore.control.clusters import Cluster, cluster_of
 from keystore.control.database import Database, open_database
 from keystore.control.due import Due, DueTable
@@ -20,17 +21,19 @@ from keystore.control.requests import OPERATION_JOB
 from keystore.control.rolling import StepDown, Touch
 from keystore.kms.connect import connect, connector
 from keystore.kms.local import create_key_file
-from keystore.kms.protocol import KmsConnector
 from keystore.projects.access import Caller, Role
 from keystore.projects.applying import GOES_ON
 from keystore.projects.backed_up import local_places
+from keystore.projects.configurations import save
 from keystore.projects.deployment_rows import SUPERVISE_JOB, Deployment, read_deployment
 from keystore.projects.events import list_events
+from keystore.projects.fields import read_body
 from keystore.projects.looks import Looks, create_looks
 from keystore.projects.machines import Machines, unplaced
 from keystore.projects.plane import ProjectPlane
 from keystore.projects.sealing import Sealer
 from keystore.projects.tables import projects
+from keystore.projects.validation import VALIDATION_JOB, Validation
 from tests.emulator_process import Emulator
 from tests.projects.made import make_project
 
@@ -58,6 +61,16 @@ class Living:
     def database(self) -> Database:
         return self.plane.database
 
+    @property
+    def validation(self) -> Validation:
+        return Validation(self.plane)
+
+    def save_aws(self, key_uri: str) -> None:
+        """Have a key at AWS be the project's, as its owner does; this emulator asks nobody who they are."""
+        who = {"accessKeyID": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "s" * 40}
+        which = {"customerMasterKeyID": key_uri.rpartition("/")[2], "region": "US_EAST_1"}
+        save(self.plane, self.project_id, read_body({"awsKms": {"enabled": True, **who, **which}}), "owner")
+
     def caller(self, *roles: Role) -> Caller:
         """Return a caller with these roles in the project."""
         granted = frozenset((self.project_id, role) for role in roles)
@@ -71,7 +84,7 @@ class Living:
 
     def settle(self) -> None:
         """Do what is due until nothing is."""
-        kinds = [SUPERVISE_JOB, OPERATION_JOB, ROTATION_JOB]
+        kinds = [VALIDATION_JOB, SUPERVISE_JOB, OPERATION_JOB, ROTATION_JOB]
         for _ in range(JOBS_MAX):
             now_ns = self.now_ns()
             found = [job for kind in kinds for job in DueTable(self.database).open_jobs(kind) if job.at_ns <= now_ns]
@@ -96,6 +109,8 @@ class Living:
             while isinstance(action, Touch | StepDown):
                 action = self.control.jobs.advance(job, guard)
             self.control.jobs.conclude(job, action, guard)
+        elif job.kind == VALIDATION_JOB:
+            self.validation.conclude(job, self.validation.look(job), guard)
         else:
             self.look(job)
 
@@ -146,27 +161,15 @@ class Living:
         return found | {record.name: NodeClient(record.address, tls, record.name) for record in cluster.members}
 
 
-@dataclass(frozen=True)
-class WithoutCredentials:
-    """The way to an emulator's gRPC, which asks nobody who they are; a `WaysToKeys`."""
-
-    connect: KmsConnector
-
-    def connector(self, project_id: str, address: str) -> KmsConnector:
-        return self.connect
-
-    def message(self, cluster: Cluster, key_uris: Sequence[str]) -> bytes:
-        return b""
-
-
 @contextmanager
-def living(url: str, directory: Path, emulator: Emulator) -> Iterator[Living]:
+def living(url: str, directory: Path, emulator: Emulator, keys: ClusterKeys | None = None) -> Iterator[Living]:
     """Give a project, and end every process of its deployments."""
     database = open_database(url)
     create_key_file(directory / "platform")
     platform_key = f"local://{directory / 'platform'}"
     clock = MovableClock(database)
-    plane = ProjectPlane(database, clock, Sealer(platform_key, connect), local_places(directory / "backups"))
+    sealer, places = Sealer(platform_key, connect), local_places(directory / "backups")
+    plane = ProjectPlane(database, clock, sealer, places, kms_endpoint=emulator.url)
     machines = Machines(directory, platform_key, options=("--kms-endpoint", emulator.endpoint))
     kms = connector(emulator.endpoint)
     with database.write() as connection:
@@ -174,10 +177,9 @@ def living(url: str, directory: Path, emulator: Emulator) -> Iterator[Living]:
         mine = projects.c.id == project_id
         organization_id = str(connection.scalar(sa.select(projects.c.organization_id).where(mine)))
     owner = Caller("0" * 24, "owner", organization_id, frozenset({(project_id, Role.GROUP_OWNER)}))
-    control = Plane(database, kms, clock=clock)
-    made = Living(
-        plane, control, create_looks(plane, machines, WithoutCredentials(kms)), machines, project_id, owner, clock
-    )
+    keys = keys or SameForAll(kms)
+    control = Plane(database, kms, clock=clock, keys=keys)
+    made = Living(plane, control, create_looks(plane, machines, keys), machines, project_id, owner, clock)
     try:
         yield made
     finally:

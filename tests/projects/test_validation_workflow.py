@@ -13,9 +13,8 @@ from keystore.control.service import ControlService
 from keystore.errors import KmsSetupError
 from keystore.kms.connect import connector
 from keystore.kms.given import GivenCredentials
-from keystore.projects.connecting import ProjectKms, provider_of
+from keystore.projects.connecting import DeploymentKms, ProjectKms, provider_of
 from keystore.projects.validation import INTERVAL_NS, VALIDATION_JOB, register_validation
-from keystore.projects.ways import ProjectWays
 from kms_emulator.embedded import KmsEmulator
 from tests.projects.providers import CLOUDS, Aws, leading_to
 from tests.projects.validating import Validating
@@ -91,5 +90,6 @@ def test_a_project_gives_its_keys_and_the_credentials_of_any_day(tmp_path: Path)
             assert ways.message([other]) == b""
             foreign = ProjectKms(world.plane, "f" * 24)
             assert foreign.by_reference(found.key_uri, found.credential_id) is None
-        with closing(ProjectWays(world.plane, connector()).connector(world.project_id, "127.0.0.9")(other)) as client:
+        keys = DeploymentKms(world.plane, connector())
+        with closing(keys.connector("of no project", "127.0.0.9")(other)) as client:
             assert client.describe().usable

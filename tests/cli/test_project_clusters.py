@@ -133,14 +133,14 @@ def test_each_node_is_shown_while_a_cluster_moves_to_another_key(served: Served,
         assert done.code == 0, done.out + done.err
         return done
 
-    block = served.aws.block()
+    block = served.cloud.block()
     (tmp_path / "secret").write_text(block["secretAccessKey"])
     who = ("--access-key-id", block["accessKeyID"], "--secret-file", str(tmp_path / "secret"))
     key = ("--key", block["customerMasterKeyID"], "--region", block["region"])
     run("encryption", "set-aws", "shop", *who, *key)
     made = run("cluster", "create", "shop", "orders", *PLACE, "--nodes", "2", "--encryption", "aws", "--wait")
     assert "create  applied" in made.err
-    new = served.aws.new_key()["customerMasterKeyID"]
+    new = served.cloud.new_key()["customerMasterKeyID"]
     moved = run("encryption", "rotate", "shop", "aws", new, "--wait")
     lines = moved.err.splitlines()
     assert lines.count("notice: Clusters are moving to another encryption key.") == 1

@@ -49,6 +49,7 @@ def advance(admin: AdminStub, seconds: int) -> None:
     admin.AdvanceClock(admin_pb2.AdvanceClockRequest(by=Duration(seconds=seconds)))
 
 
+@pytest.mark.row("R62")
 def test_whole_life_with_the_unmodified_client(client: Client, admin: AdminStub) -> None:
     key = create_key(client)
     assert (key.name, key.primary.name, key.primary.state) == (KEY, V1, States.ENABLED)

@@ -72,6 +72,19 @@ class Cloud:
         """Let the control plane do this, and nothing else."""
         raise NotImplementedError
 
+    def short_lived(self) -> dict[str, str]:
+        """Return the fields of credentials that `lose_credentials` ends, where that takes others than these."""
+        return {}
+
+    def lose_credentials(self) -> None:
+        """Have the provider take the control plane's credentials no more."""
+        raise NotImplementedError
+
+    def destroy(self) -> None:
+        """Delete the key, and let the time pass in which it could be restored."""
+        self.ways["delete"][0]()
+        self.kms.clock.advance(days=31)
+
     def settings(self, **changed: str) -> Settings:
         change: Change = read_block(self.provider, {**self.block(), **changed})
         require_complete(self.provider, change.public, change.secrets)
@@ -118,6 +131,9 @@ class Aws(Cloud):
         made = self.kms.users.put("atlas", access_key_id="AKIANEWNEWNEWNEWNEW1", secret_access_key="n" * 40)
         return {"accessKeyID": made.access_key_id, "secretAccessKey": made.secret_access_key}
 
+    def lose_credentials(self) -> None:
+        self.kms.users.remove("atlas")
+
     def _recover(self) -> None:
         self.client.cancel_key_deletion(KeyId=self.key)
         self.client.enable_key(KeyId=self.key)
@@ -151,6 +167,13 @@ class Azure(Cloud):
         if permissions or roles:
             self.kms.azure.put_application(*permissions, roles=roles, **known)
 
+    def lose_credentials(self) -> None:
+        self.kms.clock.advance(hours=2)
+
+    def destroy(self) -> None:
+        self.client.begin_delete_key("key").wait()
+        self.client.purge_deleted_key("key")
+
     def url(self, name: str, version: str, vault: str = vault) -> str:
         return f"https://{vault}.vault.azure.net/keys/{name}/{version}"
 
@@ -167,7 +190,7 @@ class Azure(Cloud):
         known = self._known
         return {"secret": self.kms.azure.put_application(secret="another-secret", **known).secret}
 
-    def expire_secret(self) -> dict[str, str]:
+    def short_lived(self) -> dict[str, str]:
         """Return a secret that is good for an hour."""
         known = self._known
         ends = self.kms.clock.now() + timedelta(hours=1)
@@ -211,6 +234,9 @@ class Gcp(Cloud):
 
     def new_credentials(self) -> dict[str, str]:
         return {"serviceAccountKey": json.dumps(self.kms.gcp.put_account("atlas", *NEEDED["GCP"]).key_file)}
+
+    def lose_credentials(self) -> None:
+        self.kms.gcp.remove_account(self.account)
 
     def _set(self, state: str) -> None:
         version = {"name": self.version, "state": state}

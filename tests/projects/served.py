@@ -7,25 +7,37 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from keystore.agents.host_client import HostClient, HostStatus
+from keystore.agents.identity import Role
 from keystore.control.clock import MovableClock
+from keystore.control.clusters import cluster_named
 from keystore.control.database import Database, open_database
 from keystore.kms.local import create_key_file
+from keystore.projects.machines import Machines
 from keystore.projects.tables import checks
 from keystore.projects.validation import INTERVAL_NS
 from kms_emulator.embedded import KmsEmulator
 from tests.agents.running import wait_until
 from tests.cli.running import PROGRAM, environment, keystore
-from tests.projects.providers import Aws, environment_of
+from tests.projects.providers import Aws, Cloud, environment_of
 from tests.rest.client import Api
 
 
 class Served:
     """A project over the API, and the control processes that serve it."""
 
-    def __init__(self, folder: Path, kms: KmsEmulator, url: str, smtp: str, names: tuple[str, ...] = ("one",)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kms: KmsEmulator,
+        url: str,
+        smtp: str,
+        names: tuple[str, ...] = ("one",),
+        cloud: type[Cloud] = Aws,
+    ) -> None:
         self.folder, self.url, self.smtp = folder, url, smtp
         create_key_file(folder / "platform")
-        self.env, self.aws, self.starts = environment_of(kms), Aws(kms), 0
+        self.env, self.cloud, self.starts = environment_of(kms), cloud(kms), 0
         self.key = keystore("control", "init", "acme", "--database", self.url, "--json").json
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.apis: dict[str, Api] = {}
@@ -65,11 +77,24 @@ class Served:
 
     def configure_and_create(self) -> None:
         """Save the key, and order a cluster of one node under it."""
-        saved = self.api.patch(f"{self.project}/encryptionAtRest", self.aws.body())
+        saved = self.api.patch(f"{self.project}/encryptionAtRest", self.cloud.body())
         assert saved.status == 200, saved.body
         region = {"providerName": "GCP", "regionName": "US", "electableSpecs": {"instanceSize": "M10", "nodeCount": 1}}
-        body = {"name": "orders", "encryptionAtRestProvider": "AWS", "replicationSpecs": [{"regionConfigs": [region]}]}
+        body = {
+            "name": "orders",
+            "encryptionAtRestProvider": self.cloud.provider,
+            "replicationSpecs": [{"regionConfigs": [region]}],
+        }
         assert self.api.post(f"{self.project}/clusters", body).status == 201
+
+    def hosts(self) -> dict[str, HostStatus]:
+        """Ask every host of the cluster who it is, and how its process is."""
+        files = Machines(self.folder / "data", "").files(self.cluster()["id"])
+        tls, found = files.tls(Role.CONTROL, "control"), {}
+        for record in cluster_named(self.database, self.cluster()["id"]).processes:
+            with HostClient(record.host_address, tls, record.name) as client:
+                found[record.name] = client.status()
+        return found
 
     def cluster(self) -> dict[str, Any]:
         found: dict[str, Any] = self.api.get(f"{self.project}/clusters/orders").body

@@ -45,7 +45,7 @@ def test_changes_are_applied_once_each_in_the_order_of_submission() -> None:
             assert done == [change.seq for change in waiting]
 
 
-@pytest.mark.row("R48", "R49", "R50", "R77")
+@pytest.mark.row("R48", "R49", "R50")
 def test_only_a_patch_or_a_deletion_is_applied_where_no_member_may_be_touched() -> None:
     for condition in ALL:
         if condition.may_change or condition.life is Life.GONE:

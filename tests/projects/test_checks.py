@@ -182,7 +182,7 @@ def test_azure_refuses_wrong_tenants_applications_and_secrets(azure: Azure) -> N
     refused(check(azure.settings(tenantID=nobody)), "INVALID_AZURE_CREDENTIALS")
     refused(check(azure.settings(clientID=nobody)), "INVALID_AZURE_CREDENTIALS")
     refused(check(azure.settings(secret="wrong")), "INVALID_AZURE_CREDENTIALS")
-    settings = azure.settings(**azure.expire_secret())
+    settings = azure.settings(**azure.short_lived())
     assert check(settings).is_valid
     azure.kms.clock.advance(hours=2)
     assert "expired" in refused(check(settings), "INVALID_AZURE_CREDENTIALS")

@@ -100,7 +100,7 @@ def test_what_breaks_no_rule_is_allowed() -> None:
 # -- eras -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("R95", "R81", "R83")
+@pytest.mark.row("R95")
 @pytest.mark.parametrize("provider", CLOUDS)
 def test_snapshots_of_three_eras_are_restored_each_with_its_own_key(
     rig: BackupRig, emulator: Emulator, provider: str

@@ -2,14 +2,17 @@
 doubled, a key that goes and comes back is noticed at the tick, and no update is lost where two share the work.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+import psycopg
+import psycopg.sql
 import pytest
 
-from keystore.projects.validation import INTERVAL_NS
+from keystore.projects.validation import INTERVAL_NS, VALIDATION_JOB
 from kms_emulator.embedded import KmsEmulator
 from tests.agents.running import wait_until
 from tests.control.conftest import postgres as postgres
@@ -27,7 +30,7 @@ def run_days(served: Served, mailbox: Mailbox, ticks: int, kill_every: int) -> N
     served.kill("one")  # in the middle of its making
     served.start("one")
     served.wait_for("IDLE")
-    revoke, restore = served.aws.ways["disable"]
+    revoke, restore = served.cloud.ways["disable"]
     for tick in range(1, ticks + 1):
         if tick == ticks // 3:
             revoke()
@@ -78,7 +81,7 @@ def test_three_days_of_a_process_that_is_killed(tmp_path: Path) -> None:
         run_days(served, mailbox, ticks=3 * TICKS_OF_A_DAY, kill_every=7)
 
 
-@pytest.mark.row("R45", "R49")
+@pytest.mark.row("R45", "R49", "R74")
 def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres: Postgres) -> None:
     url = postgres.create_database()
     with (
@@ -97,10 +100,10 @@ def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(update, range(UPDATES))) == [202] * UPDATES
-        served.aws.ways["disable"][0]()
+        served.cloud.ways["disable"][0]()
         served.tick()
         served.wait_for("DISABLED")
-        served.aws.ways["disable"][1]()
+        served.cloud.ways["disable"][1]()
         served.tick()
         served.wait_for("IDLE")
         wait_until(lambda: not served.cluster()["pendingChanges"], "the changes")
@@ -111,3 +114,30 @@ def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres
         times = served.scheduled()
         assert len(times) == len(set(times)) == 2
         assert_told_once(mailbox)
+        assert_secret_nowhere(served, mailbox, url)
+
+
+def assert_secret_nowhere(served: Served, mailbox: Mailbox, url: str) -> None:
+    """Make sure that neither what a customer gave nor what lets a caller in is in what processes leave behind."""
+    secrets = [served.cloud.block()["secretAccessKey"], served.key["privateKey"]]
+    kept = {path: path.read_bytes() for path in served.folder.rglob("*") if path.is_file()}
+    assert {"one.log", "two.log"} <= {path.name for path in kept}
+    mails = "".join(str(mail) for mail in mailbox.taken)
+    rows = list(all_rows(url))
+    assert any("CLUSTER_INSTANCE_DISABLED" in row for row in rows)
+    assert any(VALIDATION_JOB in row for row in rows)
+    for secret in secrets:
+        assert not [path for path, content in kept.items() if secret.encode() in content]
+        assert secret not in mails
+        assert not [row for row in rows if secret in row or secret.encode().hex() in row]
+
+
+def all_rows(url: str) -> Iterator[str]:
+    """Give every row of every table of a database, those of the workflows too, with bytes in hexadecimal."""
+    tables = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+    ours = "AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+    with psycopg.connect(url) as connection:
+        for schema, table in connection.execute(f"{tables} {ours}").fetchall():
+            name = psycopg.sql.Identifier(schema, table)
+            rows = connection.execute(psycopg.sql.SQL("SELECT each::text FROM {} AS each").format(name))
+            yield from (text for (text,) in rows)

@@ -1,7 +1,9 @@
 """Checks every 15 minutes and on demand, and what follows: the real SDKs at the real emulator, the time by hand."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +55,7 @@ def alerts_of(provider: str) -> set[str]:
     return {key_invalid(provider), CONFIG_NO_LONGER_VALID}
 
 
-@pytest.mark.row("R39", "R40", "R41", "R45", "R46", "R54", "R55", "R57", "R126")
+@pytest.mark.row("R39", "R41", "R45", "R46", "R54", "R55", "R57", "R126")
 @pytest.mark.parametrize("way", ["disable", "delete", "permission"])
 @pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
 def test_a_key_that_was_revoked_stops_its_clusters_at_the_tick_and_only_those(
@@ -110,11 +112,41 @@ def test_a_key_that_was_revoked_stops_its_clusters_at_the_tick_and_only_those(
     assert world.configuration(provider).state == "valid"
 
 
+@pytest.mark.row("R40", "R102")
+@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
+def test_credentials_that_are_taken_back_stop_its_clusters_at_the_tick(world: Validating, cloud: Cloud) -> None:
+    world.save(cloud, **cloud.short_lived())
+    world.cluster("one", cloud.provider)
+    cloud.lose_credentials()
+    world.pass_time(899)
+    assert world.running == ["one"]
+    assert world.pass_time(1) == 1
+    assert (world.running, world.states) == ([], {"one": State.DISABLED})
+    found = world.configuration(cloud.provider)
+    assert found.error_code is not None
+    assert "CREDENTIALS" in found.error_code
+    assert world.open_alerts == alerts_of(cloud.provider)
+
+
+@pytest.mark.row("R35", "N7")
+def test_a_rotation_by_the_kms_itself_changes_nothing_of_the_project(world: Validating, aws: Aws) -> None:
+    world.save(aws)
+    world.pass_time(900)
+    aws.client.enable_key_rotation(KeyId=aws.key)
+    before = world.configuration("AWS")
+    aws.kms.clock.advance(days=400)
+    assert aws.client.list_key_rotations(KeyId=aws.key)["Rotations"]
+    assert world.pass_time(900) == 1
+    after = world.configuration("AWS")
+    assert after.state == "valid"
+    assert replace(after, checked_ns=before.checked_ns) == before
+
+
 def _another(provider: str) -> str:
     return "GCP" if provider == "AWS" else "AWS"
 
 
-@pytest.mark.row("R42", "R43", "R127", "R128")
+@pytest.mark.row("R42", "R43", "R127")
 @pytest.mark.parametrize("how", [how for how in FAULTS if how != "hangs"])
 @pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
 def test_who_cannot_be_reached_stops_nothing_and_opens_the_network_alert(
@@ -253,7 +285,7 @@ def test_on_demand_starts_at_once_and_leaves_the_schedule_alone(world: Validatin
     assert caught.value.code == "ENCRYPTION_AT_REST_NOT_ENABLED"
 
 
-@pytest.mark.row("R53", "R58", "R59")
+@pytest.mark.row("R53", "R59")
 @pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
 def test_while_a_key_is_invalid_only_credentials_change(world: Validating, cloud: Cloud) -> None:
     world.save(cloud)
@@ -289,6 +321,31 @@ def test_while_a_key_is_invalid_only_credentials_change(world: Validating, cloud
     assert world.running == ["one"]
 
 
+@pytest.mark.row("R58")
+@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
+def test_a_key_that_is_gone_for_good_is_named_and_no_other_takes_its_place(world: Validating, cloud: Cloud) -> None:
+    world.save(cloud)
+    world.cluster("one", cloud.provider)
+    before, new_key = world.configuration(cloud.provider), cloud.new_key()
+    block = next(iter(cloud.body()))
+    cloud.destroy()
+    world.pass_time(900)
+    assert (world.running, world.states) == ([], {"one": State.DISABLED})
+    validation = Validation(world.plane)
+    for _ in range(3):
+        world.pass_time(900)
+        seen = validation.try_again(world.project_id, cloud.provider, "key")
+        assert (seen.state, seen.key_uri) == ("invalid", before.key_uri)
+        assert before.key_uri.rpartition("/")[2] in seen.reason
+        assert (world.running, world.states) == ([], {"one": State.DISABLED})
+    for changed in (new_key, {**new_key, **cloud.new_credentials()}):
+        with pytest.raises(ApiError) as caught:
+            world.send({block: changed})
+        assert caught.value.code == "ENCRYPTION_AT_REST_SETTINGS_INVALID"
+    after = world.configuration(cloud.provider)
+    assert (after.key_uri, after.credential_id, after.public) == (before.key_uri, before.credential_id, before.public)
+
+
 def _needed(cloud: Cloud) -> tuple[str, ...]:
     from tests.projects.providers import NEEDED
 
@@ -307,9 +364,10 @@ def test_a_paused_cluster_gets_no_mail_and_stays_down(world: Validating, aws: Aw
     assert (world.running, world.states) == ([], {"one": State.PAUSED})
 
 
-@pytest.mark.row("R113", "R129")
+@pytest.mark.row("R113", "R127", "R128", "R129")
+@pytest.mark.parametrize("rules", [{"networks": ["127.0.0.21/32", "127.0.0.22/32"]}, {"anywhere": True}])
 def test_a_control_plane_whose_address_is_not_allowed_stops_nothing_until_it_is(
-    world: Validating, kms: KmsEmulator
+    world: Validating, kms: KmsEmulator, rules: dict[str, Any]
 ) -> None:
     kms.reset()
     azure = Azure(kms)
@@ -322,7 +380,7 @@ def test_a_control_plane_whose_address_is_not_allowed_stops_nothing_until_it_is(
     world.pass_time(900)
     assert (world.running, world.open_alerts) == (["one"], {NETWORK_ACCESS_DENIED})
     assert world.checks[-1].address == "127.0.0.22"
-    kms.azure.put_vault(networks=["127.0.0.21/32", "127.0.0.22/32"])
+    kms.azure.put_vault(**rules)
     world.pass_time(900)
     assert (world.running, world.open_alerts) == ([], alerts_of("AZURE"))
 

@@ -192,7 +192,7 @@ def test_legacy_backups_and_customer_keys_are_refused_in_both_orders(rest: Rest)
     refused(rest, lambda: rest.owner.post(clusters, wanted), 400, code)
 
 
-@pytest.mark.row("R46", "R48", "R58", "N14")
+@pytest.mark.row("R46", "R48", "R59", "N14")
 def test_a_disabled_cluster_says_why_takes_updates_and_keeps_its_keys(rest: Rest) -> None:
     configure(rest, "AWS")
     made(rest, encryptionAtRestProvider="AWS")

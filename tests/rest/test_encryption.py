@@ -18,7 +18,7 @@ from kms_emulator.embedded import KmsEmulator
 from tests.projects.made import make_deployment
 from tests.projects.providers import CLOUDS, Aws, Azure, Cloud, leading_to
 from tests.rest.client import Answered
-from tests.rest.conftest import Rest
+from tests.rest.conftest import Rest, found_organization
 
 SECRETS = ("secretAccessKey", "secret", "serviceAccountKey")
 
@@ -145,7 +145,23 @@ def test_who_does_not_own_the_project_changes_nothing(rest: Rest, aws: Aws, role
     assert caller.get(path(rest)).status == 200
 
 
-@pytest.mark.row("R16", "R36", "R67", "R70", "R72")
+@pytest.mark.row("R17")
+def test_the_section_is_found_from_the_organisation_and_hidden_from_who_has_no_access(rest: Rest, aws: Aws) -> None:
+    assert patch(rest, aws.body()).status == 200
+    (organization,) = rest.owner.get("/orgs").body["results"]
+    (project,) = rest.owner.get(f"/orgs/{organization['id']}/groups").body["results"]
+    section = f"/groups/{project['id']}/encryptionAtRest"
+    assert rest.owner.get(section).body["awsKms"]["enabled"] is True
+    stranger = found_organization(rest.plane, rest.url, "stranger").owner
+    for act in (stranger.get(section), stranger.patch(section, {"awsKms": {"enabled": False}})):
+        assert (act.status, act.code) == (404, "GROUP_NOT_FOUND")
+    member = rest.caller(Role.ORG_MEMBER)
+    assert (member.get(section).status, member.patch(section, {}).status) == (403, 403)
+    assert rest.owner.get(f"/groups/{'0' * 24}/encryptionAtRest").status == 404
+    assert rest.owner.get(section).body["awsKms"]["valid"] is True
+
+
+@pytest.mark.row("R16", "R18", "R36", "R67", "R70", "R72")
 def test_what_a_provider_refuses_is_not_stored_and_the_former_stays(rest: Rest, aws: Aws) -> None:
     wrong = patch(rest, aws.body(secretAccessKey="w" * 40))
     assert (wrong.status, wrong.code) == (400, "INVALID_AWS_CREDENTIALS")

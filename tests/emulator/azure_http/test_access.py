@@ -97,6 +97,7 @@ def token_of(emulator: Running, application: admin_pb2.Application, scope: str =
     return str(body["access_token"])
 
 
+@pytest.mark.row("R112")
 def test_tokens_that_are_refused(strict: Running, admin: AdminStub) -> None:
     application = put(admin, "all")
     token = token_of(strict, application)

@@ -14,6 +14,7 @@ from keystore.cli.project_cluster_output import change_text, step_text
 from keystore.errors import ApiError
 
 LOOK_EVERY_S = 0.5
+ENDED = ("applied", "failed")
 RESTING = ("DISABLED", "PAUSED")
 """States in which a cluster takes no change until somebody did something."""
 
@@ -80,11 +81,13 @@ class _Shown:
 
     def show_changes(self, changes: list[dict[str, Any]]) -> None:
         for change in changes:
-            steps = change.get("operation", {}).get("steps", [])
-            self._line((change["id"], -1), change_text(change))
-            for number, step in enumerate(steps):
-                if step["state"] != "pending":
-                    self._line((change["id"], number), f"  {step_text(step)}")
+            steps = enumerate(change.get("operation", {}).get("steps", []))
+            lines = [(number, f"  {step_text(step)}") for number, step in steps if step["state"] != "pending"]
+            # Its end comes after its last step, also where one look found both.
+            at = len(lines) if change["state"] in ENDED else 0
+            lines.insert(at, (-1, change_text(change)))
+            for number, text in lines:
+                self._line((change["id"], number), text)
 
     def tell(self, text: str) -> None:
         if not self._silent:

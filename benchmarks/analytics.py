@@ -5,7 +5,6 @@
 Both take turns in one process. What is written is synced on both sides: a file of a node is durable when it is closed.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.emulator import Figures, folder_parser, machine
+from benchmarks.emulator import Figures, folder_parser, keep, machine, machine_line
 from keystore.bench.timing import in_turns, timed
 from keystore.engines.filesystem import KeystoreFileSystem
 from keystore.kms.connect import connector
@@ -129,10 +128,7 @@ def as_markdown(figures: Figures) -> str:
     lines = [
         "# Parquet on encrypted files",
         "",
-        f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, Python {here['python']}; "
-        f"load average before the run ended {here['load_average_1m']}. "
-        + ", ".join(f"{name} {version}" for name, version in here["versions"].items())
-        + ".",
+        machine_line(here),
         "",
         f"{figures['rows']:,} rows in {figures['file_mb']} MB of Parquet, pages of 16 KiB, files in the page cache; "
         "medians of turns. `of plain` is our speed as a fraction of the same work on plain files, durable on both "
@@ -149,11 +145,9 @@ def as_markdown(figures: Figures) -> str:
 
 def main() -> None:
     folder: Path = folder_parser("analytics", __doc__).parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         figures = measure(Path(place))
-    (folder / "analytics.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (folder / "analytics.md").write_text(as_markdown(figures))
+    keep(folder, "analytics", figures, as_markdown(figures))
     print(as_markdown(figures))
 
 

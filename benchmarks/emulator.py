@@ -106,10 +106,7 @@ def as_markdown(figures: Figures) -> str:
     lines = [
         "# The emulator beside moto's server",
         "",
-        f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, "
-        f"Python {here['python']}; load average before the run ended {here['load_average_1m']}. "
-        + ", ".join(f"{name} {version}" for name, version in here["versions"].items())
-        + ".",
+        machine_line(here),
         "",
         f"Medians of {TURNS} turns of {TURN_S} s, {STARTS} starts. Client and servers share the machine. moto's server "
         "closes every connection after its answer, so its calls pay for a new one each; the emulator keeps them.",
@@ -140,6 +137,22 @@ def _row(row: Figures) -> str:
     return f"{figures}\n{spent}{cpu['moto'] / cpu['emulator']:.1f} |"
 
 
+def machine_line(here: Figures) -> str:
+    """Return the machine of figures as a line to read."""
+    versions = ", ".join(f"{name} {version}" for name, version in here["versions"].items())
+    return (
+        f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, Python {here['python']}; "
+        f"load average before the run ended {here['load_average_1m']}. {versions}."
+    )
+
+
+def keep(folder: Path, name: str, figures: Figures, page: str) -> None:
+    """Write figures and their page into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (folder / f"{name}.md").write_text(page)
+
+
 def folder_parser(module: str, what: str) -> argparse.ArgumentParser:
     """Return what reads the command line of a measurement that is kept in a folder."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=what.partition("\n")[0])
@@ -149,11 +162,9 @@ def folder_parser(module: str, what: str) -> argparse.ArgumentParser:
 
 def main() -> None:
     folder: Path = folder_parser("emulator", __doc__).parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         figures = measure(Path(place))
-    (folder / "emulator.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (folder / "emulator.md").write_text(as_markdown(figures))
+    keep(folder, "emulator", figures, as_markdown(figures))
     print(as_markdown(figures))
 
 

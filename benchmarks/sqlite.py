@@ -1,8 +1,9 @@
 """SQLite on page stores beside plain SQLite and its encrypted kin: load, point reads, scan, durable transactions.
 
 `python -m benchmarks.sqlite [DIRECTORY]` prints a table for each page size: medians of all rounds, and what each takes
-of the time of plain SQLite in its default journal mode. Systems take turns, each in a process of its own. The peers are
-in the environment that `python -m benchmarks.peers.environment` makes; those that are not there are left out.
+of the time of plain SQLite in its default journal mode; `--keep FOLDER` writes them there, as JSON and Markdown.
+Systems take turns, each in a process of its own. The peers are in the environment that
+`python -m benchmarks.peers.environment` makes; those that are not there are left out.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 PEERS: Final = Path(__file__).parent / "peers" / ".venv" / "bin" / "python"
 ROUNDS: Final = 5
+VERSIONS: Final = ("cmk-keystore", "cmk-keystore-native", "apsw", "cryptography")
 ROWS: Final = 200_000
 ROWS_IN_TRANSACTION: Final = 1000
 POINTS: Final = 100_000
@@ -167,15 +169,30 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="`cpu` says something on a busy machine too")
+    parser.add_argument("--keep", type=Path, help="a folder for sqlite.json and sqlite.md")
     parser.add_argument("--work", nargs=3, metavar=("SYSTEM", "PAGE_SIZE", "PLACE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
         system, page_size, place = given.work
         print(json.dumps(work(system, int(page_size), Path(place), CLOCKS[given.clock])))
         return
+    seconds, tables = {}, []
     for page_size in (4096, 16384):
-        found = measure(given.directory or Path(tempfile.gettempdir()), page_size, given.rounds, given.clock)
-        print(table(page_size, found), flush=True)
+        seconds[page_size] = measure(
+            given.directory or Path(tempfile.gettempdir()), page_size, given.rounds, given.clock
+        )
+        tables.append(table(page_size, seconds[page_size]))
+        print(tables[-1], flush=True)
+    if given.keep:
+        from benchmarks.emulator import keep, machine, machine_line
+
+        figures = {"machine": machine(VERSIONS), "clock": given.clock, "rounds": given.rounds, "seconds": seconds}
+        text = (
+            f"Medians of {given.rounds} rounds by {given.clock} clock, {ROWS:,} rows; in brackets as a multiple of "
+            "plain SQLite's time."
+        )
+        page = "\n\n".join(["# SQLite on page stores", machine_line(figures["machine"]), text, *tables])
+        keep(given.keep, "sqlite", figures, page + "\n")
 
 
 if __name__ == "__main__":

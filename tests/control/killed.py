@@ -16,6 +16,7 @@ from keystore.agents import master_changes
 from keystore.cli.main import main
 from keystore.control import serving
 from keystore.control.clock import Clock
+from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.clusters import Cluster
 from keystore.control.database import Database
 from keystore.control.due import Due
@@ -96,8 +97,8 @@ def kill_control(number: int) -> None:
     def connect(cluster: Cluster, name: str) -> Member:
         return KilledMember(connect_node(cluster, name), point)
 
-    def make(database: Database, connect_kms: KmsConnector, clock: Clock) -> Plane:
-        plane = Plane(database, connect_kms, connect, clock)
+    def make(database: Database, connect_kms: KmsConnector, clock: Clock, keys: ClusterKeys | None) -> Plane:
+        plane = Plane(database, connect_kms, connect, clock, keys)
         plane.jobs = KilledJobs(database, plane.clock, plane.operator)
         plane.jobs.point = point
         return plane

@@ -124,11 +124,10 @@ def _row(name: str, seconds: Mapping[str, Any], ratio: float) -> dict[str, Any]:
 
 def as_markdown(figures: Figures) -> str:
     """Return the figures as a page to read."""
-    here = figures["machine"]
     lines = [
         "# Parquet on encrypted files",
         "",
-        machine_line(here),
+        machine_line(figures["machine"]),
         "",
         f"{figures['rows']:,} rows in {figures['file_mb']} MB of Parquet, pages of 16 KiB, files in the page cache; "
         "medians of turns. `of plain` is our speed as a fraction of the same work on plain files, durable on both "

@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from keystore_api.google_kms.v1 import resources_pb2
 from keystore_api.google_kms.v1 import service_pb2 as pb
 
-from benchmarks.emulator import Figures, folder_parser, machine
+from benchmarks.emulator import Figures, folder_parser, keep, machine, machine_line
 from benchmarks.emulator_load import SECRET, Connection, GrpcCalls, GrpcLoad, HttpLoad, RequestLoad, request
 from benchmarks.emulator_servers import Server, emulator
 
@@ -191,14 +191,10 @@ def _port(place: str) -> int:
 
 def as_markdown(figures: Figures) -> str:
     """Return the figures as a page to read."""
-    here = figures["machine"]
     lines = [
         "# The emulator's wires",
         "",
-        f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, Python {here['python']}; "
-        f"load average before the run ended {here['load_average_1m']}. "
-        + ", ".join(f"{name} {version}" for name, version in here["versions"].items())
-        + ".",
+        machine_line(figures["machine"]),
         "",
         f"Start to the first answered call of every cloud, over HTTP, HTTPS, gRPC and gRPC over TLS: "
         f"{figures['ready_s']} s, median of {STARTS}. Below medians of {TURNS} turns of {TURN_S} s, {AT_ONCE} calls at "
@@ -215,11 +211,9 @@ def as_markdown(figures: Figures) -> str:
 
 def main() -> None:
     folder: Path = folder_parser("clouds", __doc__).parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         figures = measure(Path(place))
-    (folder / "clouds.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (folder / "clouds.md").write_text(as_markdown(figures))
+    keep(folder, "clouds", figures, as_markdown(figures))
     print(as_markdown(figures))
 
 

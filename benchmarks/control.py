@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 from keystore_api.node.v1 import node_pb2 as pb
 
-from benchmarks.emulator import Figures, folder_parser, machine
+from benchmarks.emulator import Figures, folder_parser, keep, machine, machine_line
 from keystore.agents.identity import Role
 from keystore.agents.service import ALLOWED
 from keystore.agents.serving import AgentServer, Call, Service
@@ -198,14 +198,10 @@ def _cpu_s() -> float:
 
 def as_markdown(figures: Figures) -> str:
     """Return the figures as a page to read."""
-    here = figures["machine"]
     lines = [
         "# One control process, many clusters",
         "",
-        f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, Python {here['python']}; "
-        f"load average when the run ended {here['load_average_1m']}. "
-        + ", ".join(f"{name} {version}" for name, version in here["versions"].items())
-        + ".",
+        machine_line(figures["machine"]),
         "",
         "Three members each, all answered by one process over gRPC with mutual TLS. A day is the median of "
         f"{DAYS}; clusters come due evenly over 90 days. *Decisions* is finding, claiming and starting what is due; "
@@ -247,7 +243,6 @@ def main() -> None:
     parser.add_argument("clusters", nargs="*", type=int, default=CLUSTERS, help="how many clusters, one run for each")
     given = parser.parse_args()
     folder, counts = given.folder, given.clusters
-    folder.mkdir(parents=True, exist_ok=True)
     runs = []
     with tempfile.TemporaryDirectory() as place, answering(Path(place)) as addresses:
         for name, make in databases(Path(place)):
@@ -255,8 +250,7 @@ def main() -> None:
                 runs.append({"database": name, **measure(make(), Path(place), addresses, count)})
                 print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
     figures = {"machine": machine(VERSIONS), "runs": runs}
-    (folder / "control.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (folder / "control.md").write_text(as_markdown(figures))
+    keep(folder, "control", figures, as_markdown(figures))
     print(as_markdown(figures))
 
 

@@ -102,11 +102,10 @@ def machine(versions: Sequence[str]) -> Figures:
 
 def as_markdown(figures: Figures) -> str:
     """Return the figures as a page to read."""
-    here = figures["machine"]
     lines = [
         "# The emulator beside moto's server",
         "",
-        machine_line(here),
+        machine_line(figures["machine"]),
         "",
         f"Medians of {TURNS} turns of {TURN_S} s, {STARTS} starts. Client and servers share the machine. moto's server "
         "closes every connection after its answer, so its calls pay for a new one each; the emulator keeps them.",

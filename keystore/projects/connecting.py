@@ -5,7 +5,6 @@ again after the configuration has others.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -122,6 +121,4 @@ class DeploymentKms:
 def provider_of(key_uri: str) -> Provider | None:
     """Return the provider of a key by its URI; None for a key of this machine."""
     scheme = parse(key_uri).provider
-    with suppress(StopIteration):
-        return next(provider for provider in BLOCKS if provider.lower() == scheme)
-    return None
+    return next((provider for provider in BLOCKS if provider.lower() == scheme), None)

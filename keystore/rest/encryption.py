@@ -80,15 +80,11 @@ class Update(Body, frozen=True):
     enabled_for_search_nodes: Switch = UNSET
 
 
-class AwsKms(Answer, frozen=True):
-    """A key at AWS, without its secret."""
+class Key(Answer, frozen=True):
+    """What is answered of a key at any provider."""
 
     enabled: bool
     valid: bool | None = None
-    access_key_id: str | None = field(default=None, name="accessKeyID")
-    customer_master_key_id: str | None = field(default=None, name="customerMasterKeyID")
-    region: str | None = None
-    require_private_networking: bool | None = None
     state: str | None = None
     state_since: str | None = None
     reason: str | None = None
@@ -98,11 +94,18 @@ class AwsKms(Answer, frozen=True):
     moving_clusters: list[str] | None = None
 
 
-class AzureKeyVault(Answer, frozen=True):
+class AwsKms(Key, frozen=True):
+    """A key at AWS, without its secret."""
+
+    access_key_id: str | None = field(default=None, name="accessKeyID")
+    customer_master_key_id: str | None = field(default=None, name="customerMasterKeyID")
+    region: str | None = None
+    require_private_networking: bool | None = None
+
+
+class AzureKeyVault(Key, frozen=True):
     """A key at Azure, without its secret."""
 
-    enabled: bool
-    valid: bool | None = None
     azure_environment: str | None = None
     client_id: str | None = field(default=None, name="clientID")
     tenant_id: str | None = field(default=None, name="tenantID")
@@ -111,29 +114,13 @@ class AzureKeyVault(Answer, frozen=True):
     key_vault_name: str | None = None
     key_identifier: str | None = None
     require_private_networking: bool | None = None
-    state: str | None = None
-    state_since: str | None = None
-    reason: str | None = None
-    error_code: str | None = None
-    checked_at: str | None = None
-    banner: str | None = None
-    moving_clusters: list[str] | None = None
     warnings: list[str] | None = None
 
 
-class GoogleCloudKms(Answer, frozen=True):
+class GoogleCloudKms(Key, frozen=True):
     """A key at Google, without its secret."""
 
-    enabled: bool
-    valid: bool | None = None
     key_version_resource_id: str | None = field(default=None, name="keyVersionResourceID")
-    state: str | None = None
-    state_since: str | None = None
-    reason: str | None = None
-    error_code: str | None = None
-    checked_at: str | None = None
-    banner: str | None = None
-    moving_clusters: list[str] | None = None
 
 
 class EncryptionAtRest(Answer, frozen=True, omit_defaults=False):
@@ -145,7 +132,7 @@ class EncryptionAtRest(Answer, frozen=True, omit_defaults=False):
     enabled_for_search_nodes: bool = False
 
 
-_KINDS: dict[Provider, type[AwsKms] | type[AzureKeyVault] | type[GoogleCloudKms]] = {
+_KINDS: dict[Provider, type[Key]] = {
     "AWS": AwsKms,
     "AZURE": AzureKeyVault,
     "GCP": GoogleCloudKms,
@@ -210,7 +197,7 @@ def _answer(call: Call, found: dict[Provider, Configuration]) -> EncryptionAtRes
     return EncryptionAtRest(**blocks)  # type: ignore[arg-type] # each is of its provider's kind
 
 
-def _shown(call: Call, provider: Provider, found: Configuration | None) -> AwsKms | AzureKeyVault | GoogleCloudKms:
+def _shown(call: Call, provider: Provider, found: Configuration | None) -> Key:
     kind = _KINDS[provider]
     if found is None:
         return kind(enabled=False)

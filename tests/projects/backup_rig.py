@@ -1,11 +1,12 @@
 """Deployments with backups in this process: real nodes behind real sockets, the real engine, a clock that tests set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import sqlalchemy as sa
 
 from keystore.agents.identity import Role
@@ -14,7 +15,7 @@ from keystore.agents.service import NodeService
 from keystore.agents.serving import AgentServer
 from keystore.control.clusters import MemberRecord, NewCluster, cluster_named, set_addresses
 from keystore.control.creation import ClusterFiles
-from keystore.control.database import Database
+from keystore.control.database import Database, open_database
 from keystore.control.dbos_engine import DbosEngine
 from keystore.control.due import DONE
 from keystore.control.founding import add_cluster
@@ -37,6 +38,8 @@ from keystore.projects.snapshot_rows import SHOWN_STATES, SnapshotRow, SnapshotS
 from keystore.projects.stored_schedules import backups_changed
 from keystore.projects.tables import configurations, credentials, deployments, organizations, projects
 from tests.agents.running import wait_until
+from tests.emulator_process import Emulator
+from tests.key_files import new_key
 
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
@@ -286,3 +289,18 @@ class BackupRig:
         with self.database.read() as connection:
             found, _ = list_events(connection, project_id=self.project, types=types, limit=1000)
         return [(event.type, dict(event.detail)) for event in reversed(found)]
+
+
+@pytest.fixture
+def rig(tmp_path: Path, emulator: Emulator) -> Iterator[BackupRig]:
+    database = open_database(f"sqlite:///{tmp_path / 'control.db'}")
+    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
+        yield rig
+    database.close()
+
+
+@pytest.fixture
+def rig_on_both(tmp_path: Path, emulator: Emulator, database: Database) -> Iterator[BackupRig]:
+    """A rig on SQLite, then on PostgreSQL."""
+    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
+        yield rig

@@ -263,3 +263,35 @@ def be_unreachable(cloud: Cloud, how: str) -> None:
     """Let nobody reach a cloud from now on, in one of the ways of `FAULTS`."""
     fields = dict(FAULTS[how])
     cloud.kms.faults.add(fields.pop("kind"), provider=cloud.provider.lower(), **fields)
+
+
+@pytest.fixture(scope="module")
+def kms() -> Iterator[KmsEmulator]:
+    """An emulator to which the SDKs are led."""
+    with KmsEmulator(strict_auth=True) as kms, leading_to(kms):
+        yield kms
+
+
+@pytest.fixture
+def cloud(kms: KmsEmulator, request: pytest.FixtureRequest) -> Cloud:
+    kms.reset()
+    kind: Provider = request.param
+    return CLOUDS[kind](kms)
+
+
+@pytest.fixture
+def aws(kms: KmsEmulator) -> Aws:
+    kms.reset()
+    return Aws(kms)
+
+
+@pytest.fixture
+def azure(kms: KmsEmulator) -> Azure:
+    kms.reset()
+    return Azure(kms)
+
+
+@pytest.fixture
+def google(kms: KmsEmulator) -> Gcp:
+    kms.reset()
+    return Gcp(kms)

@@ -1,12 +1,10 @@
 """Snapshots of deployments: on schedule and on demand, their keys, and their ends."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from keystore.control.clusters import cluster_named
-from keystore.control.database import Database, open_database
 from keystore.format.kind import SnapshotKind
 from keystore.objects.opening import open_place
 from keystore.projects.backed_up import connect_to_node
@@ -16,23 +14,9 @@ from keystore.projects.snapshot_rows import SnapshotState
 from keystore.snapshots.names import snapshot_ids
 from tests.emulator_process import Emulator
 from tests.emulator_process import emulator as emulator
-from tests.key_files import new_key
 from tests.projects.backup_rig import DAY_NS, HOUR_NS, START_NS, BackupRig
-
-
-@pytest.fixture
-def rig(tmp_path: Path, emulator: Emulator) -> Iterator[BackupRig]:
-    database = open_database(f"sqlite:///{tmp_path / 'control.db'}")
-    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
-        yield rig
-    database.close()
-
-
-@pytest.fixture
-def rig_on_both(tmp_path: Path, emulator: Emulator, database: Database) -> Iterator[BackupRig]:
-    """A rig on SQLite, then on PostgreSQL."""
-    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
-        yield rig
+from tests.projects.backup_rig import rig as rig
+from tests.projects.backup_rig import rig_on_both as rig_on_both
 
 
 def bytes_of(rig: BackupRig, deployment: str) -> list[str]:

@@ -1,13 +1,16 @@
 """A check of a configuration (`keystore.projects.checks`): the real SDKs with credentials at the real emulator."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from keystore.projects.checks import CODES, Outcome, check
 from keystore.projects.fields import Provider
 from kms_emulator.embedded import KmsEmulator
-from tests.projects.providers import CLOUDS, FAULTS, NEEDED, VIEW, Aws, Azure, Cloud, Gcp, be_unreachable, leading_to
+from tests.projects.providers import CLOUDS, FAULTS, NEEDED, VIEW, Aws, Azure, Cloud, Gcp, be_unreachable
+from tests.projects.providers import aws as aws
+from tests.projects.providers import azure as azure
+from tests.projects.providers import cloud as cloud
+from tests.projects.providers import google as google
+from tests.projects.providers import kms as kms
 
 AWS, AZURE, GOOGLE = "AWS_KMS_CUSTOMER_MASTER_KEY", "AZURE_KEY_VAULT_KEY", "GOOGLE_CLOUD_KMS_KEY_VERSION"
 REVOKED: dict[tuple[str, str], str] = {
@@ -19,37 +22,6 @@ REVOKED: dict[tuple[str, str], str] = {
     ("GCP", "delete"): f"{GOOGLE}_DESTROY_SCHEDULED",
     **{(provider, "permission"): "NO_PERMISSION_TO_ENCRYPT_DECRYPT" for provider in CLOUDS},
 }
-
-
-@pytest.fixture(scope="module")
-def kms() -> Iterator[KmsEmulator]:
-    with KmsEmulator(strict_auth=True) as kms, leading_to(kms):
-        yield kms
-
-
-@pytest.fixture
-def cloud(kms: KmsEmulator, request: pytest.FixtureRequest) -> Cloud:
-    kms.reset()
-    kind: Provider = request.param
-    return CLOUDS[kind](kms)
-
-
-@pytest.fixture
-def aws(kms: KmsEmulator) -> Aws:
-    kms.reset()
-    return Aws(kms)
-
-
-@pytest.fixture
-def azure(kms: KmsEmulator) -> Azure:
-    kms.reset()
-    return Azure(kms)
-
-
-@pytest.fixture
-def google(kms: KmsEmulator) -> Gcp:
-    kms.reset()
-    return Gcp(kms)
 
 
 def refused(outcome: Outcome, code: str, *missing: str) -> str:

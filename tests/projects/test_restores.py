@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keystore.control.database import Database, open_database
+from keystore.control.database import open_database
 from keystore.control.tables import clusters
 from keystore.errors import ApiError
 from keystore.objects.opening import open_place
@@ -27,23 +27,10 @@ from tests.emulator_process import emulator as emulator
 from tests.key_files import new_key
 from tests.node.test_clouds import key_name
 from tests.projects.backup_rig import DAY_NS, HOUR_NS, BackupRig
+from tests.projects.backup_rig import rig as rig
+from tests.projects.backup_rig import rig_on_both as rig_on_both
 from tests.projects.beside import beside
 from tests.snapshots.test_restore_into import state_of
-
-
-@pytest.fixture
-def rig(tmp_path: Path, emulator: Emulator) -> Iterator[BackupRig]:
-    database = open_database(f"sqlite:///{tmp_path / 'control.db'}")
-    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
-        yield rig
-    database.close()
-
-
-@pytest.fixture
-def rig_on_both(tmp_path: Path, emulator: Emulator, database: Database) -> Iterator[BackupRig]:
-    """A rig on SQLite, then on PostgreSQL."""
-    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
-        yield rig
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """What lies in the place of a deployment's snapshots: no plaintext, and which keys it takes to read it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from keystore.control.clusters import cluster_named
-from keystore.control.database import open_database
 from keystore.errors import ApiError, KmsError
 from keystore.node.snapshot_export import export_from_snapshot
 from keystore.objects.opening import open_place
@@ -14,19 +12,11 @@ from keystore.projects.backed_up import connect_to_node
 from keystore.snapshots.manifest import read_manifest
 from tests.emulator_process import Emulator
 from tests.emulator_process import emulator as emulator
-from tests.key_files import new_key
 from tests.projects.backup_rig import BackupRig
+from tests.projects.backup_rig import rig as rig
 from tests.snapshots.test_restore_into import state_of
 
 CANARY = b"a canary that sings in clear only" * 40
-
-
-@pytest.fixture
-def rig(tmp_path: Path, emulator: Emulator) -> Iterator[BackupRig]:
-    database = open_database(f"sqlite:///{tmp_path / 'control.db'}")
-    with BackupRig(tmp_path, database, emulator.endpoint, new_key(tmp_path / "platform")) as rig:
-        yield rig
-    database.close()
 
 
 def files_of(place: str) -> dict[Path, bytes]:

@@ -1,6 +1,5 @@
 """Checks every 15 minutes and on demand, and what follows: the real SDKs at the real emulator, the time by hand."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,29 +15,14 @@ from keystore.projects.outcomes import FAILED, SUCCEEDED
 from keystore.projects.sealing import Sealer
 from keystore.projects.validation import INTERVAL_NS, Validation, next_on_grid
 from kms_emulator.embedded import KmsEmulator
-from tests.projects.providers import CLOUDS, FAULTS, Aws, Azure, Cloud, be_unreachable, leading_to
+from tests.projects.providers import CLOUDS, FAULTS, Aws, Azure, Cloud, be_unreachable
+from tests.projects.providers import aws as aws
+from tests.projects.providers import cloud as cloud
+from tests.projects.providers import kms as kms
 from tests.projects.test_checks import REVOKED
 from tests.projects.validating import OWNERS, S, Validating
 
 DISABLED, ENABLED = "CLUSTER_INSTANCE_DISABLED", "CLUSTER_INSTANCE_ENABLED"
-
-
-@pytest.fixture(scope="module")
-def kms() -> Iterator[KmsEmulator]:
-    with KmsEmulator(strict_auth=True) as kms, leading_to(kms):
-        yield kms
-
-
-@pytest.fixture
-def cloud(kms: KmsEmulator, request: pytest.FixtureRequest) -> Cloud:
-    kms.reset()
-    return CLOUDS[request.param](kms)
-
-
-@pytest.fixture
-def aws(kms: KmsEmulator) -> Aws:
-    kms.reset()
-    return Aws(kms)
 
 
 @pytest.fixture

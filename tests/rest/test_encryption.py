@@ -1,6 +1,5 @@
 """`encryptionAtRest` over HTTP: what is stored, what is answered, who may, and that no secret is anywhere."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,14 @@ from keystore.rest import encryption
 from keystore.rest.encryption import ASKING_MAX
 from kms_emulator.embedded import KmsEmulator
 from tests.projects.made import make_deployment
-from tests.projects.providers import CLOUDS, Aws, Azure, Cloud, leading_to
+from tests.projects.providers import CLOUDS, Aws, Azure, Cloud
+from tests.projects.providers import aws as aws
+from tests.projects.providers import azure as azure
+from tests.projects.providers import kms as kms
 from tests.rest.client import Answered
 from tests.rest.conftest import Rest, found_organization
 
 SECRETS = ("secretAccessKey", "secret", "serviceAccountKey")
-
-
-@pytest.fixture(scope="module")
-def kms() -> Iterator[KmsEmulator]:
-    with KmsEmulator(strict_auth=True) as kms, leading_to(kms):
-        yield kms
 
 
 @pytest.fixture
@@ -38,18 +34,6 @@ def database_url(tmp_path: Path) -> str:
 def clouds(kms: KmsEmulator) -> list[Cloud]:
     kms.reset()
     return [kind(kms) for kind in CLOUDS.values()]
-
-
-@pytest.fixture
-def aws(kms: KmsEmulator) -> Aws:
-    kms.reset()
-    return Aws(kms)
-
-
-@pytest.fixture
-def azure(kms: KmsEmulator) -> Azure:
-    kms.reset()
-    return Azure(kms)
 
 
 def path(rest: Rest, more: str = "") -> str:

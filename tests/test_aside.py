@@ -1,4 +1,4 @@
-"""A thread beside: one call at a time, in order, its errors told, and no thread left."""
+"""A thread beside: one call after the other, no more under way than agreed, errors told once, and no thread left."""
 
 import os
 import threading
@@ -45,6 +45,46 @@ def test_a_call_goes_on_while_the_caller_does_something_else() -> None:
         aside.wait()
 
 
+def test_so_many_calls_are_under_way_before_who_begins_one_more_waits() -> None:
+    go = threading.Event()
+    ran: list[int] = []
+    with Aside("beside", 3) as aside:
+        aside.begin(lambda: go.wait(60))
+        aside.begin(partial(ran.append, 1))
+        aside.begin(partial(ran.append, 2))
+        assert ran == []
+        threading.Thread(target=go.set).start()
+        aside.begin(partial(ran.append, 3))
+        assert go.is_set()
+        aside.begin(partial(ran.append, 4))
+        assert 1 in ran
+        aside.wait()
+    assert ran == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("then", ["wait", "begin"])
+def test_what_was_begun_after_a_call_that_failed_is_not_done(then: str) -> None:
+    go = threading.Event()
+    ran: list[int] = []
+
+    def fail() -> None:
+        go.wait(60)
+        raise ValueError
+
+    with Aside("beside", 3) as aside:
+        aside.begin(fail)
+        aside.begin(partial(ran.append, 1))
+        aside.begin(partial(ran.append, 2))
+        go.set()
+        with pytest.raises(ValueError, match=r"^$"):
+            aside.wait() if then == "wait" else aside.begin(partial(ran.append, 3))
+        assert aside.idle
+        assert ran == []
+        aside.begin(partial(ran.append, 4))
+        aside.wait()
+    assert ran == [4]
+
+
 @pytest.mark.parametrize("then", ["wait", "begin"])
 def test_an_error_is_raised_once_by_what_comes_next(then: str) -> None:
     ran: list[int] = []
@@ -66,10 +106,12 @@ def test_closing_raises_nothing_and_may_be_done_twice() -> None:
     assert threads() == []
 
 
-def test_a_forked_child_waits_for_nothing_and_has_a_thread_of_its_own() -> None:
+@pytest.mark.parametrize("calls_max", [1, 3])
+def test_a_forked_child_waits_for_nothing_and_has_a_thread_of_its_own(calls_max: int) -> None:
     go = threading.Event()
-    with Aside("beside") as aside:
-        aside.begin(lambda: go.wait(60))
+    with Aside("beside", calls_max) as aside:
+        for _ in range(calls_max):
+            aside.begin(lambda: go.wait(60))
         child = os.fork()
         if child == 0:
             ran: list[int] = []

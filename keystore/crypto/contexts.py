@@ -24,8 +24,9 @@ class AeadContexts(Generic[Context]):
         self._lock = threading.Lock()
         # The key object is kept alive beside its context: so its id cannot come to mean another key.
         self._contexts: OrderedDict[int, tuple[SecretKey, Context]] = OrderedDict()
-        # What `get` returned last, and so what is last in the order: most calls ask for it again.
+        # What `get` returned last, and before that: most calls ask for the two keys of one session in turns.
         self._last: tuple[SecretKey, Context] | None = None
+        self._former: tuple[SecretKey, Context] | None = None
         os.register_at_fork(after_in_child=self._start_again)
 
     def get(self, key: SecretKey) -> Context:
@@ -37,8 +38,11 @@ class AeadContexts(Generic[Context]):
         last = self._last
         if last is not None and last[0] is key and not key.wiped:
             return last[1]
+        former = self._former
+        if former is not None and former[0] is key and not key.wiped:
+            return former[1]
         with self._lock:
-            self._last = None
+            self._former, self._last = self._last, None
             if key.wiped:
                 self._contexts.pop(id(key), None)
             elif (known := self._contexts.get(id(key))) is not None:
@@ -56,7 +60,7 @@ class AeadContexts(Generic[Context]):
 
     def forget(self, key: SecretKey) -> None:
         with self._lock:
-            self._last = None
+            self._last = self._former = None
             self._contexts.pop(id(key), None)
 
     def __len__(self) -> int:
@@ -65,4 +69,4 @@ class AeadContexts(Generic[Context]):
     def _start_again(self) -> None:
         # Another thread may have held the lock at the fork; its copy in the child would stay locked for ever.
         self._lock = threading.Lock()
-        self._contexts, self._last = OrderedDict(), None
+        self._contexts, self._last, self._former = OrderedDict(), None, None

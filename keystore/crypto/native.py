@@ -12,13 +12,14 @@ from cmk_keystore_native import THREADS_MAX, PageKey
 
 from keystore.crypto.buffers import check_length, check_writable, flat
 from keystore.crypto.contexts import AeadContexts
-from keystore.crypto.protocols import TAG_BYTES, Buffer, PageKernel, SlotReader, TagMismatchError, U8Array
+from keystore.crypto.protocols import TAG_BYTES, Buffer, CommitWriter, PageKernel, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
 
 THREADS_VARIABLE: Final = "KEYSTORE_THREADS"
 """Environment variable: threads that a large batch is divided over; 1 by default."""
 
 _seal_changes: Final[Callable[..., bytes] | None] = getattr(library, "seal_changes", None)
+_write_commit: Final[Callable[..., tuple[bytes, bytes, int, int]] | None] = getattr(library, "write_commit", None)
 """The library is a wheel of its own, and may be older than this."""
 
 
@@ -36,6 +37,7 @@ class NativeKernel:
         self._portable = portable
         self._contexts: AeadContexts[PageKey] = AeadContexts(PageKey)
         self.threads = max(1, min(threads or _threads_wanted(), THREADS_MAX))
+        self.write_commit: CommitWriter | None = self._commit if _write_commit is not None else None
 
     def seal_pages(
         self,
@@ -67,6 +69,32 @@ class NativeKernel:
             return seal(key, pages, page_size, aad, drawn, counter, session, page_nos, slots, out)
         context = self._contexts.get(key)
         return _seal_changes(context, pages, page_size, aad, drawn, counter, session, page_nos, slots, out)
+
+    def _commit(
+        self,
+        fd: int,
+        page_key: SecretKey,
+        record_key: SecretKey,
+        pages: Sequence[bytes | memoryview],
+        page_size: int,
+        aad: bytes,
+        drawn: bytes,
+        counter: int,
+        session: int,
+        page_nos: Sequence[int],
+        slots: Sequence[int],
+        out: bytearray,
+        clear: bytes,
+        head: bytes,
+        record_at: int,
+    ) -> tuple[bytes, bytes, int, int]:
+        """See `CommitWriter`."""
+        assert _write_commit is not None
+        first, second = self._contexts.get(page_key), self._contexts.get(record_key)
+        return _write_commit(
+            fd, first, second, pages, page_size, aad, drawn, counter, session, page_nos, slots, out, clear, head,
+            record_at,
+        )  # fmt: skip
 
     def open_pages(
         self,

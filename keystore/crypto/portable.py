@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keystore.crypto.buffers import check_apart, check_arrays, check_length, check_room, check_writable, flat
 from keystore.crypto.changes import seal_changes
 from keystore.crypto.contexts import AeadContexts
-from keystore.crypto.protocols import TAG_BYTES, Buffer, SlotReader, TagMismatchError, U8Array
+from keystore.crypto.protocols import TAG_BYTES, Buffer, CommitWriter, SlotReader, TagMismatchError, U8Array
 from keystore.crypto.secret import SecretKey
 
 STEP_MAX: Final = 256
@@ -28,6 +28,7 @@ class PortableKernel:
     """The kernel on the `cryptography` package: one library call for each page."""
 
     name = "portable"
+    write_commit: CommitWriter | None = None
 
     def __init__(self, contexts: AeadContexts[AESGCM]) -> None:
         self._contexts = contexts

@@ -85,6 +85,47 @@ class SlotReader(Protocol):
         """
 
 
+class CommitFault(IntEnum):
+    """What a `CommitWriter` could not write."""
+
+    PAGES = 1
+    """Nothing of the record is written."""
+    RECORD = 2
+
+
+class CommitWriter(Protocol):
+    """Seals the pages of a small commit and its record, and writes both, with the interpreter's lock released."""
+
+    def __call__(
+        self,
+        fd: int,
+        page_key: SecretKey,
+        record_key: SecretKey,
+        pages: Sequence[bytes | memoryview],
+        page_size: int,
+        aad: bytes,
+        drawn: bytes,
+        counter: int,
+        session: int,
+        page_nos: Sequence[int],
+        slots: Sequence[int],
+        out: bytearray,
+        clear: bytes,
+        head: bytes,
+        record_at: int,
+    ) -> tuple[bytes, bytes, int, int]:
+        """Seal pages as `PageKernel.seal_changes`, and a record with `record_key`; write the pages, then the record.
+
+        The record has the 128 bytes of `clear`, its nonce among them, for its associated data, and `head` and the rows
+        of the pages for its body; with it 4096 bytes are written at `record_at` of the file `fd`, page `i` at
+        `slots[i] * page_size`. The system is asked to begin to write all of it to the disk. Wrong lengths raise
+        ValueError, and nothing was written.
+
+        Returns:
+            The rows, the tag of the record, a `CommitFault` or 0, and the system's number of the error.
+        """
+
+
 class PageKernel(Protocol):
     """Seals and opens `n` pages of `page_size` bytes in one call. Threads may share it.
 
@@ -93,6 +134,9 @@ class PageKernel(Protocol):
     """
 
     name: str
+
+    write_commit: CommitWriter | None
+    """None where this kernel has no such thing."""
 
     def seal_pages(
         self,

@@ -103,6 +103,10 @@ def decode_runs(data: bytes) -> list[tuple[int, int]]:
     return [(int(slot), int(count)) for slot, count in _RUN.iter_unpack(data)]
 
 
+INLINE_BYTES_MAX: Final = layout.BLOCK_BYTES - PRELUDE_BYTES
+"""Bytes of a body that fit into the first 4096 bytes of a block without runs."""
+
+
 def inline_bytes(runs: int) -> int:
     """Return how many bytes of the ciphertext stand in the first 4096 bytes of a block with `runs` runs."""
-    return layout.BLOCK_BYTES - PRELUDE_BYTES - RUN_BYTES * runs
+    return INLINE_BYTES_MAX - RUN_BYTES * runs

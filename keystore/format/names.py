@@ -21,5 +21,5 @@ def name_problem(name: str, *, path: bool = False) -> str | None:
     if "/" in name and not path:
         return "it has a slash"
     if any(part in ("", ".", "..") for part in name.split("/")):
-        return "it has an empty part, or one that is . or .."
+        return "it has an empty part, or one that is '.' or '..'"
     return None

@@ -85,6 +85,10 @@ class RecordBody(NamedTuple):
         return places_of([entry for _, entry in self.entries()])[1]
 
     def encode(self) -> bytes:
+        return self.encode_head(len(self.rows) // CHANGE.itemsize) + self.rows
+
+    def encode_head(self, change_count: int) -> bytes:
+        """Return what stands before so many rows."""
         fixed = _FIXED.pack(
             self.time_ns,
             self.page_count,
@@ -95,9 +99,9 @@ class RecordBody(NamedTuple):
             self.session,
             self.flags,
             len(self.sessions),
-            len(self.rows) // CHANGE.itemsize,
+            change_count,
         )
-        return fixed + b"".join(session.encode() for session in self.sessions) + self.rows
+        return b"".join([fixed, *[session.encode() for session in self.sessions]]) if self.sessions else fixed
 
     @classmethod
     def decode(cls, data: bytes | bytearray) -> Self:

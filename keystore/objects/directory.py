@@ -32,13 +32,20 @@ from keystore.errors import (
     PlaceUnreachableError,
 )
 from keystore.keys.files import Files
-from keystore.objects.place import Named, ObjectReader, ObjectWriter, is_name, require_name, require_prefix
+from keystore.objects.place import (
+    PIECES_LENT,
+    Named,
+    ObjectReader,
+    ObjectWriter,
+    is_name,
+    require_name,
+    require_prefix,
+)
 
 UNFINISHED = ".unfinished"
 ASIDE_BYTES = 1 << 16
-"""Bytes from which on a piece is hashed and written beside what the caller does next; less is done sooner than handed
-over."""
-WRITTEN_OUT_BYTES = 16 << 20
+"""Bytes from which on a piece is hashed beside what the caller does next; less is done sooner than handed over."""
+WRITTEN_OUT_BYTES = 4 << 20
 """Bytes after which the system is told to write them out, so that the disk works while we do."""
 _TRIES = 16
 """LIMIT: names tried for an unfinished object; another one is taken where somebody who clears up was faster."""
@@ -192,6 +199,8 @@ class DirectoryPlace:
             raise PlaceMissingError(
                 f"{self} cannot be made: its directory is missing. Nothing was changed; make the directory first."
             ) from None
+        except FileExistsError:
+            raise PlaceError(f"{self} is a file, not a directory. Nothing was changed; choose another place.") from None
         with suppress(PermissionError):  # a parent that may not be read is none that we made it in
             self._files.sync_directory(self.path.parent)
 
@@ -254,7 +263,7 @@ class _Writer:
         self._place, self._files, self._name = place, files, name
         self._target = place.path / name
         self._digest, self._bytes, self._written_out = hashlib.sha256(), 0, 0
-        self._hashing, self._writing = Aside("keystore-digest"), Aside("keystore-write")
+        self._hashing = Aside("keystore-digest", PIECES_LENT)
         self._process = os.getpid()
 
     def __enter__(self) -> Self:
@@ -264,13 +273,11 @@ class _Writer:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         with self._errors():
-            if len(data) < ASIDE_BYTES:
-                self._wait()
+            self._put(data)
+            if len(data) < ASIDE_BYTES and self._hashing.idle:
                 self._digest.update(data)
-                self._put(data)
             else:
                 self._hashing.begin(partial(self._digest.update, data))
-                self._writing.begin(partial(self._put, data))
 
     def _put(self, data: bytes | bytearray | memoryview) -> None:
         self._files.write(self._fd, self._bytes, data)
@@ -279,14 +286,10 @@ class _Writer:
             self._files.begin_writing(self._fd, self._written_out, self._bytes - self._written_out)
             self._written_out = self._bytes
 
-    def _wait(self) -> None:
-        self._hashing.wait()
-        self._writing.wait()
-
     def finish(self) -> tuple[int, bytes]:
         with self._errors():
-            self._wait()
             self._files.sync(self._fd)
+            self._hashing.wait()
             self._place._make(self._target.parent)
             try:
                 self._files.name_once(self._path, self._target)
@@ -305,7 +308,6 @@ class _Writer:
         try:
             self._hashing.close()
         finally:
-            self._writing.close()  # cut off by a signal, the descriptor stays open: no write may meet another file
             self._files.close(self._fd)
 
     @contextmanager

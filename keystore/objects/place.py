@@ -18,6 +18,8 @@ from keystore.errors import InputError
 
 NAME_CHARACTERS_MAX = 200
 """LIMIT: characters of a name; a part of one is a file name (255 bytes), a whole one a key of a bucket (1024)."""
+PIECES_LENT = 3
+"""LIMIT: pieces of an object that its writer may still be reading. Who uses buffers again has one more of them."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 
@@ -33,7 +35,7 @@ class ObjectWriter(Protocol):
     """An object being written. Errors are of type `PlaceError`."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`, which must stay as it is until the next call."""
+        """Append `data`, which must stay as it is until `PIECES_LENT` more calls, or `finish`, have returned."""
         ...
 
     def finish(self) -> tuple[int, bytes]:

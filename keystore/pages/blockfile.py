@@ -3,12 +3,13 @@
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from keystore.durable import begin_writing
 from keystore.errors import StoreExistsError, StoreIOError, StoreLockedError, StoreMissingError
-from keystore.pages.protocols import Buffer
+from keystore.pages.protocols import Buffer, T
 
 
 class OsBlockFile:
@@ -92,6 +93,9 @@ class OsBlockFile:
             if count == 0:
                 raise OSError(errno.EIO, "a write made no progress", str(self.path))
             done += count
+
+    def by_descriptor(self, act: Callable[[int], T]) -> T | None:
+        return act(self._fd) if self._fd >= 0 else None
 
     def begin_writing(self, offset: int, length: int) -> None:
         begin_writing(self._fd, offset, length)

@@ -15,6 +15,7 @@ from keystore.format.entry import encode_aads
 from keystore.format.header import HeaderBody
 from keystore.format.record import PAGES_SYNCED, RecordBody, SessionRecord
 from keystore.pages.guarded import GuardedFile
+from keystore.pages.protocols import AnchorState
 from keystore.pages.sealed import read_raw
 from keystore.pages.sessions import Session, SessionTable
 
@@ -65,10 +66,16 @@ class Scan:
 
 
 class Scanner:
-    """Steps 1 to 5 over one file; holds the keys it derived until `wipe`."""
+    """Steps 1 to 5 over one file; holds the keys it derived until `wipe`.
 
-    def __init__(self, name: str, file: GuardedFile, sessions: SessionTable) -> None:
-        self._name, self._file, self._sessions = name, file, sessions
+    Args:
+        anchored: what the anchor says was acknowledged; it may know of later commits than the watermark.
+    """
+
+    def __init__(
+        self, name: str, file: GuardedFile, sessions: SessionTable, anchored: AnchorState | None = None
+    ) -> None:
+        self._name, self._file, self._sessions, self._anchored = name, file, sessions, anchored
         self._opened: dict[SessionRecord, Session] = {}
 
     def wipe(self) -> None:
@@ -168,7 +175,8 @@ class Scanner:
     def _drop_unfinished(self, scan: Scan, acknowledged: tuple[int, bytes]) -> None:
         if not scan.links or scan.links[-1].body.flags & PAGES_SYNCED:
             return
-        if acknowledged == (scan.sequence, scan.tag):
+        anchored = self._anchored and (self._anchored.sequence, self._anchored.tag)
+        if (scan.sequence, scan.tag) in (acknowledged, anchored):
             return  # its sync returned, so a page that does not open is damage of that page, and reading it says so
         link, page_size = scan.links[-1], scan.header.page_size
         entries = link.body.changes["entry"]

@@ -2,7 +2,7 @@
 
 Invariants:
 1. Nothing that a header on the disk reaches is overwritten; all new blocks are synced before the header is written.
-2. The anchor on the disk is never behind the header (F-18).
+2. Anchor and watermark on the disk are never behind the header (F-18, F-26).
 3. Until the header is written an error changes nothing; from then on, and after a signal, the store is poisoned.
 """
 
@@ -184,6 +184,8 @@ def write_checkpoint(
         sessions_tree = fold.write_sessions(numbers, table_slots)
         slots_tree = fold.write_slots(blocks)
         fold.writer.flush()
+        if state.watermark != state.sequence:
+            log.write_watermark(state, session)
         state.file.sync()
         state.store_anchor(sync=True)
         under_way.no_return()

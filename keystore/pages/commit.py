@@ -1,4 +1,4 @@
-"""One commit: seal, write, record, sync, apply (docs/FORMAT.md, section 6).
+"""One commit: seal, write, record, sync, show (docs/FORMAT.md, section 6).
 
 Invariants:
 1. Until the record is being written an error leaves store and file as they were; a signal leaves the file so, and
@@ -16,13 +16,14 @@ from keystore.errors import InputError, PageRangeError
 from keystore.format import layout
 from keystore.format.entry import places_of
 from keystore.format.record import CHANGE, PAGES_SYNCED, RecordBody, SessionRecord, encode_holes
-from keystore.pages import log
-from keystore.pages.apply import apply_record, find_replaced
+from keystore.pages import at_once, log
+from keystore.pages.apply import count_record, find_replaced, show_record
+from keystore.pages.guarded import Change as UnderWay
 from keystore.pages.handover import Kept, hand_over
 from keystore.pages.protocols import Buffer
 from keystore.pages.reading import READ_BYTES, read_batch
 from keystore.pages.sealed import tag_of
-from keystore.pages.sealing import seal_and_write, write_slots
+from keystore.pages.sealing import seal_and_write, seal_into, write_slots
 from keystore.pages.sessions import Session, nonce_of
 from keystore.pages.state import StoreState
 
@@ -47,12 +48,18 @@ class Change(NamedTuple):
     @classmethod
     def of(cls, pages: Mapping[int, Buffer | None], page_count: int, byte_length: int) -> Self:
         """Part pages and holes, in ascending order."""
+        if len(pages) == 1:  # as most commits are
+            ((page_no, only),) = pages.items()
+            if only is not None:
+                return cls([page_no], [only], [], page_count, byte_length)
         ordered = sorted(pages)
-        holes = [page_no for page_no in ordered if pages[page_no] is None]
-        if holes:
-            ordered = [page_no for page_no in ordered if pages[page_no] is not None]
-        contents = [data for page_no in ordered if (data := pages[page_no]) is not None]
-        return cls(ordered, contents, holes, page_count, byte_length)
+        contents = list(map(pages.__getitem__, ordered))
+        there = [data for data in contents if data is not None]
+        if len(there) == len(ordered):
+            return cls(ordered, there, [], page_count, byte_length)
+        holes = [page_no for page_no, data in zip(ordered, contents, strict=True) if data is None]
+        ordered = [page_no for page_no, data in zip(ordered, contents, strict=True) if data is not None]
+        return cls(ordered, there, holes, page_count, byte_length)
 
 
 def check_change(
@@ -68,14 +75,13 @@ def check_change(
         PageRangeError: a page number is negative, beyond the limit, or beyond the new `page_count`.
         InputError: a page has not exactly `page_size` bytes, or there are too many.
     """
-    end = max(pages, default=-1) + 1
-    count = max(ends[0], end) if page_count is None else page_count
+    low, high = (min(pages), max(pages)) if pages else (0, -1)
+    count = max(ends[0], high + 1) if page_count is None else page_count
     length = ends[1] if byte_length is None else byte_length
-    if min(pages, default=0) < 0 or not 0 <= count <= layout.PAGES_MAX or end > count:
-        low, high = min(pages, default=0), max(pages, default=0)
+    if low < 0 or not high < count <= layout.PAGES_MAX:
         raise PageRangeError(
-            f"store {state.name}: pages {low} to {high} in a store of {count} pages (at most {layout.PAGES_MAX}); "
-            "nothing was changed"
+            f"store {state.name}: pages {low} to {max(high, 0)} in a store of {count} pages "
+            f"(at most {layout.PAGES_MAX}); nothing was changed"
         )
     if len(pages) > COMMIT_PAGES_MAX:
         raise InputError(f"store {state.name}: {len(pages)} pages in one commit; at most {COMMIT_PAGES_MAX}")
@@ -113,7 +119,8 @@ def commit(state: StoreState, change: Change) -> int:
     page_nos = change.page_nos + change.holes
     session = state.sessions.for_seals(seals + 2)
     flags = PAGES_SYNCED if byte_count > SYNC_FIRST_BYTES else 0
-    return _commit(state, session, page_nos, seals, change, flags, (), write_pages, kept, seals=seals)
+    small = change if at_once.can(state, change) else None
+    return _commit(state, session, page_nos, seals, change, flags, (), write_pages, kept, seals=seals, small=small)
 
 
 def adopt(
@@ -201,10 +208,12 @@ def _commit(
     *,
     seals: int = 0,
     moved: bool = False,
+    small: Change | None = None,
 ) -> int:
     """Commit what changes `page_nos`; `placed` of them, or all, are pages, which `write_pages` puts into slots.
 
-    It gets `seals` nonces of the session: what they begin with, and the counter of the first.
+    It gets `seals` nonces of the session: what they begin with, and the counter of the first. A change that is `small`
+    is written at once with its record, where the file allows it just now.
     """
     slots, log_slots = state.space.slots, len(state.log_slots)
 
@@ -219,7 +228,8 @@ def _commit(
         replaced = find_replaced(state, page_nos, change.page_count, cut_max=CUT_PAGES_MAX)
         state.reserve_for_checkpoint(page_nos)
         drawn, counter = session.draw(seals + 2)  # the last two are for the record and the watermark
-        rows = write_pages(drawn, counter)
+        taken = state.space.take(seals) if small else []
+        rows = b"" if small else write_pages(drawn, counter)
         placed = len(rows) // CHANGE.itemsize if placed is None else placed
         body = RecordBody(
             time_ns=state.record_time_ns(),
@@ -233,18 +243,34 @@ def _commit(
             sessions=sessions,
             rows=rows,
         )
-        encoded = body.encode()
-        runs = log.take_runs(state, len(encoded), use_reserve=not placed)
-        record = log.seal_record(state, encoded, session, nonce_of(drawn, counter + seals), runs)
-        if flags & PAGES_SYNCED:
-            state.file.sync()
-        under_way.no_return()
-        log.write_record(state, state.next_place, record, runs)
-        state.file.sync()
-        state.committed_pages += placed
-        apply_record(state, state.sequence + 1, body, tag_of(record), replaced)
+        nonce, written = nonce_of(drawn, counter + seals), None
+        if small:
+            written = at_once.write(state, session, drawn, counter, nonce, small, taken, body, kept, under_way)
+            if written is None:
+                rows = seal_into(state, session, drawn, counter, small.page_nos, small.pages, taken, kept.add)
+                body = body._replace(rows=rows)
+        body, tag = written or _write_record(state, session, nonce, body, under_way, use_reserve=not placed)
+        counted = count_record(state, body, replaced)
         slots.accept()
-        log.write_watermark(state, session, nonce_of(drawn, counter + seals + 1))
+        state.committed_pages += placed
+        state.file.sync()
+        show_record(state, state.sequence + 1, body, tag, replaced, counted)
+        log.write_watermark_if_due(state, session, drawn, counter + seals + 1)
         state.store_anchor(sync=False)
     hand_over(state, body, kept, moved=moved)
     return state.sequence
+
+
+def _write_record(
+    state: StoreState, session: Session, nonce: bytes, body: RecordBody, under_way: UnderWay, *, use_reserve: bool
+) -> tuple[RecordBody, bytes]:
+    """Seal a record and write it; return it and its tag."""
+    encoded = body.encode()
+    runs = log.take_runs(state, len(encoded), use_reserve=use_reserve)
+    record = log.seal_record(state, encoded, session, nonce, runs)
+    if body.flags & PAGES_SYNCED:
+        state.file.sync()
+    under_way.no_return()
+    log.write_record(state, state.next_place, record, runs)
+    state.file.begin_writing(0, 0)
+    return body, tag_of(record)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keystore.crypto.kernel import KERNEL, TAG_BYTES
-from keystore.errors import InputError, PageRangeError, StoreDamagedError, StoreFullError
+from keystore.errors import InputError, KeystoreError, PageRangeError, StoreDamagedError, StoreFullError
 from keystore.format import layout
 from keystore.format.entry import encode_aads
 from keystore.format.record import CHANGE, SessionRecord
@@ -46,6 +46,14 @@ _BESIDE_BYTES = 96
 """What a page takes besides: its rows in the map and in a record, and the nodes above."""
 
 Item = TypeVar("Item")
+
+
+class _SourceError(KeystoreError):
+    """What went wrong where pages come from; the commit that waited for them can be undone."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -126,14 +134,20 @@ class Fill:
                 kept.add(ciphertext)
                 rows += changes.tobytes()
                 count += len(changes)
-                item = next(work.items, None)
+                try:
+                    item = next(work.items, None)
+                except Exception as error:
+                    raise _SourceError(error) from error  # of where pages come from: this commit is undone
             return bytes(rows)
 
         while item is not None:
             self._writer.checkpoint_if_due()
             session, kept = state.sessions.for_seals(self._pages_max + 2), Kept(state, self._bytes_max)
             change = Change([], [], [], work.end(), state.byte_length)
-            commit_new(state, change, session, work.sessions, write_pages, kept)
+            try:
+                commit_new(state, change, session, work.sessions, write_pages, kept)
+            except _SourceError as broken:
+                raise broken.error from None
         return self._pages
 
     def _write(self, changes: npt.NDArray[np.void], ciphertext: memoryview, page_count: int, leaves: set[int]) -> None:

@@ -23,23 +23,22 @@ class Request:
         self, pages: dict[int, Buffer | None], page_count: int | None = None, byte_length: int | None = None
     ) -> None:
         self.pages, self.page_count, self.byte_length = pages, page_count, byte_length
-        self.sequence: int | None = None
-        self.error: Exception | None = None
+        self.done = False
         self.taken = False
         """Whether its pages may be being read, by a thread that commits for this one."""
+        self._outcome: int | Exception = 0
         self._sleep = Lock()
         self._sleep.acquire()
 
-    @property
-    def done(self) -> bool:
-        return self.sequence is not None or self.error is not None
+    def finish(self, outcome: int | Exception) -> None:
+        """Note what came of it; it is done."""
+        self._outcome, self.done = outcome, True
 
     def result(self) -> int:
         """Return the sequence of a request that is done, or raise its error."""
-        if self.error is not None:
-            raise self.error
-        assert self.sequence is not None
-        return self.sequence
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
     def wait(self) -> None:
         """Sleep until `wake`, which may have been before."""
@@ -70,15 +69,15 @@ class Group:
             self._life.check_writable()
             count, length = check_change(self._state, ends, request.pages, request.page_count, request.byte_length)
         except Exception as error:
-            request.error = error
+            request.finish(error)
             return True
         if not self.requests and not request.pages and (count, length) == ends:
-            request.sequence = self._state.sequence
+            request.finish(self._state.sequence)
             return True
         size = (len(self._pages) + len(request.pages)) * self._state.page_size
         if self.requests and size > SYNC_FIRST_BYTES:
             return False
-        self._pages.update(request.pages)
+        self._pages = {**self._pages, **request.pages} if self.requests else request.pages
         if count < self._page_count:
             # The record cuts once, at its end: a later change must not grow the store over what this one cut off.
             self._complete = True

@@ -8,15 +8,16 @@ import errno
 from collections.abc import Callable
 from typing import Self
 
-from keystore.errors import CommitUnknownError, StoreError, StoreFullError, StoreIOError
-from keystore.pages.protocols import BlockFile, Buffer, ChangingFile, DescribedFile, EarlyFile
+from keystore.errors import CommitUnknownError, KeystoreError, StoreError, StoreFullError, StoreIOError
+from keystore.pages.protocols import BlockFile, Buffer, ChangingFile, DescribedFile, DirectFile, EarlyFile, T
 
 
 class Change:
     """A change of a store, from its first to its last step; a context manager.
 
     Before `no_return` an error calls `undo`; from there on, and after a signal at any point, the outcome is unknown:
-    memory may be torn, so nothing more is done through this object.
+    memory may be torn, so nothing more is done through this object. What is no `KeystoreError` may be of a signal's
+    handler, which raises what it likes.
     """
 
     def __init__(self, file: "GuardedFile", what: str, undo: Callable[[], None]) -> None:
@@ -27,13 +28,17 @@ class Change:
         """From here on an error leaves the outcome unknown: the disk may show the change."""
         self._begun = True
 
+    def nothing_done(self) -> None:
+        """Of what came after `no_return` the disk has nothing."""
+        self._begun = False
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if error is None:
             return
-        if not self._begun and isinstance(error, Exception):
+        if not self._begun and isinstance(error, KeystoreError):
             self._undo()
             return
         file = self._file
@@ -48,6 +53,7 @@ class GuardedFile:
     def __init__(self, name: str, file: BlockFile) -> None:
         self._name, self._file = name, file
         self._early = file if isinstance(file, EarlyFile) else None
+        self._direct = file if isinstance(file, DirectFile) else None
         self.poison: str | None = None
         self.written_bytes = 0
         """Bytes given to `write` since the opening."""
@@ -89,7 +95,17 @@ class GuardedFile:
             self._file.write(offset, data)
             self.written_bytes += len(data) if type(data) is bytes else memoryview(data).nbytes
         except OSError as error:
-            raise self._refusal(error, "a write") from error
+            raise self.refusal(error, "a write") from error
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether `by_descriptor` may have a way."""
+        return self._direct is not None
+
+    def by_descriptor(self, act: Callable[[int], T]) -> T | None:
+        """Let `act` write by the descriptor; see `DirectFile`. The caller adds to `written_bytes` what it wrote."""
+        self.check()
+        return None if self._direct is None else self._direct.by_descriptor(act)
 
     def begin_writing(self, offset: int, length: int) -> None:
         """Have the system begin to write these bytes out, where the file has a way to; promises nothing."""
@@ -101,14 +117,14 @@ class GuardedFile:
         try:
             self._file.extend(size, written=written)
         except OSError as error:
-            raise self._refusal(error, "growing the file") from error
+            raise self.refusal(error, "growing the file") from error
 
     def truncate(self, size: int) -> None:
         self.check()
         try:
             self._file.truncate(size)
         except OSError as error:
-            raise self._refusal(error, "cutting the file") from error
+            raise self.refusal(error, "cutting the file") from error
 
     def sync(self) -> None:
         self.check()
@@ -140,7 +156,8 @@ class GuardedFile:
             "are. Close the store and open it again to learn it"
         )
 
-    def _refusal(self, error: OSError, what: str) -> StoreError:
+    def refusal(self, error: OSError, what: str) -> StoreError:
+        """Return the error for a change that the system refused, here or by `by_descriptor`."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return StoreFullError(
                 f"store {self._name}: the device is full ({error.strerror}); nothing was changed and the store stays "

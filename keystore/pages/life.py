@@ -1,8 +1,8 @@
 """Whether an open store may be used: not closed, not in a forked child, not damaged. And the lock of its writers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition, RLock
+from threading import RLock
 
 from keystore.errors import StoreClosedError, StoreDamagedError, StoreForkedError, StoreIOError
 
@@ -54,14 +54,15 @@ class Life:
 
     def has_lock(self) -> bool:
         """Tell whether the calling thread has the lock."""
-        try:
-            self._owned.notify()  # nobody waits for it: it refuses a thread that has not its lock
-        except RuntimeError:
-            return False
-        return True
+        return self._is_owned()
+
+    def let_go(self) -> None:
+        """Release the lock if the calling thread has it."""
+        if self._is_owned():
+            self.lock.release()
 
     def _new_lock(self) -> None:
         self.lock = RLock()
         """Held by who changes the store, or needs it unchanged, also while the disk is waited for. Readers do not take
         it: what they look at changes under `StoreState.map_lock`."""
-        self._owned = Condition(self.lock)
+        self._is_owned: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # `Condition` asks it, too

@@ -24,7 +24,7 @@ class Line:
         self._leader: Request | None = None
 
     def __len__(self) -> int:
-        """Return how many requests are in line, with those being committed."""
+        """Return how many requests are in line, with those that a leader commits."""
         return len(self._requests)
 
     def enter(self, request: Request) -> bool:

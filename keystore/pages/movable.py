@@ -24,7 +24,7 @@ from threading import Lock
 
 from keystore.errors import InputError, StoreClosedError, StoreFullError, StoreIOError
 from keystore.pages.pace import Pace
-from keystore.pages.protocols import BlockFile, Buffer, DescribedFile, EarlyFile
+from keystore.pages.protocols import BlockFile, Buffer, DescribedFile, DirectFile, EarlyFile, T
 from keystore.progress import Progress
 
 STEP_BYTES = 1 << 20
@@ -80,6 +80,11 @@ class MovableFile:
 
     def write(self, offset: int, data: Buffer) -> None:
         self._change(lambda file: file.write(offset, data))
+
+    def by_descriptor(self, act: Callable[[int], T]) -> T | None:
+        with self._changing:
+            file = self._file
+            return file.by_descriptor(act) if self._copy is None and isinstance(file, DirectFile) else None
 
     def begin_writing(self, offset: int, length: int) -> None:
         file = self._file

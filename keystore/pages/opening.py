@@ -175,9 +175,9 @@ class Opener:
             session = self._state.sessions.get(number)
         except KeyError:
             raise UnreadableError(index, f"it names session {number}, which is unknown") from None
-        slots, aad = self._slots, encode_aad(layout.TREE_PAGES, 0, session.record.origin, 0)
+        slots = self._slots
         if slots is not None:
-            slots.admit(number, session.page_key, aad)
+            slots.admit(number, session.page_key, session.page_aad)
 
     def _page_portably(self, page_no: int, entry: bytes) -> bytes:
         state, size = self._state, self._state.page_size

@@ -44,6 +44,10 @@ class Former:
             self._entries.clear()
 
 
+Leaves = Mapping[int, bytes]
+"""Leaves of the tree, by number."""
+
+
 class PageMap:
     """Page number to entry, as of the latest commit."""
 
@@ -54,19 +58,27 @@ class PageMap:
         self.dirty_leaves: set[int] = set()
         """Numbers of the leaves that the next checkpoint writes."""
 
-    def entry(self, page_no: int) -> bytes:
-        """Return the entry of a page, `HOLE` if it was never written."""
+    def entry(self, page_no: int, leaves: Leaves | None = None) -> bytes:
+        """Return the entry of a page, `HOLE` if it was never written; with its `leaves_of` this reads nothing."""
         recent = self.recent.get(page_no)
         if recent is not None:
             return recent
         tree = self.tree
         number = page_no // tree.fanout
-        leaf = tree.known_leaves.get(number) or tree.leaf(number)
+        leaf = (leaves or tree.known_leaves).get(number) or tree.leaf(number)
         at = page_no % tree.fanout * ENTRY_BYTES
         return leaf[at : at + ENTRY_BYTES]
 
-    def entries(self, page_nos: Sequence[int]) -> list[bytes]:
+    def leaves_of(self, page_nos: Sequence[int]) -> Leaves:
+        """Return the leaves that have the entries of pages, as far as these are not recent."""
+        tree, recent = self.tree, self.recent
+        numbers = [page_no // tree.fanout for page_no in page_nos if page_no not in recent]
+        return {number: tree.known_leaves.get(number) or tree.leaf(number) for number in numbers}
+
+    def entries(self, page_nos: Sequence[int], leaves: Leaves | None = None) -> list[bytes]:
         """Return the entries of pages, holes too; of adjacent numbers each leaf is looked up once."""
+        if len(page_nos) == 1 or leaves is not None:
+            return [self.entry(page_no, leaves) for page_no in page_nos]
         recent, fanout, leaf_no, leaf = self.recent, self.tree.fanout, -1, b""
         found = [recent.get(page_no, b"") for page_no in page_nos]
         if all(found):

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from keystore.crypto.secret import SecretKey
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+T = TypeVar("T")
 
 
 class BlockFile(Protocol):
@@ -62,11 +63,23 @@ class ChangingFile(Protocol):
 
 
 @runtime_checkable
+class DirectFile(Protocol):
+    """A `BlockFile` that can be written by the system's own descriptor, as `write` does."""
+
+    def by_descriptor(self, act: Callable[[int], T]) -> T | None:
+        """Return what `act` returns, which may write by the descriptor; None, and it was not called, where that would
+        not be all of it just now."""
+
+
+@runtime_checkable
 class EarlyFile(Protocol):
     """A `BlockFile` that can have the system begin to write before a sync asks for it."""
 
     def begin_writing(self, offset: int, length: int) -> None:
-        """Begin to write these bytes out, and do not wait; nothing is durable by it, and nothing fails."""
+        """Begin to write these bytes out, and do not wait; nothing is durable by it, and nothing fails.
+
+        A `length` of 0 means all to the end of the file.
+        """
 
 
 class DataKeys(Protocol):

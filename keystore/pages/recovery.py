@@ -9,7 +9,7 @@ from keystore.format import layout
 from keystore.format.entry import HOLE, entry_session
 from keystore.format.session_table import decode_block
 from keystore.pages import log
-from keystore.pages.apply import apply_record, find_replaced
+from keystore.pages.apply import count_record, find_replaced, show_record
 from keystore.pages.blocks import Blocks
 from keystore.pages.chain import Link, Scan, Scanner
 from keystore.pages.checkpoint import write_checkpoint, write_header
@@ -40,8 +40,8 @@ def recover(
         NotAStoreError, WrongKeyError, StoreDamagedError, StoreRolledBackError, StoreDivergedError: nothing was written.
         StoreFullError, StoreIOError, CommitUnknownError: every commit is as it was; opening can be tried again.
     """
-    scan = _scan_twice(name, file, keys, store_id)
     anchored = anchor.load() if anchor is not None else None
+    scan = _scan_twice(name, file, keys, store_id, anchored)
     if anchored is not None:
         _compare_anchor(name, scan, anchored)
     stated = anchor.outside() if isinstance(anchor, OutsideWitness) else None
@@ -55,6 +55,7 @@ def recover(
         state.witness = witness
         hand_over_tail(state, scan)
         _settle_length(state, scan.body.slot_count)
+        state.watermark = state.sequence  # the former one stays until the header is durable
         state.epoch = scan.header.epoch + 1
         session = sessions.begin()
         write_checkpoint(state, session, fresh_places=True)
@@ -72,9 +73,11 @@ def recover(
     return state, scan.notes
 
 
-def _scan_twice(name: str, file: GuardedFile, keys: DataKeys, store_id: bytes | None) -> Scan:
+def _scan_twice(
+    name: str, file: GuardedFile, keys: DataKeys, store_id: bytes | None, anchored: AnchorState | None
+) -> Scan:
     """Steps 1 to 6: what the page cache shows, then what the disk has."""
-    scanner = Scanner(name, file, SessionTable(name, store_id or bytes(16), keys))
+    scanner = Scanner(name, file, SessionTable(name, store_id or bytes(16), keys), anchored)
     try:
         touched = scanner.scan(store_id).touched
         file.sync()
@@ -211,4 +214,5 @@ def _replay(state: StoreState, link: Link) -> None:
     replaced = find_replaced(state, changes["page"].tolist(), body.page_count)
     new = changes["entry"]["slot"]
     state.space.slots.mark(log_slots + new[new != 0].tolist())
-    apply_record(state, prelude.sequence, body, link.tag, replaced)
+    counted = count_record(state, body, replaced)
+    show_record(state, prelude.sequence, body, link.tag, replaced, counted)

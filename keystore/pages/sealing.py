@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from keystore.crypto.kernel import KERNEL
-from keystore.format import layout
-from keystore.format.entry import encode_aad
+from keystore.errors import InputError
 from keystore.pages import log, scratch
 from keystore.pages.handover import Kept
 from keystore.pages.protocols import Buffer
@@ -46,9 +45,7 @@ def seal_into(
     written: Callable[[memoryview], None],
 ) -> bytes:
     """As `seal_and_write`, into `slots`; `written` is told each batch of ciphertext, valid until the next."""
-    page_size, number = state.page_size, session.record.number
-    buffers = [page if type(page) is bytes else memoryview(page).cast("B") for page in pages]
-    aad = encode_aad(layout.TREE_PAGES, 0, session.record.origin, 0)
+    page_size, number, buffers = state.page_size, session.record.number, flat(state, pages)
     step, rows = max(1, BATCH_BYTES // page_size), []
     out = scratch.take()
     try:
@@ -57,7 +54,16 @@ def seal_into(
             taken, batch, numbers = slots[part], buffers[part], page_nos[part]
             rows.append(
                 KERNEL.seal_changes(
-                    session.page_key, batch, page_size, aad, drawn, counter + at, number, numbers, taken, out
+                    session.page_key,
+                    batch,
+                    page_size,
+                    session.page_aad,
+                    drawn,
+                    counter + at,
+                    number,
+                    numbers,
+                    taken,
+                    out,
                 )
             )
             ciphertext = memoryview(out)[: len(taken) * page_size]
@@ -66,6 +72,24 @@ def seal_into(
     finally:
         scratch.give_back(out)
     return b"".join(rows)
+
+
+def flat(state: StoreState, pages: Sequence[Buffer]) -> list[bytes | memoryview]:
+    """Return the pages as buffers of bytes; none changes its length, or goes, while it is in the list.
+
+    Raises:
+        InputError: one did since it was checked.
+    """
+    try:
+        buffers = [page if type(page) is bytes else memoryview(page).cast("B") for page in pages]
+    except ValueError:
+        buffers = [b""]
+    if any(len(page) != state.page_size for page in buffers):
+        raise InputError(
+            f"store {state.name}: a page was closed, or got another length, while it was to be committed; nothing was "
+            "changed. Keep pages as they are until the commit returns"
+        )
+    return buffers
 
 
 def write_slots(state: StoreState, slots: list[int], data: memoryview) -> None:

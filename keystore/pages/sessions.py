@@ -19,7 +19,7 @@ from keystore.crypto.secret import SecretKey
 from keystore.errors import WrongKeyError
 from keystore.format import layout
 from keystore.format.block import Prelude
-from keystore.format.entry import FEW, U8Array, rows_of
+from keystore.format.entry import FEW, U8Array, encode_aad, rows_of
 from keystore.format.record import SessionRecord
 from keystore.pages.protocols import DataKeys
 
@@ -42,7 +42,8 @@ class Session:
     record: SessionRecord
     page_key: SecretKey
     metadata_key: SecretKey
-    references: int = 0
+    page_aad: bytes
+    """The associated data of its pages, with page number 0 (F-11)."""
     seals: int = 0
     reported: int = 0
     started_s: float = field(default_factory=time.monotonic)
@@ -190,7 +191,7 @@ class SessionTable:
         context = (record.origin, record.generation.to_bytes(4, "little"), bytes([layout.SUITE]))
         (page_key, metadata_key), commitment = derive_committed(data_key, record.salt, PURPOSE, *context, keys=2)
         known = SessionRecord(record.number, record.generation, record.origin, record.salt, commitment)
-        return Session(known, page_key, metadata_key)
+        return Session(known, page_key, metadata_key, encode_aad(layout.TREE_PAGES, 0, record.origin, 0))
 
     def _insert(self, record: SessionRecord) -> None:
         self._rows[record.number] = record

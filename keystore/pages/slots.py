@@ -65,6 +65,11 @@ class SlotMap:
         return self.slot_count - self._first - self.busy_count
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether all blocks of the map are in memory, so that no change has to read any."""
+        return len(self._used) == layout.slot_blocks(self.slot_count, self._page_size)
+
+    @property
     def end(self) -> int:
         """The slot after the last one that is in use or held."""
         for block in range(layout.slot_blocks(self.slot_count, self._page_size) - 1, -1, -1):
@@ -212,17 +217,18 @@ class SlotMap:
         last = layout.slot_blocks(slot_count, self._page_size) - 1
         self._block(last)
         self.dirty.add(last)  # so that the node above the new end always has a block below it
-        gone = {block for block in self._busy_in if block > last}
+        self.resize(slot_count)
+        self.search_from(min(self._cursor, slot_count))
+
+    def resize(self, slot_count: int) -> None:
+        """The file now has `slot_count` slots; those that it lost were free."""
+        blocks = layout.slot_blocks(slot_count, self._page_size)
+        gone = {block for block in self._busy_in if block >= blocks}
         self.dirty -= gone
         for block in gone:
             del self._busy_in[block]
             for bits in (self._used, self._busy, *(held for _, held in self._pinned), *self._held):
                 bits.pop(block, None)
-        self.slot_count = slot_count
-        self.search_from(min(self._cursor, slot_count))
-
-    def resize(self, slot_count: int) -> None:
-        """The file now has `slot_count` slots; those that it lost were free."""
         self.slot_count = slot_count
 
     # -- content ------------------------------------------------------------------------------------------------------
@@ -247,8 +253,8 @@ class SlotMap:
         """Return each block of the slot map that `slots` lie in, its first slot, and those that do."""
         if not slots:
             return ()
-        block = min(slots) // self._per_block
-        if block == max(slots) // self._per_block:
+        block = slots[0] // self._per_block
+        if len(slots) == 1 or block == min(slots) // self._per_block == max(slots) // self._per_block:
             return ((block, block * self._per_block, slots),)
         parts: dict[int, list[int]] = {}
         for slot in slots:

@@ -25,6 +25,8 @@ class Space:
     def __init__(self, name: str, file: GuardedFile, page_size: int, slots: SlotMap) -> None:
         self._name, self._file, self._page_size, self.slots = name, file, page_size, slots
         self.reserve = RESERVE_SLOTS
+        self.reserved_for: tuple[int, ...] = ()
+        """What `reserve` was reckoned from."""
 
     def take(self, count: int) -> list[int]:
         """Take `count` slots and leave the reserve free.

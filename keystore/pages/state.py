@@ -56,6 +56,10 @@ class StoreState:
     """Sessions in the table that the newest header names."""
     records: int = 0
     record_bytes: int = 0
+    watermark: int = 0
+    """The commit that the watermark names."""
+    watermark_s: float = float("-inf")
+    """When a commit of this opening wrote it last, by the monotonic clock."""
     pins: int = 0
     read_points: Counter[int] = field(default_factory=Counter)
     """How many read points were begun at each header; guarded by `map_lock`."""
@@ -138,6 +142,10 @@ class StoreState:
         """
         fanout, dirty = self.pages.tree.fanout, self.pages.dirty_leaves
         leaves = len(dirty) + len({page_no // fanout for page_no in page_nos}.difference(dirty))
+        reckoned_from = leaves, self.space.slots.slot_count, len(self.sessions)
+        if self.space.reserved_for == reckoned_from:
+            return
+        self.space.reserved_for = reckoned_from
         nodes = leaves + leaves // (fanout - 1) + _HEIGHT_MAX[self.page_size]
         map_blocks = layout.slot_blocks(self.space.slots.slot_count, self.page_size)
         table = len(self.sessions) // layout.sessions_per_block(self.page_size)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keystore.errors import StoreDamagedError
+from keystore.errors import KeystoreError, StoreDamagedError
 from keystore.format.record import CHANGE, SessionRecord
 from keystore.pages.checkpoint import write_checkpoint
-from keystore.pages.commit import CUT_PAGES_MAX, Change, adopt, commit
+from keystore.pages.commit import CUT_PAGES_MAX, Change, adopt, check_change, commit
 from keystore.pages.group import Group, Request
 from keystore.pages.life import Life
 from keystore.pages.line import Line
@@ -44,12 +44,26 @@ class Writer:
     ) -> int:
         """Change pages, and the ends, in one atomic step; see `PageStore.commit`.
 
-        A thread that has the lock of the store commits alone: what it read under the lock is still so.
+        A thread that has the lock of the store commits alone: what it read under the lock is still so. So does one that
+        gets it at once, where nobody is in line.
         """
-        request = Request(dict(pages or {}), page_count, byte_length)
-        if self._life.has_lock():
-            self._commit_alone(request)
-            return request.result()
+        changed, life = dict(pages or {}), self._life
+        if life.has_lock():
+            return self._commit_alone(changed, page_count, byte_length)
+        if not self._line:
+            try:
+                try:
+                    if life.lock.acquire(blocking=False):
+                        return self._commit_alone(changed, page_count, byte_length)
+                finally:
+                    life.let_go()
+            except BaseException:
+                life.let_go()  # a signal may have cut off the first
+                raise
+        return self._commit_in_line(Request(changed, page_count, byte_length))
+
+    def _commit_in_line(self, request: Request) -> int:
+        """Have a request committed, by this thread or by one that is before it."""
         try:
             try:
                 if self._line.enter(request):
@@ -65,10 +79,21 @@ class Writer:
         with self._life.lock:
             self._commit_group(self._line.gather(self._state, self._life))
 
-    def _commit_alone(self, request: Request) -> None:
-        group = Group(self._state, self._life)
-        group.add(request)
-        self._commit_group(group)
+    def _commit_alone(self, pages: dict[int, Buffer | None], page_count: int | None, byte_length: int | None) -> int:
+        """Commit one change; the caller has the lock."""
+        state = self._state
+        self._life.check_writable()
+        ends = state.page_count, state.byte_length
+        count, length = check_change(state, ends, pages, page_count, byte_length)
+        if not pages and (count, length) == ends:
+            return state.sequence
+        return self._commit(Change.of(pages, count, length))
+
+    def _commit(self, change: Change) -> int:
+        """Commit a change that was checked; the caller has the lock."""
+        self._state.file.check()
+        self.checkpoint_if_due()
+        return commit(self._state, change)
 
     def _commit_group(self, group: Group) -> None:
         """Commit, so that every request of the group is done; the caller has the lock."""
@@ -76,20 +101,21 @@ class Writer:
             return
         file = self._state.file
         try:
-            file.check()
-            self.checkpoint_if_due()
-            sequence = commit(self._state, group.change())
+            sequence = self._commit(group.change())
             for request in group.requests:
-                request.sequence = sequence
-        except Exception as error:
+                request.finish(sequence)
+        except KeystoreError as error:
             first, *others = group.requests
             if others and file.poison is None:  # nothing changed: each for itself, to see whose fault it was
                 for request in group.requests:
-                    self._commit_alone(request)
+                    try:
+                        request.finish(self._commit_alone(request.pages, request.page_count, request.byte_length))
+                    except KeystoreError as refusal:
+                        request.finish(refusal)
                 return
-            first.error = error
+            first.finish(error)
             for request in others:
-                request.error = file.unknown()
+                request.finish(file.unknown())
         except BaseException:
             if len(group.requests) > 1:
                 file.poison = file.poison or "a commit of several threads was cut off"

@@ -2,7 +2,7 @@
 
 Invariants:
 1. No KMS is asked. The manifest carries the wrapped master key that the node has (S-2).
-2. Memory is bounded by two pieces and the nodes of one path, whatever the stores hold.
+2. Memory is bounded by a few pieces and the nodes of one path, whatever the stores hold.
 3. The keys of a moment are used while they are held, so that no rotation wipes one under the snapshot. Data keys are
    read after the last page was copied: every generation that a pinned page can be sealed under is there by then.
 4. Every page is opened before it is copied, so what is damaged already fails the snapshot and not its restore (S-2).

@@ -26,12 +26,13 @@ import numpy as np
 from keystore.format import layout
 from keystore.format.entry import ENTRY, HOLE, EntryArray, entries_from_bytes
 from keystore.format.pack import NO_NODE, NODE_ROW, PAGE_ROW, SOURCE_BYTES, row_type
+from keystore.objects.place import PIECES_LENT
 from keystore.pages.pin import Pin
-from keystore.snapshots.reading import NODES_AHEAD, Indexes, MapReader, NodeAt, as_page_rows
+from keystore.snapshots.reading import NODES_AHEAD, Buffer, Indexes, MapReader, NodeAt, as_page_rows
 from keystore.snapshots.writing import StorePacks
 
-PIECE_BYTES = 1 << 20
-"""LIMIT: bytes of pages read at once, into either of two buffers: one is hashed and written while the other is read."""
+PIECE_BYTES = 2 << 20
+"""LIMIT: bytes of pages read at once, into one buffer while those before it are hashed."""
 _SLOT_BYTES = 8
 """An entry of the store is a slot, and then what a row begins with."""
 _NO_SOURCE = b"\xff" * 4 + bytes(SOURCE_BYTES - 4)
@@ -101,7 +102,7 @@ class Difference:
         self._fanout = layout.fanout(pin.page_size)
         self._old_height = -1 if parent is None else parent.store.height
         self._done = 0
-        self._buffers = cycle([memoryview(bytearray(PIECE_BYTES)) for _ in range(2)])
+        self._buffers = cycle([Buffer() for _ in range(PIECES_LENT + 1)])
         self.counts = Counts.of(parent)
 
     def copy(self) -> bytes:
@@ -200,7 +201,8 @@ class Difference:
         rows[same] = old_rows[same]
         self.counts.add_pages(old_rows[(old_rows["session"] != 0) & ~same], -1)
         for new in _chunks(np.flatnonzero(there & ~same), PIECE_BYTES // self._pin.page_size):
-            batch = self._pin.read((new + first).astype(np.uint64), entries[new], next(self._buffers))
+            buffer = next(self._buffers).view(len(new) * self._pin.page_size)
+            batch = self._pin.read((new + first).astype(np.uint64), entries[new], buffer)
             written = np.zeros(len(new), dtype=PAGE_ROW)
             for name in ("session", "nonce", "tag"):
                 written[name] = batch.entries[name]

@@ -82,7 +82,7 @@ class _OpenPack:
     stack: ExitStack
 
 
-class _Buffer:
+class Buffer:
     """Memory that is used again, and grows to what was asked for."""
 
     def __init__(self) -> None:
@@ -206,7 +206,7 @@ class MapReader:
         A batch stands in a buffer that the next but one overwrites.
         """
         pages_max = pages_per_batch(self.store.page_size)
-        buffers = cycle([_Buffer(), _Buffer()])
+        buffers = cycle([Buffer(), Buffer()])
         waiting: list[tuple[U64Array, EntryArray]] = []
         count = 0
         for first, rows in self.leaves(wanted):
@@ -258,7 +258,7 @@ class MapReader:
             for child_no, node in zip(below, nodes, strict=True):
                 yield from self._below(level - 1, child_no, node, wanted)
 
-    def _batch(self, parts: list[tuple[U64Array, EntryArray]], buffer: "_Buffer") -> Batch:
+    def _batch(self, parts: list[tuple[U64Array, EntryArray]], buffer: Buffer) -> Batch:
         page_nos = np.concatenate([numbers for numbers, _ in parts])
         rows = np.concatenate([part for _, part in parts])
         size = self.store.page_size

@@ -4,6 +4,7 @@
 //! 1. A piece is taken by one thread, in ascending order, and is worked on to its end. So where the lowest piece that
 //!    failed begins, all before it is done.
 //! 2. Once `finish` returned nobody touches the output, nor ever will.
+//! 3. A piece that was taken is put back, also where work on it panics: `finish` waits for all that were taken.
 
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -103,13 +104,20 @@ impl Job {
 
     fn work(&self) {
         while let Some(piece) = self.take() {
-            let size = self.slots.page_size;
-            // SAFETY: inside the output, as `begin` was promised; nobody else has this piece.
-            let out =
-                unsafe { std::slice::from_raw_parts_mut(self.output.0.add(piece.start * size), piece.len() * size) };
-            let pages = &self.pages[piece.clone()];
-            self.put_back(&piece, self.slots.open_pages(pages, &self.sessions, out));
+            let mut taken = Taken { job: self, done: Err((0, Fault::Panicked)), piece };
+            // SAFETY: nobody else has this piece, and it is used once before it is put back.
+            let out = unsafe { self.output_of(&taken.piece) };
+            taken.done = self.slots.open_pages(&self.pages[taken.piece.clone()], &self.sessions, out);
         }
+    }
+
+    /// # Safety
+    /// The caller has this piece, and uses what was returned before no more.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn output_of(&self, piece: &Range<usize>) -> &mut [u8] {
+        let size = self.slots.page_size;
+        // SAFETY: inside the output, as `begin` was promised; and as the caller says.
+        unsafe { std::slice::from_raw_parts_mut(self.output.0.add(piece.start * size), piece.len() * size) }
     }
 
     fn take(&self) -> Option<Range<usize>> {
@@ -142,5 +150,23 @@ impl Job {
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A piece that is being worked on; dropping it puts it back, with what came of it.
+struct Taken<'a> {
+    job: &'a Job,
+    piece: Range<usize>,
+    done: Result<(), (usize, Fault)>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let done = std::mem::replace(&mut self.done, Ok(()));
+        if matches!(done, Err((_, Fault::Panicked))) {
+            // SAFETY: who had it was cut off, and this piece is not put back yet.
+            unsafe { self.job.output_of(&self.piece) }.fill(0);
+        }
+        self.job.put_back(&self.piece, done);
     }
 }

@@ -10,6 +10,7 @@
 mod bare;
 mod buffers;
 mod changes;
+mod commit;
 mod job;
 mod pages;
 mod parts;
@@ -100,6 +101,9 @@ fn cmk_keystore_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bare::BareLoop>()?;
     module.add_class::<reader::SlotReader>()?;
     module.add_class::<reader::Reading>()?;
+    module.add("PAGES_FAILED", commit::PAGES_FAILED)?;
+    module.add("RECORD_FAILED", commit::RECORD_FAILED)?;
     module.add_function(wrap_pyfunction!(changes::seal_changes, module)?)?;
+    module.add_function(wrap_pyfunction!(commit::write_commit, module)?)?;
     module.add_class::<PageKey>()
 }

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffers::Bytes;
+use crate::commit::EIO;
 use crate::job::{Failure, Job};
 use crate::pages::PageKey;
 use crate::slots::{Fault, Page, Session, Slots, AAD_BYTES, ENTRY_BYTES};
@@ -167,6 +168,7 @@ fn code(fault: Fault) -> PyResult<u8> {
     match fault {
         Fault::Ends => Ok(FILE_ENDS),
         Fault::Tag => Ok(TAG_MISMATCH),
+        Fault::Panicked => Err(PyOSError::new_err((EIO, "a thread that opened pages was cut off"))),
         Fault::Closed => Err(PyValueError::new_err("the file is closed")),
         Fault::Io(error) => Err(PyOSError::new_err((error.raw_os_error().unwrap_or(0), error.to_string()))),
     }

@@ -82,6 +82,8 @@ pub enum Fault {
     /// The descriptor is not to be used any more.
     Closed,
     Io(io::Error),
+    /// The work on it was cut off by a panic.
+    Panicked,
 }
 
 /// Sessions of the pages of one call, by number.

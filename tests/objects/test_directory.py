@@ -15,7 +15,7 @@ from keystore.errors import PlaceError, PlaceMissingError, PlaceUnreachableError
 from keystore.keys.files import Files
 from keystore.objects.directory import ASIDE_BYTES, UNFINISHED, WRITTEN_OUT_BYTES, DirectoryPlace
 from keystore.objects.opening import open_place
-from keystore.objects.place import Named
+from keystore.objects.place import PIECES_LENT, Named
 
 
 @pytest.fixture
@@ -161,24 +161,48 @@ def test_a_file_system_without_locks_is_written_to(place: DirectoryPlace) -> Non
     assert lockless.names() == [Named("packs/p", 1), Named("packs/q", 1)]
 
 
-def test_a_piece_is_hashed_and_written_while_the_next_is_made(place: DirectoryPlace) -> None:
-    """A caller with two buffers fills one while the other is in work; small pieces come in between."""
-    buffers = [bytearray(ASIDE_BYTES), bytearray(ASIDE_BYTES)]
+@pytest.mark.parametrize("small", [True, False])
+def test_pieces_are_hashed_while_the_next_are_made(place: DirectoryPlace, small: bool) -> None:
+    """A caller fills one buffer while those before it are in work; small pieces come in between, or none."""
+    buffers = [bytearray(ASIDE_BYTES) for _ in range(PIECES_LENT + 1)]
     expected = b""
     with place.create("packs/p") as writer:
-        for number in range(20):
-            buffer = buffers[number % 2]
+        for number in range(40):
+            buffer = buffers[number % len(buffers)]
             buffer[:] = bytes([number]) * len(buffer)
-            for piece in (memoryview(buffer), bytes([number])):
+            for piece in (memoryview(buffer), bytes([number]))[: 1 + small]:
                 writer.write(piece)
                 expected += bytes(piece)
         assert writer.finish() == (len(expected), hashlib.sha256(expected).digest())
     assert place.get("packs/p", len(expected)) == expected
-    assert [thread for thread in threading.enumerate() if thread.name in ("keystore-digest", "keystore-write")] == []
+    assert [thread for thread in threading.enumerate() if thread.name == "keystore-digest"] == []
 
 
-@pytest.mark.parametrize("last", [b"x", bytes(ASIDE_BYTES), b""])
-def test_an_error_of_writing_beside_is_told_at_the_next_call(tmp_path: Path, last: bytes) -> None:
+def test_pieces_are_written_before_those_before_are_hashed(
+    place: DirectoryPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, sha256 = threading.Event(), hashlib.sha256
+
+    class Waiting:
+        def __init__(self) -> None:
+            self._real = sha256()
+            self.digest = self._real.digest
+
+        def update(self, data: bytes) -> None:
+            assert go.wait(60)
+            self._real.update(data)
+
+    monkeypatch.setattr(hashlib, "sha256", Waiting)
+    with place.create("packs/p") as writer:
+        for _ in range(PIECES_LENT):
+            writer.write(bytes(ASIDE_BYTES))
+        assert [path.stat().st_size for path in unfinished(place)] == [PIECES_LENT * ASIDE_BYTES]
+        go.set()
+        assert writer.finish()[1] == sha256(bytes(PIECES_LENT * ASIDE_BYTES)).digest()
+
+
+@pytest.mark.parametrize("piece", [b"x", bytes(ASIDE_BYTES)])
+def test_an_error_of_writing_is_told_at_once_and_nothing_is_left(tmp_path: Path, piece: bytes) -> None:
     class Full(Files):
         def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
             if offset:
@@ -188,9 +212,8 @@ def test_an_error_of_writing_beside_is_told_at_the_next_call(tmp_path: Path, las
     place = DirectoryPlace(tmp_path / "place", Full())
     with place.create("packs/p") as writer:
         writer.write(bytes(ASIDE_BYTES))
-        writer.write(bytes(ASIDE_BYTES))
         with pytest.raises(PlaceError, match=r"cannot write packs/p in .*: No space left"):
-            writer.write(last) if last else writer.finish()
+            writer.write(piece)
     assert place.names() == []
     assert unfinished(place) == []
 

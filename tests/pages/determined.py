@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from keystore.crypto.derive import derive_committed
 from keystore.crypto.secret import SecretKey
+from keystore.pages.log import WATERMARK_S
 
 GROW_BYTES: Final = 1 << 17
 """One step of growth: 32 pages."""
@@ -28,17 +29,23 @@ class Determined:
     seed: str
     _random: Random = field(default_factory=Random)
     _now_ns: int = 0
+    _now_s: float = 0.0
 
     def begin(self, stream: str) -> None:
         """Draw from the beginning of this stream from now on."""
         self._random = Random(f"{self.seed} {stream}")
-        self._now_ns = 0
+        self._now_ns, self._now_s = 0, 0.0
 
     def token_bytes(self, length: int) -> bytes:
         return self._random.randbytes(length)
 
     def fill(self, view: memoryview) -> None:
         view[:] = self.token_bytes(len(view))
+
+    def monotonic(self) -> float:
+        """Go on by so much that some commits write the watermark, and some are too early for it."""
+        self._now_s += WATERMARK_S / 5
+        return self._now_s
 
     def time_ns(self) -> int:
         self._now_ns += 1
@@ -68,6 +75,7 @@ def determined(seed: str) -> Iterator[Determined]:
         patch("secrets.token_bytes", source.token_bytes),
         patch("keystore.crypto.secret.fill_with_random", source.fill),
         patch("time.time_ns", source.time_ns),
+        patch("time.monotonic", source.monotonic),
         patch("keystore.pages.sessions.derive_committed", _derive_once),
         patch("keystore.pages.space.GROW_BYTES_MIN", GROW_BYTES),
     ):

@@ -158,10 +158,11 @@ def plan_commit(m: Memory, pages: tuple[int, ...], flag: bool, rules: Rules) -> 
     return (*writes, *flagged, Op("write", m.places[0], record)), after
 
 
-def finish_commit(after: Memory, rules: Rules) -> tuple[Op, ...]:
+def finish_commit(after: Memory, marked: bool, rules: Rules) -> tuple[Op, ...]:
     mark = Mark(after.epoch, after.sequence, after.tag)
+    watermark = (Op("write", WATERMARK, mark),) if marked else ()
     durable = [Op("sync"), Op("acknowledge")] if rules.sync_before_acknowledging else [Op("acknowledge"), Op("sync")]
-    return (*durable, Op("become", value=after), Op("write", WATERMARK, mark), Op("write", ANCHOR, mark))
+    return (*durable, Op("become", value=after), *watermark, Op("write", ANCHOR, mark))
 
 
 def plan_checkpoint(m: Memory, rules: Rules, recovering: bool = False) -> tuple[Op, ...] | None:
@@ -182,8 +183,10 @@ def plan_checkpoint(m: Memory, rules: Rules, recovering: bool = False) -> tuple[
     header = (Op("write", HEADERS[copy], Header(number, epoch, m.sequence, m.tag, root, tree, places)), Op("sync"))
     anchored_anew = (Op("write", ANCHOR, mark_of(after)), Op("sync anchor"))
     marks = (Op("write", WATERMARK, mark_of(after)), *anchored_anew) if recovering else ()
+    behind = () if recovering else (Op("write", WATERMARK, mark_of(m)),)
     return (
         Op("write", root, tree),
+        *behind,
         *((Op("sync"),) if rules.nodes_synced_before_header else ()),
         *((*anchor, *header) if rules.anchor_before_header else (*header, *anchor)),
         Op("become", value=after),
@@ -328,8 +331,8 @@ def decide(w: World, rules: Rules) -> World:
 
 # -- what can happen ---------------------------------------------------------------------------------------------------
 
-COMMITS: Final = (((0,), False), ((0, 1), False), ((0, 1), True))
-"""Pages of a commit, and whether they are synced before its record."""
+COMMITS: Final = (((0,), False, True), ((0,), False, False), ((0, 1), False, False), ((0, 1), True, True))
+"""Pages of a commit, whether they are synced before its record, and whether it writes the watermark (F-26)."""
 
 
 def successors(w: World, rules: Rules) -> Iterator[World]:
@@ -401,8 +404,8 @@ def _found_damage(w: World, what: str) -> World:
 
 def _commands(w: World, m: Memory, rules: Rules) -> Iterator[World]:
     if w.left.commits:
-        for pages, flag in COMMITS:
-            if world := _commit(w, m, [(pages, flag)], rules):
+        for commit in COMMITS:
+            if world := _commit(w, m, [commit], rules):
                 yield world
     if w.left.commits > 1 and not rules.one_record_in_flight:
         for first, second in product(COMMITS, repeat=2):
@@ -412,16 +415,17 @@ def _commands(w: World, m: Memory, rules: Rules) -> Iterator[World]:
         yield w._replace(ops=ops, left=w.left._replace(checkpoints=w.left.checkpoints - 1))
 
 
-def _commit(w: World, m: Memory, commits: list[tuple[tuple[int, ...], bool]], rules: Rules) -> World | None:
+def _commit(w: World, m: Memory, commits: list[tuple[tuple[int, ...], bool, bool]], rules: Rules) -> World | None:
     ops: tuple[Op, ...] = ()
     contents: tuple[Content, ...] = ()
-    for pages, flag in commits:
+    for pages, flag, _ in commits:
         if (plan := plan_commit(m, pages, flag, rules)) is None:
             return None
         ops, m = (*ops, *plan[0]), plan[1]
         contents = (*contents, content_of(m.map))
     left = w.left._replace(commits=w.left.commits - len(commits))
-    return w._replace(ops=(*ops, *finish_commit(m, rules)), truth=w.truth._replace(in_flight=contents), left=left)
+    ops = (*ops, *finish_commit(m, commits[-1][2], rules))
+    return w._replace(ops=ops, truth=w.truth._replace(in_flight=contents), left=left)
 
 
 def _replays(w: World) -> Iterator[World]:

@@ -1,9 +1,19 @@
 """What the tests of the page store share: data keys, an anchor in memory, and a file that counts."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 from keystore.crypto.secret import SecretKey
 from keystore.pages.protocols import AnchorState, BlockFile, Buffer
+
+
+@contextmanager
+def each_commit_marked() -> Iterator[None]:
+    """Let every commit write the watermark, however soon it comes after another (F-26)."""
+    with patch("keystore.pages.log.WATERMARK_S", 0.0):
+        yield
 
 
 class StaticKeys:

@@ -18,8 +18,9 @@ from keystore.errors import (
 )
 from keystore.pages.group import Request
 from keystore.pages.line import Line
+from keystore.pages.pagemap import Leaves
 from keystore.pages.store import PageStore
-from tests.pages.stores import StaticKeys
+from tests.pages.stores import StaticKeys, each_commit_marked
 from tests.pages.threads import PAGE_BYTES, TIMEOUT_S, gated_store, line_up, wait_until
 
 FIRST = b"first".ljust(PAGE_BYTES, b"!")
@@ -40,8 +41,9 @@ def test_commits_that_come_during_a_sync_share_the_next(tmp_path: Path, pool: Th
     before, syncs, writes = store.sequence, file.calls["sync"], file.calls["write"]
     changes: list[Callable[[], int]] = [lambda n=n: store.commit({n: page(n)}) for n in range(10)]  # type: ignore[misc]
     futures = line_up(store, file, pool, changes)
-    file.gate.set()
-    assert [future.result(TIMEOUT_S) for future in futures] == [before + 1] + [before + 2] * 9
+    with each_commit_marked():
+        file.gate.set()
+        assert [future.result(TIMEOUT_S) for future in futures] == [before + 1] + [before + 2] * 9
     assert file.calls["sync"] - syncs == 2
     assert file.calls["write"] - writes == 6, "pages, a record and a watermark, twice"
     assert store.read_many(range(10)) == [page(n) for n in range(10)]
@@ -182,14 +184,14 @@ def test_damage_in_the_way_of_one_change_refuses_only_that_one(
 ) -> None:
     """A node of the map that cannot be read: only who changes pages under it is refused."""
     store, file = gated_store(tmp_path / "s")
-    pages, entries = store._state.pages, store._state.pages.entries
+    pages, leaves_of = store._state.pages, store._state.pages.leaves_of
 
-    def damaged(page_nos: list[int]) -> list[bytes]:
+    def damaged(page_nos: list[int]) -> Leaves:
         if 5 in page_nos:
             raise StoreDamagedError("gated", "map", 0, "the test says so")
-        return entries(page_nos)
+        return leaves_of(page_nos)
 
-    monkeypatch.setattr(pages, "entries", damaged)
+    monkeypatch.setattr(pages, "leaves_of", damaged)
     futures = line_up(
         store,
         file,
@@ -300,7 +302,8 @@ def test_a_request_that_is_done_while_another_leaves_is_woken_all_the_same(pool:
 
     class Late(Request):
         def wake(self) -> None:
-            leader.sequence = follower.sequence = 2
+            leader.finish(2)
+            follower.finish(2)
             super().wake()
 
     late = Late({})
@@ -309,7 +312,7 @@ def test_a_request_that_is_done_while_another_leaves_is_woken_all_the_same(pool:
     for request in (follower, late):
         futures.append(pool.submit(line.enter, request))
         wait_until(lambda: len(line) == 1 + len(futures))
-    late.sequence = 1
+    late.finish(1)
     line.leave(late)
     line.leave(leader)
     assert [future.result(TIMEOUT_S) for future in futures] == [False, False]
@@ -322,9 +325,9 @@ def test_a_signal_takes_a_thread_out_of_the_line(tmp_path: Path, pool: ThreadPoo
     futures = line_up(store, file, pool, [lambda: store.commit({0: FIRST})])
 
     def interrupt() -> None:
-        wait_until(lambda: len(store._writer._line) == 2)
+        wait_until(lambda: len(store._writer._line) == 1)
         futures.append(pool.submit(store.commit, {2: page("behind")}))
-        wait_until(lambda: len(store._writer._line) == 3)
+        wait_until(lambda: len(store._writer._line) == 2)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     interrupter = pool.submit(interrupt)
@@ -372,3 +375,15 @@ def test_a_signal_waits_for_a_commit_that_has_the_pages_of_its_thread(tmp_path: 
         assert leader.result(TIMEOUT_S) == before + 1
     assert store.read_many(range(2)) == [FIRST, page("mine")]
     store.close()
+
+
+def test_a_thread_alone_does_not_enter_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[Request] = []
+    monkeypatch.setattr(Line, "enter", lambda _, request: entered.append(request))
+    with PageStore.create(tmp_path / "s", name="s", keys=StaticKeys(), page_size=4096) as store:
+        sequences = [store.commit({number: bytes(4096)}) for number in range(3)]
+        assert sequences == [1, 2, 3]
+        with pytest.raises(PageRangeError):
+            store.commit({-1: bytes(4096)})
+        assert store.commit({0: bytes([1]) * 4096}) == 4
+    assert entered == []

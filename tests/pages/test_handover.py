@@ -14,7 +14,7 @@ from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.reading import Batch
 from keystore.pages.store import PageStore
 from keystore.pages.witness import Committed
-from tests.pages.stores import CountedFile, StaticKeys
+from tests.pages.stores import CountedFile, StaticKeys, each_commit_marked
 from tests.pages.test_full_disk import poor_store
 from tests.pages.threads import TIMEOUT_S, gated_store, line_up
 from tests.pages.witnesses import Recorder, built
@@ -116,9 +116,10 @@ def test_nobody_asked_costs_nothing_and_somebody_no_operation_of_the_disk(tmp_pa
     counts = []
     for number, witness in enumerate((None, Recorder())):
         file = CountedFile(OsBlockFile.create(tmp_path / str(number)))
-        store = PageStore.create(file, name="s", keys=StaticKeys(), page_size=SIZE, witness=witness)
-        scattered(store, Random(7))
-        store.close()
+        with each_commit_marked():
+            store = PageStore.create(file, name="s", keys=StaticKeys(), page_size=SIZE, witness=witness)
+            scattered(store, Random(7))
+            store.close()
         counts.append((file.calls, file.bytes))
     assert counts[0] == counts[1]
 

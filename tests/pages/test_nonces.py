@@ -25,6 +25,7 @@ from keystore.errors import CommitUnknownError, StoreForkedError, StoreFullError
 from keystore.format.record import CHANGE
 from keystore.pages import sessions
 from keystore.pages.store import PageStore
+from tests.crypto.recording import record_commits
 from tests.pages.simdisk import Fault, Machine
 from tests.pages.stores import MemoryAnchor, StaticKeys
 
@@ -83,6 +84,7 @@ def seals(
             return rows
 
         monkeypatch.setattr(kernel.KERNEL, "seal_changes", recording)
+        record_commits(monkeypatch, lambda key, nonce: seals.add((hashlib.sha256(key.view()).digest(), nonce)))
     yield seals
     monkeypatch.undo()
     what = request.node.name.removeprefix("test_").replace("_", " ")

@@ -12,7 +12,7 @@ from keystore.pages.scratch import BATCH_BYTES, KEPT_MAX
 from keystore.pages.sealing import EARLY_BYTES
 from keystore.pages.store import PageStore
 from keystore.pages.volumefile import VolumeFile
-from tests.pages.stores import CountedFile, StaticKeys
+from tests.pages.stores import CountedFile, StaticKeys, each_commit_marked
 from tests.pages.test_volumefile import RamFile, layered
 
 PAGE = 16384
@@ -53,11 +53,13 @@ def test_a_large_commit_is_begun_batch_by_batch_and_synced_once(file: TracedFile
             store.commit(pages)
             store.checkpoint()
         file.trace.clear()
-        store.commit(dict.fromkeys(range(256), b"x" * PAGE))
+        with each_commit_marked():
+            store.commit(dict.fromkeys(range(256), b"x" * PAGE))
         kinds = [kind for kind, _, _ in file.trace]
         assert kinds.count("sync") == 1
         assert kinds.index("sync") == len(kinds) - 2, "only the watermark comes later"
-        batches = [(offset, length) for kind, offset, length in file.trace if kind == "begin"]
+        assert kinds.count("begin") == 17, "16 batches, and at last whatever is left"
+        batches = [(offset, length) for kind, offset, length in file.trace if kind == "begin" and length]
         assert sum(length for _, length in batches) == 256 * PAGE
         assert all(EARLY_BYTES <= length <= BATCH_BYTES for _, length in batches)
         for offset, length in batches:
@@ -65,11 +67,15 @@ def test_a_large_commit_is_begun_batch_by_batch_and_synced_once(file: TracedFile
         assert store.read_many(range(256)) == [b"x" * PAGE] * 256
 
 
-def test_a_small_commit_begins_nothing_early(file: TracedFile) -> None:
+def test_a_small_commit_is_begun_once_behind_its_record_and_synced(file: TracedFile) -> None:
     with new(file) as store:
+        store.commit({0: bytes(PAGE)})
         for number in range(5):
+            file.trace.clear()
             store.commit({number: bytes(PAGE), number + 1: bytes(PAGE)})
-    assert "begin" not in [kind for kind, _, _ in file.trace]
+            kinds = [kind for kind, _, _ in file.trace if kind != "write"]
+            assert kinds == ["begin", "sync"]
+            assert file.trace[file.trace.index(("begin", 0, 0)) - 1][::2] == ("write", 4096), "its record"
 
 
 def test_the_volume_layer_passes_on_what_is_begun(file: TracedFile) -> None:

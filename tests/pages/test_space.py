@@ -1,9 +1,13 @@
 """How a store takes room: what small commits grow by, that slots come in runs, and that the file stays bounded."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from keystore.errors import StoreDamagedError
+from keystore.format import layout
+from keystore.format.entry import entry_slot
 from keystore.pages import writer
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.space import GROW_BYTES_MIN, GROW_WRITTEN_BYTES
@@ -79,3 +83,31 @@ def test_rewriting_does_not_grow_the_file_without_end(tmp_path: Path, monkeypatc
         assert sizes[-1] == sizes[1]
         assert sizes[-1] <= (16 + 4 * 64) * PAGE + 2 * GROW_BYTES_MIN
         assert store.verify().ok
+
+
+@pytest.mark.parametrize("surplus", [0, 1])
+def test_a_damaged_block_of_the_slot_map_refuses_a_commit_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surplus: int
+) -> None:
+    """Also where the file had one slot more than these blocks have, which no header names: an opening cuts it."""
+    monkeypatch.setattr(layout, "slots_per_block", lambda page_size: 256)
+    keys, path, size = StaticKeys(), tmp_path / "s", 3 * 256
+    with PageStore.create(path, name="s", keys=keys, page_size=PAGE) as store:
+        store.commit({number: bytes(PAGE) for number in range(600)})
+        state = store._state
+        places = [entry_slot(state.pages.entry(number)) // 256 for number in range(600)]
+        assert set(places) == {0, 1, 2}
+        assert state.space.slots.slot_count < size
+    os.truncate(path, (size + surplus) * PAGE)
+    file = CountedFile(OsBlockFile.open(path))
+    with PageStore.open(file, name="s", keys=keys) as store:
+        state, slots = store._state, store._state.space.slots
+        assert slots.slot_count == size - (not surplus)
+        (unread,) = {0, 1, 2} - slots._used.keys()
+        file.write(entry_slot(state.slots_tree.entry(0, unread)) * PAGE, b"#" * PAGE)
+        before = store.sequence, file.calls["write"]
+        with pytest.raises(StoreDamagedError, match="slot map"):
+            store.commit({places.index(unread): b"n" * PAGE})
+        assert (store.sequence, file.calls["write"]) == before
+        store.commit({places.index((unread + 1) % 3): b"n" * PAGE})
+        assert store.read(places.index(unread)) == bytes(PAGE)

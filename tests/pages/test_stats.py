@@ -8,7 +8,7 @@ import pytest
 from keystore.format import layout
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
-from tests.pages.stores import CountedFile, StaticKeys
+from tests.pages.stores import CountedFile, StaticKeys, each_commit_marked
 from tests.pages.test_compact import PAGE, filled, page_of
 
 
@@ -50,7 +50,7 @@ def test_write_amplification_is_counted_and_bounded(
     filled(path, keys, 2000).close()
 
     file = CountedFile(OsBlockFile.open(path))
-    with PageStore.open(file, name="s", keys=keys) as store:
+    with PageStore.open(file, name="s", keys=keys) as store, each_commit_marked():
         before = store.stats()
         for turn in range(commits):
             store.commit({number: page_of(turn) for number in random.sample(range(2000), pages)})

@@ -24,7 +24,7 @@ from keystore.errors import (
 from keystore.pages import writer
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.store import PageStore
-from tests.pages.stores import CountedFile, MemoryAnchor, StaticKeys
+from tests.pages.stores import CountedFile, MemoryAnchor, StaticKeys, each_commit_marked
 
 PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 
@@ -146,8 +146,9 @@ def test_one_sync_for_a_commit_of_one_page(tmp_path: Path) -> None:
     store, file = counted_store(tmp_path / "s")
     file.calls.clear()
     file.bytes.clear()
-    for number in range(20):
-        store.commit({number: bytes(16384)})
+    with each_commit_marked():
+        for number in range(20):
+            store.commit({number: bytes(16384)})
     assert file.calls["extend"] == 0
     assert file.calls["sync"] == 20
     assert file.calls["write"] == 60, "a page, a record, the watermark"

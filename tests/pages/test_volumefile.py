@@ -10,7 +10,7 @@ from keystore.crypto.secret import SecretKey
 from keystore.pages.protocols import BlockFile, Buffer
 from keystore.pages.store import PageStore
 from keystore.pages.volumefile import VolumeFile
-from tests.pages.stores import CountedFile, StaticKeys
+from tests.pages.stores import CountedFile, StaticKeys, each_commit_marked
 from tests.pages.workload import PAGE_BYTES, page_of
 
 KEY = bytes(range(64))
@@ -161,7 +161,10 @@ def test_every_operation_of_a_store_reaches_the_disk_in_its_place_and_order() ->
     plain, inner = TracedFile(RamFile(0)), TracedFile(RamFile(0))
     for file in (plain, layered(inner)):
         random = Random(3)
-        with PageStore.create(file, name="s", keys=StaticKeys(), page_size=PAGE_BYTES) as store:
+        with (
+            each_commit_marked(),
+            PageStore.create(file, name="s", keys=StaticKeys(), page_size=PAGE_BYTES) as store,
+        ):
             for _ in range(3):
                 store.commit({number: page_of(random) for number in range(200)})
     assert plain.trace == inner.trace

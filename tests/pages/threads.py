@@ -68,12 +68,12 @@ def gated_store(path: Path, keys: StaticKeys | None = None) -> tuple[PageStore, 
 def line_up(
     store: PageStore, file: GatedFile, pool: ThreadPoolExecutor, commits: list[Callable[[], int]]
 ) -> list[Future[int]]:
-    """Start the first commit, and the others one after the other while its sync waits at the gate."""
+    """Start the first commit, which is alone, and the others one after the other while its sync waits at the gate."""
     file.waiting.clear()
     file.gate.clear()
     futures = [pool.submit(commits[0])]
     assert file.waiting.wait(TIMEOUT_S)
     for commit in commits[1:]:
         futures.append(pool.submit(commit))
-        wait_until(lambda: len(store._writer._line) == len(futures))
+        wait_until(lambda: len(store._writer._line) == len(futures) - 1)
     return futures

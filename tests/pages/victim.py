@@ -16,7 +16,7 @@ from keystore.pages.recovery import _load
 from keystore.pages.sessions import SessionTable
 from keystore.pages.store import PageStore
 from keystore.pages.tree import Tree
-from tests.pages.stores import MemoryAnchor, StaticKeys
+from tests.pages.stores import MemoryAnchor, StaticKeys, each_commit_marked
 
 PAGE_BYTES: Final = 4096
 NAME: Final = "victim"
@@ -195,9 +195,10 @@ def make(path: Path, *, keys: StaticKeys | None = None, closed: bool = True) -> 
         store.checkpoint()
         store.commit({number: contents[number] for number in PAGES[4:]})
     store = victim.open()
-    for number in (5, 150, 7):
-        store.commit({number: contents[number]})
-        victim.watermarks.append(victim.bytes_at(WATERMARK))
+    with each_commit_marked():
+        for number in (5, 150, 7):
+            store.commit({number: contents[number]})
+            victim.watermarks.append(victim.bytes_at(WATERMARK))
     if closed:
         store.close()
     victim.sequence = store.sequence

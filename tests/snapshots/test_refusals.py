@@ -190,6 +190,7 @@ def test_only_the_key_of_the_era_is_asked(tmp_path: Path) -> None:
         assert objects(target.path) == before
 
 
+@pytest.mark.row("R90")
 def test_a_purged_key_closes_the_manifests_of_its_era_and_not_the_pages_that_later_ones_share(tmp_path: Path) -> None:
     """S-4, S-16: the node still reads the map of the first snapshot, and nothing opens its data keys."""
     with EmulatorProcess(tmp_path / "log") as emulator, CloudKeys(emulator.endpoint) as cloud:

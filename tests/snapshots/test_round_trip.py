@@ -1,6 +1,8 @@
 """Snapshot and restore of all that a node can hold: everything comes back, nothing is opened or rewritten."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,16 @@ from keystore.node.directory import Node
 from keystore.node.restoring import restore
 from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
+from keystore.objects.place import PIECES_LENT, ObjectWriter
 from keystore.pages.file import EncryptedFile
+from keystore.snapshots import difference
 from keystore.snapshots.ids import find_id
 from keystore.snapshots.listing import list_snapshots
 from keystore.snapshots.names import snapshot_ids
 from keystore.snapshots.opened import open_snapshot
 from tests.snapshots.conftest import CountingConnector, Taken, contents, objects
+
+PAGE = 4096
 
 
 def test_every_file_comes_back(
@@ -61,6 +67,45 @@ def test_rotations_change_no_byte_of_a_snapshot(taken: Taken, node: Node, other_
     node.rotate_master()
     node.change_cmk(other_cmk)
     assert objects(taken.place) == before
+
+
+class LatePlace(DirectoryPlace):
+    """Looks at each piece as late as `ObjectWriter.write` allows."""
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[ObjectWriter]:
+        with super().create(name) as writer:
+            yield LateWriter(writer)
+
+
+class LateWriter:
+    def __init__(self, writer: ObjectWriter) -> None:
+        self._writer = writer
+        self._lent: list[bytes | bytearray | memoryview] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._lent.append(data)
+        self._look(PIECES_LENT)
+
+    def finish(self) -> tuple[int, bytes]:
+        self._look(0)
+        return self._writer.finish()
+
+    def _look(self, left: int) -> None:
+        while len(self._lent) > left:
+            self._writer.write(bytes(self._lent.pop(0)))
+
+
+def test_a_piece_stays_as_it_is_while_it_is_lent(
+    node: Node, target: DirectoryPlace, tmp_path: Path, connect: CountingConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(difference, "PIECE_BYTES", 2 * PAGE)
+    content, source = os.urandom(41 * PAGE), tmp_path / "source"
+    source.write_bytes(content)
+    node.import_file("db", "file", source, page_size=PAGE)
+    made = snapshot(node, LatePlace(target.path))
+    restore(target, made.snapshot_id, tmp_path / "restored", connect)
+    assert contents(tmp_path / "restored", connect, tmp_path / "out") == {("db", "file"): content}
 
 
 def test_ciphertext_goes_in_and_out_unchanged(

@@ -60,16 +60,26 @@ No message carries key material or plaintext.
 """
 
 import io
+import re
 from os import PathLike
 from typing import Self
 
 RESTORE_ONE = "it from a snapshot (keystore snapshot restore --into --file)"
 """What to do about a store that is lost, at the end of a message."""
 
+_UNCHANGED = re.compile(r"^Nothing was [a-z]+[;.] ?")
+
 
 def cause_of(error: Exception | str) -> str:
     """Return what was wrong, without what is unchanged and what to do: to stand inside the message of another error."""
     return str(error).partition(". ")[0].rstrip(".")
+
+
+def cause_and_advice_of(error: Exception | str) -> str:
+    """Return what was wrong and what to do, without what is unchanged: where only that advice leads on."""
+    cause, _, rest = str(error).partition(". ")
+    advice = _UNCHANGED.sub("", rest).rstrip(".")
+    return f"{cause.rstrip('.')}: {advice}" if advice else cause.rstrip(".")
 
 
 class KeystoreError(Exception):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keystore.crypto.secret import SecretKey
-from keystore.errors import KeyUnusableError, KmsError
+from keystore.errors import KeyUnusableError, KmsError, KmsUnreachableError
 from keystore.format.wrapped import WrappedKey
 from keystore.kms.aws_codes import INVALID_STATE, STATES
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
@@ -50,12 +50,14 @@ class AwsKms:
 
     def __init__(self, uri: KeyUri, wire: AwsWire) -> None:
         self._uri, self._wire = uri, wire
+        self._is_alias = uri.key.startswith("alias/") or ":alias/" in uri.key
 
     def describe(self) -> KeyDescription:
         try:
             key = self._wire.describe_key(self._uri.key)
         except RefusedError as error:
             raise self._error("DescribeKey", error) from None
+        self._require_mine("DescribeKey", key.arn)
         usable = key.state == "Enabled" and key.usage == "ENCRYPT_DECRYPT"
         return KeyDescription("aws", self._uri.text, key.arn, key.state, usable)
 
@@ -65,12 +67,18 @@ class AwsKms:
             arn, ciphertext = self._wire.encrypt(self._uri.key, bytes(secret.view()), context)
         except RefusedError as error:
             raise self._error("Encrypt", error) from None
+        self._require_mine("Encrypt", arn)
         return WrappedKey("aws", self._uri.text, arn, ciphertext)
+
+    def _require_mine(self, action: str, arn: str) -> None:
+        """Refuse an answer about another key; an alias may mean any."""
+        key = self._uri.key
+        if not self._is_alias and arn != key and arn.rpartition("/")[2] != key:
+            raise describe(KmsUnreachableError, self._uri.text, action, "unreadable answer", "it is about another key")
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
         require_wrapped(wrapped, "aws")
-        is_alias = self._uri.key.startswith("alias/") or ":alias/" in self._uri.key
-        key_id = wrapped.key_version if is_alias else self._uri.key
+        key_id = wrapped.key_version if self._is_alias else self._uri.key
         try:
             plaintext = self._wire.decrypt(key_id, wrapped.ciphertext, context)
         except RefusedError as error:

@@ -6,23 +6,25 @@ takes a good part of a second to load, so it is imported when the first client i
 Invariants:
 1. What crosses a network is encrypted: an http URL is taken for this machine only, wherever it was configured, and no
    proxy is asked for it.
-2. A call ends: `ATTEMPTS_MAX` attempts, each with a timeout. A second attempt wraps or unwraps the same bytes again,
-   which changes nothing at the KMS.
+2. A call ends: `ATTEMPTS_MAX` attempts, each with timeouts, and an answer with limits (`bounded_http`). A second
+   attempt wraps or unwraps the same bytes again, which changes nothing at the KMS.
 3. An answer that nobody listed is *unreachable*, never *invalid*. So is every 5xx, whatever its code.
 4. A secret is in no log record: botocore logs bodies at DEBUG, and is silenced during our calls.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystore.errors import KmsCredentialsError, KmsError, KmsSetupError, KmsUnreachableError
 from keystore.kms.aws import AwsKey
 from keystore.kms.aws_codes import CODES, kind_of
+from keystore.kms.aws_sessions import client_maker
+from keystore.kms.bounded_http import bound_boto3
 from keystore.kms.credentials import AwsCredentials
 from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, require_private
 from keystore.kms.quiet import quiet, silence
-from keystore.kms.refusals import RefusedError
+from keystore.kms.refusals import OR_GRPC, RefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -34,11 +36,8 @@ ATTEMPTS_MAX = 3
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 5.0
-"""LIMIT: seconds for one attempt. KMS answers in milliseconds; a call fails after 3 * (3 + 5) seconds and two pauses
-of at most 1 and 2 seconds."""
-
-TEXT_CHARACTERS_MAX = 500
-"""LIMIT: characters of an answer that are shown; a proxy may answer with a whole page."""
+"""LIMIT: seconds for a connection, and for one read. KMS answers in milliseconds; a call without an answer fails after
+3 * (3 + 5) seconds and two pauses of at most 1 and 2 seconds, one whose answers do not end after 3 * (3 + 10)."""
 
 EXCEPTIONS: Mapping[str, type[KmsError]] = {
     # No source of credentials has any, or only a part.
@@ -108,13 +107,13 @@ def open_wire(
         KmsEndpointError: the URL would show secrets on a network.
     """
     try:
-        import boto3
+        import_module("boto3")
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError:
         raise KmsSetupError(
             "keys at AWS need boto3, which is not installed. Nothing was sent. Install it with "
-            "`pip install 'cmk-keystore[aws]'`, or name a gRPC endpoint HOST:PORT."
+            f"`pip install 'cmk-keystore[aws]'`{OR_GRPC if credentials is None else ''}."
         ) from None
     if url is not None:
         require_private(url)
@@ -123,45 +122,23 @@ def open_wire(
         "read_timeout": READ_TIMEOUT_S,
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
     }
-    identity: dict[str, Any] = {}
-    if credentials is not None:
-        identity = {
-            "aws_access_key_id": credentials.access_key_id,
-            "aws_secret_access_key": credentials.secret_access_key,
-            "aws_session_token": credentials.session_token,
-        }
     if url is not None and url.startswith("http:"):
         limits["proxies"] = {}
     try:
-        session = boto3.session.Session(region_name=region, botocore_session=_core_session(), **identity)
-        client = session.client("kms", endpoint_url=url, config=Config(**limits), verify=ca if url else None)
+        make = client_maker(region, credentials)
+        client = make(endpoint_url=url, config=Config(**limits), verify=ca if url else None)
         found = client.meta.endpoint_url
         if found.startswith("http:") and "proxies" not in limits:
-            client = session.client("kms", endpoint_url=found, config=Config(**limits, proxies={}))
+            client = make(endpoint_url=found, config=Config(**limits, proxies={}))
     except (BotoCoreError, ValueError) as error:
         raise KmsSetupError(
             f"boto3 cannot make a client for region {region}: {error}. Nothing was sent; check AWS_PROFILE, "
             "~/.aws/config and the endpoint."
         ) from None
     require_private(found)
+    bound_boto3(client)
     silence("botocore.endpoint", "botocore.parsers")
     return Boto3Wire(client)
-
-
-def _core_session() -> Any:
-    """Return a session of its own that shares only AWS's descriptions of its services, which take long to read."""
-    import botocore.session
-
-    session = botocore.session.get_session()
-    session.register_component("data_loader", _descriptions(session.get_config_variable("data_path")))
-    return session
-
-
-@cache
-def _descriptions(path: str | None) -> Any:
-    import botocore.loaders
-
-    return botocore.loaders.create_loader(path)
 
 
 def classify(error: Exception) -> RefusedError:
@@ -172,11 +149,11 @@ def classify(error: Exception) -> RefusedError:
         if not names:
             return RefusedError(KmsUnreachableError, "unreadable answer", type(error).__name__)
         text = HINTS.get(names[0], str(error))
-        return RefusedError(EXCEPTIONS[names[0]], type(error).__name__, text[:TEXT_CHARACTERS_MAX])
+        return RefusedError(EXCEPTIONS[names[0]], type(error).__name__, text)
     code, text = (str(response["Error"].get(name) or "") for name in ("Code", "Message"))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = KmsUnreachableError if status >= 500 else kind_of(CODES.get(code, KmsUnreachableError), text)
-    return RefusedError(kind, code or f"HTTP status {status}", text[:TEXT_CHARACTERS_MAX])
+    return RefusedError(kind, code or f"HTTP status {status}", text)
 
 
 def _call(method: Callable[..., Any], **parameters: Any) -> Mapping[str, Any]:

@@ -7,10 +7,12 @@ packages are an extra and take a while to load, so they are imported when the fi
 
 Invariants:
 1. What crosses a network is encrypted: the SDK refuses anything but https, and redirections are not followed.
-2. A call ends: one attempt, with timeouts. The SDK's own repetition would wait for as long as an answer asks it to.
+2. A call ends: one attempt, with timeouts, and an answer with limits (`bounded_http`). The SDK's own repetition would
+   wait for as long as an answer asks it to.
 3. An answer that nobody listed is *unreachable*, never *invalid*. So is every 5xx, whatever its code.
 4. Real credentials that lie about on this machine are not shown to an endpoint on it: there, only what is given, or
    set in the environment for the purpose, is used.
+5. What is answered is in no log record, for it may have a secret of ours in it: the SDK logs what it cannot read.
 """
 
 import base64
@@ -23,9 +25,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from keystore.errors import KmsEndpointError, KmsError, KmsSetupError, KmsUnreachableError
 from keystore.kms.azure import ALGORITHM, AzureKey
 from keystore.kms.azure_codes import BLOCKED_ADDRESS, CODES, DECRYPT_CODES, SIGN_IN
+from keystore.kms.bounded_http import bounded_session
 from keystore.kms.credentials import AzureCredentials
-from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, is_local_url, require_private
-from keystore.kms.refusals import RefusedError
+from keystore.kms.endpoints import is_local_url, require_private
+from keystore.kms.quiet import quiet, silence_packages
+from keystore.kms.refusals import OR_GRPC, RefusedError
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
@@ -38,9 +42,6 @@ CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 5
 """LIMIT: seconds for one request, to the vault or to whoever gives out tokens; each place where azure-identity looks
 for a token may need as much again."""
-
-TEXT_CHARACTERS_MAX = 500
-"""LIMIT: characters of an answer that are shown; a proxy may answer with a whole page."""
 
 CONFIGURED = ("AZURE_CLIENT_ID", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE")
 """Environment variables by which somebody said who calls."""
@@ -55,21 +56,23 @@ _SIGN_IN_CODE = re.compile(r"AADSTS[0-9]{4,8}")
 
 
 class SdkWire:
-    """The calls through one client of a vault; it owns both that and the credential."""
+    """The calls through one client of a vault; it owns both that and `credential`, which says who calls."""
 
     def __init__(self, client: "KeyClient", credential: "TokenCredential", host: str) -> None:
-        self._client, self._credential, self._host = client, credential, host
+        self._client, self.credential, self._host = client, credential, host
 
     def get_key(self, name: str, version: str) -> AzureKey:
         found = self._call("GET", f"/keys/{name}/{version}")
         key, attributes = _field(found, "key", dict), _field(found, "attributes", dict)
         operations = frozenset(_field(key, "key_ops", list))
         begins_s, ends_s = attributes.get("nbf"), attributes.get("exp")
-        return AzureKey(_version(key), bool(attributes.get("enabled")), operations, begins_s, ends_s)
+        _require_kid(key, name, version)
+        return AzureKey(version, bool(attributes.get("enabled")), operations, begins_s, ends_s)
 
     def encrypt(self, name: str, version: str, plaintext: bytes) -> tuple[str, bytes]:
         found = self._call("POST", f"/keys/{name}/{version}/encrypt", _operation(plaintext))
-        return _version(found), _value(found)
+        _require_kid(found, name, version)
+        return version, _value(found)
 
     def decrypt(self, name: str, version: str, ciphertext: bytes) -> bytes:
         return _value(self._call("POST", f"/keys/{name}/{version}/decrypt", _operation(ciphertext), DECRYPT_CODES))
@@ -87,7 +90,7 @@ class SdkWire:
 
     def close(self) -> None:
         self._client.close()
-        close: Callable[[], None] = getattr(self._credential, "close", lambda: None)
+        close: Callable[[], None] = getattr(self.credential, "close", lambda: None)
         close()
 
     def _call(
@@ -97,12 +100,17 @@ class SdkWire:
 
         # The vault is the host, also where the connection goes to an endpoint.
         request = HttpRequest(method, path, json=body, headers={"Host": self._host})
+        return read_answer(send(lambda: self._client.send_request(request)), codes)
+
+
+def send(request: "Callable[[], HttpResponse]") -> "HttpResponse":
+    """Make a request of an SDK's client; raises `RefusedError` and nothing else."""
+    with quiet():
         try:
-            response = self._client.send_request(request)
+            return request()
         # What goes wrong on the way to a token or an answer is of many packages: requests, msal, azure-core.
         except Exception as error:
             raise classify(error) from None
-        return read_answer(response, codes)
 
 
 class _Nobody:
@@ -138,8 +146,7 @@ def open_wire(
     except ImportError:
         raise KmsSetupError(
             "keys at Azure need azure-identity and azure-keyvault-keys, which are not installed. Nothing was sent. "
-            "Install them with `pip install 'cmk-keystore[azure]'`, or name an emulator's gRPC HOST:PORT with "
-            f"{ENDPOINT_ENVIRONMENT}."
+            f"Install them with `pip install 'cmk-keystore[azure]'`{OR_GRPC if credentials is None else ''}."
         ) from None
     if url is not None:
         require_private(url)
@@ -154,6 +161,7 @@ def open_wire(
         )
     except ValueError as error:
         raise KmsSetupError(f"azure-identity cannot be set up: {error}. Nothing was sent; check AZURE_*.") from None
+    silence_packages("azure", "msal")
     return SdkWire(client, credential, host)
 
 
@@ -164,25 +172,12 @@ def sdk_settings(ca: str | None, source: str | None) -> Callable[[], dict[str, A
         limits["connection_verify"] = ca
 
     def make() -> dict[str, Any]:
-        made = {**limits, "retry_total": 0, "permit_redirects": False}
-        return made if source is None else {**made, "transport": _transport_from(source, limits)}
+        from azure.core.pipeline.transport import RequestsTransport
+
+        transport = RequestsTransport(session=bounded_session(source), **limits)
+        return {**limits, "retry_total": 0, "permit_redirects": False, "transport": transport}
 
     return make
-
-
-def _transport_from(source: str, limits: Mapping[str, Any]) -> Any:
-    """Return a transport whose connections come from an address of this machine."""
-    import requests
-    from azure.core.pipeline.transport import RequestsTransport
-    from requests.adapters import HTTPAdapter
-
-    class FromSource(HTTPAdapter):
-        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-            super().init_poolmanager(*arguments, **options, source_address=(source, 0))
-
-    session = requests.Session()
-    session.mount("https://", FromSource())
-    return RequestsTransport(session=session, **limits)
 
 
 def open_credential(
@@ -206,7 +201,7 @@ def open_credential(
 
 def classify(error: Exception) -> RefusedError:
     """Return what an exception of a call means: Entra's refusal by its code, else something on the way."""
-    text = " ".join(str(error).split())[:TEXT_CHARACTERS_MAX]
+    text = str(error)
     code = _SIGN_IN_CODE.search(str(error))
     if code is None:
         return RefusedError(KmsUnreachableError, type(error).__name__, text)
@@ -239,7 +234,7 @@ def refusal_of(status: int, body: object, codes: Mapping[str, type[KmsError]]) -
     if status >= 500 or (inner is None and text.startswith(BLOCKED_ADDRESS)):
         kind = KmsUnreachableError
     code = named[0] if named else f"HTTP status {status}"
-    return RefusedError(kind, code, " ".join(text.split())[:TEXT_CHARACTERS_MAX])
+    return RefusedError(kind, code, text)
 
 
 def _operation(value: bytes) -> dict[str, str]:
@@ -254,8 +249,10 @@ def _value(found: Mapping[str, Any]) -> bytes:
         raise RefusedError(KmsUnreachableError, "unreadable answer", "its value is not base64url") from None
 
 
-def _version(found: Mapping[str, Any]) -> str:
-    return _field(found, "kid", str).rpartition("/")[2]
+def _require_kid(found: Mapping[str, Any], name: str, version: str) -> None:
+    """Refuse an answer about another key, wherever its vault is said to be."""
+    if _field(found, "kid", str).lower().split("/")[-2:] != [name.lower(), version.lower()]:
+        raise RefusedError(KmsUnreachableError, "unreadable answer", "it is about another key")
 
 
 def _field(found: Mapping[str, Any], name: str, kind: type[Value]) -> Value:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from keystore.errors import KeyNotFoundError, KmsCredentialsError, KmsError, KmsPermissionError, KmsSetupError
 from keystore.kms.azure import AzureKms
 from keystore.kms.azure_codes import CODES
-from keystore.kms.azure_sdk import SdkWire, classify, open_credential, open_wire, read_answer, sdk_settings
+from keystore.kms.azure_sdk import SdkWire, open_wire, read_answer, sdk_settings, send
 from keystore.kms.credentials import AzureCredentials
 from keystore.kms.refusals import RefusedError, describe
 from keystore.kms.uri import parse
@@ -78,11 +78,7 @@ class AzureVault:
         from azure.core.rest import HttpRequest
 
         request = HttpRequest("GET", self._manager.format_url(path), params={"api-version": API_VERSION})
-        try:
-            response = self._manager.send_request(request)
-        except Exception as error:  # as in `SdkWire`
-            raise classify(error) from None
-        read_answer(response, MANAGER_CODES)
+        read_answer(send(lambda: self._manager.send_request(request)), MANAGER_CODES)
 
 
 def open_vault(
@@ -90,7 +86,6 @@ def open_vault(
 ) -> AzureVault:
     """Open a vault, there or at `url`; nothing is sent yet. Arguments and errors as `azure_sdk.open_wire`."""
     wire = open_wire(host, url, credentials, ca, source)
-    import azure.identity
     from azure.core import PipelineClient
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 
@@ -98,6 +93,5 @@ def open_vault(
     if domain not in MANAGERS:
         raise KmsSetupError(f"{host} is not a vault of a cloud that is known here. Nothing was sent.")
     settings = sdk_settings(ca if url is not None else None, source)
-    credential = open_credential(azure.identity, url, credentials, settings())
-    policy = BearerTokenCredentialPolicy(credential, f"{MANAGERS[domain]}/.default")
+    policy = BearerTokenCredentialPolicy(wire.credential, f"{MANAGERS[domain]}/.default")
     return AzureVault(host, wire, PipelineClient(url or MANAGERS[domain], policies=[policy], **settings()))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from keystore.crypto.context import encode_context
 from keystore.crypto.secret import SecretKey
-from keystore.errors import CiphertextError, KeyUnusableError, KmsError
+from keystore.errors import CiphertextError, KeyUnusableError, KmsError, KmsUnreachableError
 from keystore.format.wrapped import WrappedKey
 from keystore.kms.gcp_codes import INVALID_ARGUMENT, INVALID_STATE, STATES
 from keystore.kms.protocol import KeyDescription, receive_secret, require_secret, require_wrapped
@@ -64,6 +64,7 @@ class GcpKms:
             version = self._current_version(self._version)
         except RefusedError as error:
             raise self._error("GetCryptoKeyVersion", error, "") from None
+        self._require_mine("GetCryptoKeyVersion", version.name)
         usable = version.state == "ENABLED" and version.algorithm in ALGORITHMS
         return KeyDescription("gcp", self._uri.text, version.name, version.state, usable)
 
@@ -74,6 +75,7 @@ class GcpKms:
             version, ciphertext = self._wire.encrypt(name, bytes(secret.view()), encode_context(context))
         except RefusedError as error:
             raise self._error("Encrypt", error, self._version) from None
+        self._require_mine("Encrypt", version)
         return WrappedKey("gcp", self._uri.text, version, ciphertext)
 
     def unwrap(self, wrapped: WrappedKey, context: Mapping[str, str]) -> SecretKey:
@@ -88,6 +90,11 @@ class GcpKms:
 
     def close(self) -> None:
         self._wire.close()
+
+    def _require_mine(self, action: str, version: str) -> None:
+        """Refuse an answer about another key, or another version where one is configured."""
+        if version != self._version if self._version else not version.startswith(f"{self._uri.key}/cryptoKeyVersions/"):
+            raise describe(KmsUnreachableError, self._uri.text, action, "unreadable answer", "it is about another key")
 
     def _current_version(self, version: str) -> GcpVersion:
         return self._wire.get_version(version) if version else self._wire.get_primary(self._uri.key)

@@ -58,9 +58,14 @@ _NO_TOKEN = re.compile(r"metadata from plugin failed with error: .*?([a-z_]{8,})
 """What gRPC makes of credentials that could not be renewed: UNAVAILABLE, and the reason in its text."""
 
 
+_NOT_GRPC = re.compile(r"Received http2 header with[a-zA-Z0-9 -]* status: ?[0-9]{3}")
+"""What gRPC says of an HTTP answer without a gRPC status, from which it makes one up: a proxy's 403 is no refusal of
+Google's."""
+
+
 def kind_of(refusal: Refusal) -> type[KmsError]:
     """Return the error type for what Google, or the way there, answered."""
-    if OUTSIDE_PERIMETER in refusal.text:
+    if OUTSIDE_PERIMETER in refusal.text or _NOT_GRPC.search(refusal.text):
         return KmsUnreachableError
     no_token = _NO_TOKEN.search(refusal.text) if refusal.status is grpc.StatusCode.UNAVAILABLE else None
     if no_token is not None:

@@ -29,15 +29,12 @@ from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT, is_local_url, require_p
 from keystore.kms.gcp import GcpVersion
 from keystore.kms.gcp_codes import kind_of
 from keystore.kms.quiet import quiet, silence
-from keystore.kms.refusals import RefusedError
+from keystore.kms.refusals import OR_GRPC, RefusedError
 
 AUDIENCE = "https://cloudkms.googleapis.com/"
 """What a service account's own token is for, also where the connection goes to an endpoint."""
 
 SCOPE = "https://www.googleapis.com/auth/cloudkms"
-
-TEXT_CHARACTERS_MAX = 500
-"""LIMIT: characters of an answer that are shown."""
 
 NO_CREDENTIALS = (
     "google-auth found no credentials for Google; set GOOGLE_APPLICATION_CREDENTIALS, or name an emulator with "
@@ -99,8 +96,7 @@ def open_wire(url: str | None, credentials: GcpCredentials | None = None, ca: st
     except ImportError:
         raise KmsSetupError(
             "keys at Google need google-cloud-kms, which is not installed. Nothing was sent. Install it with "
-            "`pip install 'cmk-keystore[gcp]'`, or name an emulator's gRPC HOST:PORT with "
-            f"{ENDPOINT_ENVIRONMENT}."
+            f"`pip install 'cmk-keystore[gcp]'`{OR_GRPC if credentials is None else ''}."
         ) from None
     if url is not None:
         require_private(url)
@@ -157,14 +153,14 @@ def _maker_at(url: str, given: Any, ca: str | None) -> Callable[[], Any]:
 def classify(error: Exception) -> RefusedError:
     """Return what an exception of a call means."""
     status = getattr(error, "grpc_status_code", None)
-    text = " ".join(str(getattr(error, "message", None) or error).split())
+    text = str(getattr(error, "message", None) or error)
     if type(error).__name__ == "DefaultCredentialsError":
         # A machine's metadata service that does not answer looks just like that.
         return RefusedError(KmsUnreachableError, type(error).__name__, NO_CREDENTIALS)
     if not isinstance(status, grpc.StatusCode):
-        return RefusedError(KmsUnreachableError, type(error).__name__, text[:TEXT_CHARACTERS_MAX])
+        return RefusedError(KmsUnreachableError, type(error).__name__, text)
     kind = kind_of(Refusal(status, "", "", text))
-    return RefusedError(kind, status.name, text[:TEXT_CHARACTERS_MAX])
+    return RefusedError(kind, status.name, text)
 
 
 def _untyped(value: Any) -> Any:

@@ -24,5 +24,10 @@ def silence(*loggers: str) -> None:
         logging.getLogger(name).addFilter(_not_in_call)  # the same filter is added once only
 
 
+def silence_packages(*packages: str) -> None:
+    """Let every logger of those packages that there is by now do so."""
+    silence(*(name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in packages))
+
+
 def _not_in_call(record: logging.LogRecord) -> bool:
     return not _in_call.get()

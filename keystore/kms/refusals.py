@@ -18,6 +18,7 @@ from keystore.errors import (
     KmsUnreachableError,
     cause_of,
 )
+from keystore.kms.endpoints import ENDPOINT_ENVIRONMENT
 
 ADVICE: Mapping[type[KmsError], str] = {
     KmsCredentialsError: "Renew the credentials.",
@@ -32,8 +33,15 @@ ADVICE: Mapping[type[KmsError], str] = {
 }
 
 
+OR_GRPC = f", or name an emulator's gRPC HOST:PORT with {ENDPOINT_ENVIRONMENT}"
+"""What else can be done where an SDK is missing, by who gives no credentials: gRPC carries none."""
+
 NO_ANSWER = "no answer"
 """Stands for a code where no KMS said anything; the text then says where none did."""
+
+
+CODE_CHARACTERS_MAX, TEXT_CHARACTERS_MAX = 100, 500
+"""LIMIT: characters of an answer's code and text that are shown; a proxy may answer with a whole page."""
 
 
 class RefusedError(Exception):
@@ -42,11 +50,13 @@ class RefusedError(Exception):
     Attributes:
         kind: what the answer, or its absence, means.
         code: the cloud's code, or what stands for one when there was no answer.
+        text: what was said, in one line.
     """
 
     def __init__(self, kind: type[KmsError], code: str, text: str) -> None:
-        super().__init__(text)
-        self.kind, self.code, self.text = kind, code, text
+        self.kind, self.code = kind, " ".join(code.split())[:CODE_CHARACTERS_MAX]
+        self.text = " ".join(text.split())[:TEXT_CHARACTERS_MAX]
+        super().__init__(self.text)
 
 
 def describe(kind: type[KmsError], key_uri: str, action: str, code: str, text: str) -> KmsError:

@@ -82,6 +82,8 @@ def parse(text: str) -> KeyUri:
         return _parse_gcp(text)
     if scheme in ("local", "local+passphrase"):
         return _parse_local(text)
+    if text.startswith("arn:"):
+        raise _refuse(text, "aws://REGION/ARN for a key of AWS that is named by its ARN")
     raise _refuse(text, "aws://, azure://, https://, gcp://, local:// or local+passphrase:// at its start")
 
 

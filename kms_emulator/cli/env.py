@@ -129,6 +129,10 @@ def env(
     if as_json:
         print_json(found)
         return
+    if places.is_guess:
+        click.echo(
+            f"note: no emulator answers at {endpoint}; these are for one that is started without options", err=True
+        )
     for name, value in found.items():
         quoted = shlex.quote(value) if shell in ("sh", "fish") else value
         click.echo(_FORMS[shell].format(name=name, value=quoted))

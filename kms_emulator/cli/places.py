@@ -27,19 +27,25 @@ ANYWHERE = ("0.0.0.0", "[::]")  # noqa: S104 - what a server may say of itself
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where each surface is; what is not served is None. `ca` is the path of the certificate that HTTPS is under."""
+    """Where each surface is; what is not served is None.
+
+    Attributes:
+        ca: path of the certificate that HTTPS is under.
+        is_guess: no server answered; they are those of one that is started without options.
+    """
 
     grpc: str
     aws: str | None = None
     azure: str | None = None
     ca: str | None = None
     gcp_tls: str | None = None
+    is_guess: bool = False
 
     @classmethod
     def of(cls, endpoints: Mapping[str, str | None]) -> "Places":
         """Return the places of a ready file's object."""
-        named = {name: endpoints.get(name) for name in ("aws", "azure", "ca", "gcp_tls")}
-        return cls(str(endpoints["grpc"]), **named)
+        found = endpoints.get
+        return cls(str(endpoints["grpc"]), found("aws"), found("azure"), found("ca"), found("gcp_tls"))
 
 
 def read_ready_file(path: Path) -> Places:
@@ -62,7 +68,7 @@ def find_places(endpoint: str) -> Places:
         plain = default_http_port(int(port))
         secure = default_https_port(plain)
         over_tls = f"{host}:{default_grpc_tls_port(secure)}"
-        return Places(endpoint, f"http://{host}:{plain}", f"https://{host}:{secure}", None, over_tls)
+        return Places(endpoint, f"http://{host}:{plain}", f"https://{host}:{secure}", None, over_tls, is_guess=True)
     reached = {name: _reached(place, host) for name, place in served.items()}
     ca = served.get("ca", "")
     return Places.of({**reached, "grpc": endpoint, "ca": ca if Path(ca).is_file() else None})

@@ -232,6 +232,13 @@ def test_env_takes_the_next_port_for_aws(cli: Cli) -> None:
     assert cli.json("env", "--aws-url", "http://localhost:7")["AWS_ENDPOINT_URL_KMS"] == "http://localhost:7"
 
 
+def test_env_notes_that_it_found_nobody_to_ask(cli: Cli) -> None:
+    done = run_cli("env", "--endpoint", "127.0.0.1:1")
+    assert (done.returncode, "export AWS_ENDPOINT_URL_KMS=http://127.0.0.1:2" in done.stdout) == (0, True)
+    assert "note: no emulator answers at 127.0.0.1:1" in done.stderr
+    assert run_cli("env", "--endpoint", cli.endpoint).stderr == ""
+
+
 def test_env_from_ready_file(cli: Cli, tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     ready.write_text(json.dumps({"grpc": "127.0.0.1:5", "aws": "http://127.0.0.1:6"}))

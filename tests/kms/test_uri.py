@@ -55,6 +55,7 @@ def test_uri_is_taken_apart_and_kept_as_given(text: str, provider: str, place: s
         (f"gcp://{GCP}/cryptoKeyVersions/one", "cryptoKeyVersions/N"),
         ("local://relative/path", "three slashes"),
         ("local:/one", "local://"),
+        (f"arn:aws:kms:us-east-1:111122223333:key/{'0' * 36}", "aws://REGION/ARN"),
         ("local:///tmp/a\x00b", "printable"),
         ("aws://us-east-1/key\n", "printable"),
         ("aws://us-east-1/" + "k" * 2048, "2048"),

@@ -194,7 +194,8 @@ def _structure_encoder(shape: Shape) -> Encode:
 
 
 def _encode_map(items: Mapping[str, str]) -> str:
-    texts = [f"{encode_basestring(name)}:{encode_basestring(item)}" for name, item in items.items()]
+    """Return the entries in order of their names: a message has them in an order that changes from run to run."""
+    texts = [f"{encode_basestring(name)}:{encode_basestring(item)}" for name, item in sorted(items.items())]
     return f"{{{','.join(texts)}}}"
 
 

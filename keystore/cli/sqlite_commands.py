@@ -18,7 +18,7 @@ from keystore.cli.connecting import connector, first_connector, with_kms
 from keystore.cli.opening import open_node
 from keystore.cli.output import Output, with_output
 from keystore.cli.transfers import emit_transfer
-from keystore.errors import InputError, KeystoreError, NameUnknownError, PathTakenError
+from keystore.errors import InputError, KeystoreError, NameUnknownError, PathMissingError, PathTakenError
 from keystore.units import plural
 
 if TYPE_CHECKING:  # at run time they would load numpy and apsw at every start
@@ -110,23 +110,25 @@ def export_sqlite(
 @DIRECTORY
 @click.argument("statements", nargs=-1)
 @click.option("--key", metavar="URI", help="The customer master key of a new database.")
+@IN_NODE
 @with_kms
-def shell_sqlite(directory: Path, statements: tuple[str, ...], key: str | None, kms_endpoint: str | None) -> None:
+def shell_sqlite(
+    directory: Path,
+    statements: tuple[str, ...],
+    key: str | None,
+    file_name: tuple[str, str] | None,
+    kms_endpoint: str | None,
+) -> None:
     """Open an encrypted database in SQLite's shell; or run STATEMENTS, SQL or commands such as .tables, and end.
 
-    With --key a database that is not there is made.
+    With --key a database that is not there is made. No history of statements is kept.
     """
-    from apsw.shell import Shell
+    from keystore.cli.sqlite_shell import run_shell
 
-    from keystore.engines.sqlite import connect
-
-    connects = (first_connector if key and not os.path.lexists(directory) else connector)(kms_endpoint)
-    with closing(connect(directory, cmk=key, connector=connects)) as connection, _told():
-        shell: Any = Shell(db=connection)
-        if not statements:
-            shell.cmdloop()
-        for statement in statements:
-            shell.process_complete_line(statement)
+    if key is not None and file_name is not None:
+        raise click.UsageError("--key and --file exclude each other: a database of a node is under the node's key")
+    with _database(directory, file_name, kms_endpoint, key) as connection, _told():
+        run_shell(connection, statements)
 
 
 @sqlite.command("dump")
@@ -158,13 +160,17 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _database(
-    directory: Path, file_name: tuple[str, str] | None, kms_endpoint: str | None
+    directory: Path, file_name: tuple[str, str] | None, kms_endpoint: str | None, key: str | None = None
 ) -> Iterator[apsw.Connection]:
-    """Connect to a database that is there."""
+    """Connect to a database that is there; or, with `key`, make one."""
     from keystore.engines.sqlite import connect
 
     if file_name is None:
-        with closing(connect(directory, connector=connector(kms_endpoint))) as connection:
+        is_there = os.path.lexists(directory)
+        if key is None and not is_there:
+            raise PathMissingError(f"there is no database at {directory}. Nothing was changed; check the path.")
+        connects = (connector if is_there else first_connector)(kms_endpoint)
+        with closing(connect(directory, cmk=key, connector=connects)) as connection:
             yield connection
         return
     with open_node(directory, kms_endpoint) as node:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from glob import has_magic
 from typing import IO, Any, ClassVar, Self, cast
 
 from fsspec import AbstractFileSystem
@@ -114,18 +115,16 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if not database:
             found = sorted(self._databases())
             return [_directory(each) for each in found] if detail else found
-        stores = self._stores(database)
-        if stores is not None and name in stores:
-            return [self._described(database, stores[name])] if detail else [f"{database}/{name}"]
+        files = self._stores(database) or {}
+        own = [files[name]] if name in files else []  # names below a file are no less there than it is
         before = f"{name}/" if name else ""
-        below = sorted({each[len(before) :].partition("/")[:2] for each in stores or () if each.startswith(before)})
-        if not below and not self.isdir(path):
+        below = sorted({each[len(before) :].partition("/")[:2] for each in files if each.startswith(before)})
+        if not own and not below and not self.isdir(path):
             raise _unknown(path)
         paths = [f"{database}/{before}{first}" for first, _ in below]
         if not detail:
-            return sorted(set(paths))
-        files = stores or {}
-        return [
+            return sorted({*paths, *(f"{database}/{each.name}" for each in own)})
+        return [self._described(database, each) for each in own] + [
             _directory(each) if slash else self._described(database, files[f"{before}{first}"])
             for each, (first, slash) in zip(paths, below, strict=True)
         ]
@@ -273,16 +272,30 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             else:
                 self._made.discard(each)
 
-    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **_: Any) -> None:
+    def mv(
+        self,
+        path1: str | list[str],
+        path2: str | list[str],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **_: Any,
+    ) -> None:
         """Rename a file, in one step that takes the place of what has the name; a directory file by file.
 
-        Into another database, which has other keys, it is copied and then removed: a crash may leave both.
+        A directory that is there, or a path that ends in a slash, takes it in under its own name, as with a shell's
+        `mv`. Into another database, which has other keys, it is copied and then removed: a crash may leave both. Of a
+        list or a pattern each goes into the directory `path2`, or to its own path in a list of as many.
         """
-        self._require_writable(path1)
+        self._require_writable(str(path1))
+        if not isinstance(path1, str) or not isinstance(path2, str) or (has_magic(path1) and not self.isfile(path1)):
+            for each, to in self._pairs(path1, path2):
+                self.mv(each, to)
+            return
+        path2 = self._place(path1, path2)
         source, target = self._split(path1), self._split(path2)
         if self._record(*source) is None:
             for each in self._below(path1):
-                self.mv(each, f"{self._strip_protocol(path2)}{each[len(self._strip_protocol(path1)) :]}")
+                self.mv(each, f"{path2}{each[len(self._strip_protocol(path1)) :]}")
             return
         self._file_path(path2)
         if source[0] == target[0]:
@@ -290,6 +303,24 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return
         self.cp_file(path1, path2)
         self.rm_file(path1)
+
+    def _pairs(self, path1: str | list[str], path2: str | list[str]) -> list[tuple[str, str]]:
+        """Return what of a list or a pattern is to be moved where."""
+        sources = self.glob(path1) if isinstance(path1, str) else path1
+        if isinstance(path1, str) and not sources:
+            raise _unknown(path1)
+        targets = [f"{path2.rstrip('/')}/"] * len(sources) if isinstance(path2, str) else path2
+        if len(sources) != len(targets):
+            raise InputError(f"{len(sources)} paths cannot go to {len(targets)}. Nothing was changed; name as many.")
+        return list(zip(sources, targets, strict=True))
+
+    def _place(self, path1: str, path2: str) -> str:
+        """Return the path that `path1` gets where it is moved to `path2`."""
+        source, target = self._strip_protocol(path1), cast(str, self._strip_protocol(path2))
+        is_directory = path2.endswith("/") or (self.isdir(target) and not self.isfile(target))
+        if not target or target == source or not is_directory:
+            return target
+        return f"{target}/{source.rpartition('/')[2]}"
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy a file; the copy is there whole, or not at all."""

@@ -238,9 +238,10 @@ def _no_log() -> InputError:
 
 def _require_place(text: str) -> str:
     if "://" not in text and not Path(text).is_absolute():
+        meant = f"; write {Path(text).absolute()} if that is meant" if text else ""
         raise InputError(
             f"{text!r} is no place for a log: it is the absolute path of a directory, or a URL of an object store. "
-            "Nothing was changed."
+            f"Nothing was changed{meant}."
         )
     opened = open_place(text)
     if isinstance(opened, DirectoryPlace):

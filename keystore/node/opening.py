@@ -96,6 +96,15 @@ def _require_unused(layout: Layout) -> None:
         )
 
 
+def is_unmade(layout: Layout) -> bool:
+    """Tell whether a directory is empty, or has no more than what a killed init left: init may be run there."""
+    try:
+        _require_unused(layout)
+    except (NodeExistsError, NodeIOError):
+        return False
+    return True
+
+
 def _files_of_init(layout: Layout) -> tuple[Path, ...]:
     """Return what init may leave, but for the keystore file."""
     first = (layout.anchors, layout.volume)
@@ -273,6 +282,11 @@ def _load(layout: Layout, files: Files) -> keyfile.KeyFile:
     except KeyFileMissingError:
         if not os.path.lexists(layout.anchors) and not os.path.lexists(layout.databases):
             raise NodeMissingError(f"{layout.root} is not a node. Nothing was changed; check the path.") from None
+        if is_unmade(layout):
+            raise KeyFileMissingError(
+                f"the keystore file {layout.keystore} is missing, and so is every database: the making of the node was "
+                "cut off, most likely. Nothing was changed; make it again there, or bring both back from a copy."
+            ) from None
         raise
 
 

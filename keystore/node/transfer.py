@@ -231,7 +231,9 @@ def _find_place(path: Path, *, overwrite: bool) -> tuple[Path, os.stat_result | 
             "standard output (-)."
         )
     if not overwrite and os.path.lexists(path):
-        raise PathTakenError(f"{path} exists and is unchanged; choose another place, or allow to overwrite it.")
+        raise PathTakenError(
+            f"{path} exists and is unchanged; choose another place, or allow to overwrite it (--overwrite)."
+        )
     require_outside(place, "file")
     return place, former
 

@@ -93,3 +93,17 @@ def test_partitions_are_written_and_read_by_both(
     assert read.num_rows == sum(1 for day in table["day"].to_pylist() if day % 3 == 1)
     ds.write_dataset(read, "d/again", filesystem=fs, format="parquet", partitioning=["part"])
     assert duck.sql("select count(*) from 'cmk://d/again/*/*.parquet'").fetchall() == [(read.num_rows,)]
+
+
+def test_a_database_of_duckdb_is_read_where_it_lies_and_not_made_there(
+    fs: KeystoreFileSystem, duck: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    with duckdb.connect(str(tmp_path / "plain.duckdb")) as plain:
+        plain.execute("create table t as select range as n from range(50_000)")
+    fs.put(str(tmp_path / "plain.duckdb"), "d/t.duckdb")
+    duck.execute("attach 'cmk://d/t.duckdb' as stored (read_only)")
+    assert duck.execute("select count(*), sum(n) from stored.t").fetchall() == [(50_000, 1_249_975_000)]
+    duck.execute("detach stored")
+    with pytest.raises(duckdb.Error):
+        duck.execute("attach 'cmk://d/new.duckdb' as made")
+    assert fs.find("d") == ["d/t.duckdb"]

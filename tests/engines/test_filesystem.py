@@ -77,8 +77,11 @@ def test_a_file_and_names_below_it_can_be_there_at_once(fs: KeystoreFileSystem) 
     put(fs, "d/a/b", b"below")
     assert fs.ls("d", detail=False) == ["d/a"]
     assert [each["type"] for each in fs.ls("d")] == ["file", "directory"]
-    assert fs.find("d/a/") == ["d/a"]
+    assert fs.find("d/a/") == fs.find("") == ["d/a", "d/a/b"]
+    assert fs.ls("d/a", detail=False) == ["d/a", "d/a/b"]
     assert fs.cat("d/a/b") == b"below"
+    fs.rm("d/a", recursive=True)
+    assert not fs.exists("d/a/b")
 
 
 def test_an_empty_directory_is_known_to_who_made_it(fs: KeystoreFileSystem, node: Node) -> None:
@@ -113,6 +116,42 @@ def test_files_are_copied_moved_touched_and_removed(fs: KeystoreFileSystem, node
     fs.rm("d", recursive=True)
     assert fs.find("") == ["other/c"]
     assert stores_on_disk(node) == [".store"]
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "there"),
+    [
+        ("d/a", "d/set", ["d/set/a", "d/set/x", "d/sub/b"]),
+        ("d/a", "cmk://d/set/", ["d/set/a", "d/set/x", "d/sub/b"]),
+        ("d/a", "d/new/", ["d/new/a", "d/set/x", "d/sub/b"]),
+        ("d/a", "other/", ["d/set/x", "d/sub/b", "other/a"]),
+        ("d/sub", "d/set", ["d/a", "d/set/sub/b", "d/set/x"]),
+        ("d/set/x", "d", ["d/a", "d/sub/b", "d/x"]),
+        ("d/a", "d", ["d/a", "d/set/x", "d/sub/b"]),
+        ("d/a", "d/a", ["d/a", "d/set/x", "d/sub/b"]),
+        ("d/sub", "d/sub", ["d/a", "d/set/x", "d/sub/b"]),
+    ],
+)
+def test_a_directory_takes_in_what_is_moved_to_it(fs: KeystoreFileSystem, path: str, to: str, there: list[str]) -> None:
+    fs.pipe({"d/a": b"a", "d/set/x": b"x", "d/sub/b": b"b"})
+    fs.mv(path, to, recursive=True)
+    assert fs.find("") == there
+    assert sorted(fs.cat(there).values()) == [b"a", b"b", b"x"]
+
+
+def test_a_list_and_a_pattern_are_moved(fs: KeystoreFileSystem) -> None:
+    fs.pipe({"d/a.csv": b"a", "d/b.csv": b"b", "d/c": b"c", "d/[1].csv": b"1"})
+    fs.mv("d/[1].csv", "d/one")
+    fs.mv("d/*.csv", "d/set")
+    assert fs.find("") == ["d/c", "d/one", "d/set/a.csv", "d/set/b.csv"]
+    fs.mv(["d/c", "d/set/a.csv"], "other/")
+    fs.mv(["other/c", "other/a.csv"], ["d/x", "d/y"])
+    assert fs.find("") == ["d/one", "d/set/b.csv", "d/x", "d/y"]
+    with pytest.raises(FileUnknownError):
+        fs.mv("d/*.nothing", "other")
+    with pytest.raises(InputError, match="2 paths cannot go to 1"):
+        fs.mv(["d/x", "d/y"], ["d/z"])
+    assert fs.find("") == ["d/one", "d/set/b.csv", "d/x", "d/y"]
 
 
 def test_a_path_may_begin_with_a_slash(fs: KeystoreFileSystem) -> None:

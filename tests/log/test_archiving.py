@@ -215,7 +215,7 @@ def test_a_refused_commit_does_not_hold_the_log_back(node: Node, monkeypatch: py
             raise StoreFullError("full")
 
         with monkeypatch.context() as patched:
-            patched.setattr("keystore.pages.log.seal_record", full)
+            patched.setattr("keystore.pages.space.Space.take", full)
             with pytest.raises(StoreFullError):
                 store.commit({0: b"y" * SIZE})
         refused_ns = node.log.record_time_ns()

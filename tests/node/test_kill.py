@@ -139,7 +139,7 @@ def test_init_can_be_run_again_after_a_kill_at_every_operation(tmp_path: Path, c
     while killed(run(at)):
         directory = tmp_path / f"node-{at}"
         if not (directory / "keystore").exists():
-            with pytest.raises((NodeMissingError, KeyFileMissingError)):
+            with pytest.raises((NodeMissingError, KeyFileMissingError), match=r"is not a node|make it again there"):
                 Node.open(directory, connect)
             Node.init(directory, cmk, connect).close()
         with Node.open(directory, connect) as node:

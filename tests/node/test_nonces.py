@@ -19,6 +19,7 @@ from keystore.node.directory import Node
 from keystore.node.restoring import restore
 from keystore.node.snapshotting import snapshot
 from keystore.objects.directory import DirectoryPlace
+from tests.crypto.recording import record_commits
 
 PAGE_BYTES = 4096
 
@@ -61,6 +62,7 @@ def pairs(monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]) -> Itera
     monkeypatch.setattr(kernel._CONTEXTS, "_make", Recorder)
     monkeypatch.setattr(kernel.KERNEL, "seal_pages", recording)
     monkeypatch.setattr(kernel.KERNEL, "seal_changes", recording_changes)
+    record_commits(monkeypatch, lambda key, nonce: found.append(hashlib.sha256(key.view()).digest() + nonce))
     yield found
     tell(f"{len(found)} seals of a node, its copies and restores, no pair of key and nonce twice")
 

@@ -12,6 +12,7 @@ from keystore.crypto import kernel, sectors
 from keystore.errors import (
     CiphertextError,
     InputError,
+    KeystoreError,
     KeyUnusableError,
     KmsError,
     NotAStoreError,
@@ -20,6 +21,8 @@ from keystore.errors import (
     VolumeKeyMissingError,
     WrongKeyError,
 )
+from keystore.keys.files import Files
+from keystore.keys.keyfile import load
 from keystore.kms.protocol import KmsConnector
 from keystore.node.directory import Node
 from keystore.node.restoring import restore
@@ -28,6 +31,7 @@ from keystore.node.usage import keys_usage
 from keystore.objects.directory import DirectoryPlace
 from keystore.pages.blockfile import OsBlockFile
 from keystore.pages.volumefile import VolumeFile
+from tests.crypto.recording import record_commits
 from tests.key_files import new_key
 
 CANARY = b"canary: nobody may see this on a disk. " * 2000
@@ -104,12 +108,47 @@ def test_below_the_layer_the_store_is_still_sealed(layered: Node) -> None:
     assert CANARY[:39] not in inner
 
 
+@pytest.mark.row("R8")
+@pytest.mark.parametrize("how", ["no file", "no wrapped key"])
+def test_without_the_wrapped_master_key_neither_the_node_nor_its_snapshot_opens(
+    layered: Node, tmp_path: Path, connect: KmsConnector, how: str
+) -> None:
+    made = snapshot(layered, DirectoryPlace(tmp_path / "snapshots"))
+    wrapped = load(Files(), layered.directory / "keystore").head.wrapped.ciphertext
+    secrets = [bytes(key.key.view()) for database in layered.databases.values() for key in database.data_keys]
+    with layered.held() as custody:
+        secrets.append(bytes(custody.master.key.view()))
+    layered.close()
+    node, snapshots = (
+        shutil.copytree(place, tmp_path / f"copied {place.name}")
+        for place in (layered.directory, tmp_path / "snapshots")
+    )
+    holding = [path for place in (node, snapshots) for path in place.rglob("*") if path.is_file()]
+    for path in holding:
+        assert not [secret for secret in secrets if secret in path.read_bytes()], path
+    holding = [path for path in holding if wrapped in path.read_bytes()]
+    assert {path.parent for path in holding} == {node, snapshots / "manifests"}
+    for path in holding:
+        content = path.read_bytes()
+        path.unlink()
+        if how == "no wrapped key":
+            path.write_bytes(content.replace(wrapped, bytes(len(wrapped))))
+    with pytest.raises(KeystoreError):
+        Node.open(node, connect).close()
+    with pytest.raises(KeystoreError):
+        restore(DirectoryPlace(snapshots), made.snapshot_id, tmp_path / "restored", connect)
+    assert not (tmp_path / "restored").exists()
+    with Node.open(layered.directory, connect) as again:
+        assert exported(again) == CANARY
+    restore(DirectoryPlace(tmp_path / "snapshots"), made.snapshot_id, tmp_path / "restored", connect)
+
+
 @pytest.mark.row("R6")
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
     directory: Path, cmk: str, platform: str, connect: KmsConnector, monkeypatch: pytest.MonkeyPatch, layers: int
 ) -> None:
-    keys: dict[str, set[bytes]] = {"page": set(), "sector": set()}
+    keys: dict[str, set[bytes]] = {"page": set(), "sector": set(), "written": set()}
     seal, run = type(kernel.KERNEL).seal_changes, sectors.SectorCipher._run
 
     def seal_changes(self: kernel.PageKernel, key, *rest):  # type: ignore[no-untyped-def]
@@ -123,10 +162,13 @@ def test_a_page_goes_through_as_many_ciphers_as_there_are_layers(
     with Node.init(directory, cmk, connect, volume_key=platform if layers == 2 else None) as node:
         store = node.create_store("d", "f", 4096)
         monkeypatch.setattr(type(kernel.KERNEL), "seal_changes", seal_changes)
+        record_commits(monkeypatch, lambda key, _: keys["written"].add(bytes(key.view())))
         monkeypatch.setattr(sectors.SectorCipher, "_run", encrypt)
         store.commit({0: CANARY[:4096]})
         monkeypatch.undo()
-    assert (len(keys["page"]), len(keys["sector"])) == (1, layers - 1)
+    # What the kernel writes itself is a page and its record, each under a key of the session, and no layer below.
+    assert (len(keys["page"] or keys["written"]), len(keys["sector"])) == (1 + bool(keys["written"]), layers - 1)
+    assert not (keys["page"] and keys["written"])
     assert not any(page in sector for page in keys["page"] for sector in keys["sector"])
 
 

@@ -28,6 +28,7 @@ from keystore.keys.files import Files
 from keystore.kms.connect import connector as connector_of
 from keystore.kms.protocol import KmsConnector
 from keystore.kms.uri import parse
+from keystore.node import opening as node_opening
 from keystore.node.directory import Node
 from keystore.node.layout import Layout
 from keystore.pages.store import PageStore
@@ -174,7 +175,8 @@ def _in_node(node: Node, path: str, page_size: int) -> _Open:
 def _alone(directory: Path, cmk: str | None, page_size: int, connector: KmsConnector) -> _Open:
     """Open the database of a directory, with the node that it is; or make both."""
     with ExitStack() as undo:
-        if directory.is_dir() and any(directory.iterdir()):
+        is_unmade = directory.is_dir() and node_opening.is_unmade(Layout(directory))
+        if directory.is_dir() and (cmk is None or not is_unmade) and any(directory.iterdir()):
             if cmk is not None and Layout(directory).keystore.is_file():
                 loaded = keyfile.load(Files(), Layout(directory).keystore)
                 _require_key(directory, loaded.head.wrapped.key_id, cmk)
@@ -188,16 +190,22 @@ def _alone(directory: Path, cmk: str | None, page_size: int, connector: KmsConne
             node = undo.enter_context(Node.init(directory, cmk, connector))
         if DATABASE in node.databases and FILE in node.databases[DATABASE].stores:
             store = node.open_store(DATABASE, FILE)
-        elif node.databases:
+        elif node.databases and (cmk is None or not _is_cut_off(node)):
             raise NameUnknownError(
                 f"{directory} is a node without a SQLite database of its own ({DATABASE}/{FILE}). Nothing was changed; "
                 "open the node and connect with `node=`"
             )
-        else:  # CRASH: between the making of the node and of the store
+        else:  # CRASH: between the making of the node, of its database and of the store
             store = node.create_store(DATABASE, FILE, page_size)
         opened = _checked(store, node, node.close)
         undo.pop_all()
         return opened
+
+
+def _is_cut_off(node: Node) -> bool:
+    """Tell whether a node has the database that `connect` makes in it, and nothing else yet."""
+    made = node.databases.get(DATABASE)
+    return made is not None and made.shredded is None and not made.stores and len(node.databases) == 1
 
 
 def _require_no_file(path: Path) -> None:
@@ -277,7 +285,8 @@ def _open_file(name: str) -> MainFile:
         if opened is None:
             raise apsw.CantOpenError(
                 f"{name} is no encrypted database that is open in this process; open it with "
-                "`keystore.engines.sqlite.connect`"
+                "`keystore.engines.sqlite.connect`. VACUUM INTO cannot make one: take a snapshot, or for a plain copy "
+                "`keystore sqlite export`"
             )
         opened.users += 1
         return _CountedFile(name, opened)

@@ -38,7 +38,17 @@ class KeystoreVfs(apsw.VFS):
             raise apsw.CantOpenError("an encrypted database has no WAL")
         if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
             return Scratch()
-        return self._open_file(name.filename() if isinstance(name, apsw.URIFilename) else str(name))
+        if not isinstance(name, apsw.URIFilename):
+            return self._open_file(str(name))
+        if name.uri_parameter("vfs") is not None:
+            # A connection whose own database is of another VFS asks for no super-journal where that one is in memory,
+            # or where it turned the journals off.
+            raise apsw.CantOpenError(
+                f"{name.filename()} is not attached by `vfs=keystore`: a connection whose own database is not "
+                "encrypted may change several in a transaction that is not atomic. Connect to it with "
+                "`keystore.engines.sqlite.connect`, and attach the others to that connection"
+            )
+        return self._open_file(name.filename())
 
     def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: N802
         """There is never a journal of another process."""

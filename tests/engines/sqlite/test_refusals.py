@@ -132,6 +132,27 @@ def test_what_is_no_open_database_cannot_be_attached(db: apsw.Connection, tmp_pa
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.parametrize("main", [":memory:", "plain.sqlite"])
+def test_nor_can_one_be_attached_to_a_connection_that_is_not_encrypted(
+    db: apsw.Connection, path: Path, tmp_path: Path, main: str
+) -> None:
+    fill(db, 10)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+    plain = apsw.Connection(main if main == ":memory:" else str(tmp_path / main), flags=flags)
+    with pytest.raises(apsw.CantOpenError, match="attach the others to that connection"):
+        plain.execute(f"ATTACH 'file:{path}?vfs=keystore' AS first")
+    plain.close()
+    assert rows(db) == 10
+
+
+def test_a_vacuum_into_another_file_says_how_to_copy(db: apsw.Connection, tmp_path: Path) -> None:
+    fill(db, 10)
+    with pytest.raises(apsw.CantOpenError, match="VACUUM INTO cannot make one: take a snapshot"):
+        db.execute("VACUUM INTO ?", (str(tmp_path / "copy"),))
+    assert not (tmp_path / "copy").exists()
+    assert rows(db) == 10
+
+
 # -- opening ----------------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,10 @@ class ApiClient:
                 content = answer.read(ANSWER_BYTES_MAX)
             finally:
                 connection.close()
+        except ConnectionRefusedError:
+            raise ControlUnreachableError(
+                f"nothing listens at {self.url}. Nothing was sent; `keystore control serve --listen` serves the API."
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ControlUnreachableError(

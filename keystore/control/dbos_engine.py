@@ -27,6 +27,7 @@ from keystore.control import executors, outcome, ownership
 from keystore.control.database import Database
 from keystore.control.dbos_run import AbandonedError, Closing, DbosRun, until_reachable
 from keystore.control.dbos_status import (
+    APART_QUEUE,
     APPLICATION,
     APPLICATION_VERSION,
     QUEUE,
@@ -43,8 +44,9 @@ from keystore.errors import ControlConflictError, ControlError, ControlUnreachab
 
 LOG = logging.getLogger("keystore.control")
 
-RUNS_MAX = 64
-"""LIMIT: workflows under way in one process, a thread each; the others wait in the queue."""
+RUNS_MAX, RUNS_APART_MAX = 64, 64
+"""LIMIT: workflows under way in one process, a thread each: of each name that is registered to wait apart, and of all
+others. One more waits in the queue."""
 
 FORGOTTEN_AT_ONCE_MAX = 500
 """LIMIT: workflows that are forgotten at once, so that nobody waits long for the database."""
@@ -75,6 +77,7 @@ class DbosEngine:
         self._dead_after_s = dead_after_s
         self._under_way = UnderWay()
         self._workflows: dict[str, Workflow] = {}
+        self._queues: dict[str, str] = {}
         self._closing = Closing()
         self._lost = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -87,8 +90,9 @@ class DbosEngine:
             raise ControlError("the engine is not running. Nothing was started; launch it first.")
         return self._executor
 
-    def register(self, name: str, workflow: Workflow) -> None:
+    def register(self, name: str, workflow: Workflow, *, apart: bool = False) -> None:
         self._workflows[name] = workflow
+        self._queues[name] = f"{APART_QUEUE}-{name}" if apart else QUEUE
 
     def launch(self) -> None:
         """As `WorkflowEngine.launch`.
@@ -114,16 +118,20 @@ class DbosEngine:
             }
         )
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(lambda name, arguments: self._run(name, arguments))
+        queues = {QUEUE, *self._queues.values()}
+        DBOS.listen_queues(sorted(queues))  # not to those of others on the database
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE, worker_concurrency=RUNS_MAX, polling_interval_sec=self._poll_s, on_conflict="always_update"
-        )
+        for queue in queues:
+            runs_max = RUNS_MAX if queue == QUEUE else RUNS_APART_MAX
+            DBOS.register_queue(
+                queue, worker_concurrency=runs_max, polling_interval_sec=self._poll_s, on_conflict="always_update"
+            )
         self._thread(lambda: self.take_over(watch), self._beat_s)
 
     def start(self, name: str, key: str, arguments: Mapping[str, Any]) -> None:
         if name not in self._workflows:
             raise ControlError(f"there is no workflow {name}. Nothing was started.")
-        DBOS.enqueue_workflow_with_options(options(key), name, dict(arguments))
+        DBOS.enqueue_workflow_with_options(options(key, self._queues[name]), name, dict(arguments))
 
     def status(self, key: str) -> Status | None:
         found = DBOS.list_workflows(workflow_ids=[key], load_input=False)
@@ -176,16 +184,17 @@ class DbosEngine:
         left = [found.workflow_id for found in running if found.executor_id not in living]
         here = [found.workflow_id for found in running if found.executor_id == executor_id(self.executor)]
         left += self._under_way.not_seen_for(self._dead_after_s, here)
-        return [key for key in left if self._resume(key)]
+        queues = {found.workflow_id: found.queue_name or QUEUE for found in running}
+        return [key for key in left if self._resume(key, queues[key])]
 
-    def _resume(self, key: str) -> bool:
+    def _resume(self, key: str, queue: str) -> bool:
         try:
             if not ownership.claim(self._database, key, self.executor):
                 return False
         except ControlConflictError:
             return False
         # By default it would go to a queue of DBOS's own, beside the limit of ours.
-        DBOS.resume_workflow(key, queue_name=QUEUE)
+        DBOS.resume_workflow(key, queue_name=queue)
         LOG.warning("took over workflow %s", key)
         return True
 

@@ -15,7 +15,9 @@ APPLICATION_VERSION = "1"
 """Raised when workflows under way cannot go on under the new program. Left to DBOS it would be a hash of the source,
 and nothing would go on after any upgrade."""
 
-QUEUE = "keystore"
+QUEUE, APART_QUEUE = "keystore", "keystore-apart"
+"""Where workflows wait for their turn; those that are registered to wait apart in a queue for each name, which begins
+so."""
 WORKFLOW = "keystore-workflow"
 """The one function that DBOS knows; its arguments say which of ours it is."""
 
@@ -35,11 +37,11 @@ def url_of(database: Database) -> str:
     return database.url.set(drivername=name).render_as_string(hide_password=False)
 
 
-def options(key: str) -> EnqueueOptions:
+def options(key: str, queue: str = QUEUE) -> EnqueueOptions:
     """Return how a workflow is enqueued; a key that is taken is left as it is."""
     return {
         "workflow_name": WORKFLOW,
-        "queue_name": QUEUE,
+        "queue_name": queue,
         "workflow_id": key,
         "app_version": APPLICATION_VERSION,
         "application_name": APPLICATION,

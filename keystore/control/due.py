@@ -9,7 +9,7 @@ Invariants:
 3. A row that is done is never anything else again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -139,8 +139,15 @@ def add_job(connection: sa.Connection, job: Due) -> None:
 
 def hasten_job(connection: sa.Connection, kind: str, subject: str, at_ns: int) -> None:
     """Make a job due at `at_ns` that nobody has claimed and that is due later only."""
-    later = (due.c.kind == kind) & (due.c.subject == subject) & (due.c.state == OPEN) & (due.c.at_ns > at_ns)
-    connection.execute(due.update().where(later).values(at_ns=at_ns))
+    hasten_jobs(connection, kind, {subject: at_ns})
+
+
+def hasten_jobs(connection: sa.Connection, kind: str, at_ns: Mapping[str, int]) -> None:
+    """As `hasten_job`, for several subjects at once."""
+    mine = (due.c.kind == kind) & (due.c.subject == sa.bindparam("of_subject"))
+    later = mine & (due.c.state == OPEN) & (due.c.at_ns > sa.bindparam("sooner_ns"))
+    rows = [{"of_subject": subject, "sooner_ns": at} for subject, at in at_ns.items()]
+    connection.execute(due.update().where(later).values(at_ns=sa.bindparam("sooner_ns")), rows)
 
 
 def _is(job: Due) -> sa.ColumnElement[bool]:

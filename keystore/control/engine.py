@@ -123,8 +123,14 @@ class Workflows(Protocol):
 class WorkflowEngine(Workflows, Protocol):
     """Runs workflows in this process."""
 
-    def register(self, name: str, workflow: Workflow) -> None:
-        """Say which function a name is; before `launch`, and alike in every process on one database."""
+    def register(self, name: str, workflow: Workflow, *, apart: bool = False) -> None:
+        """Say which function a name is; before `launch`, and alike in every process on one database.
+
+        Args:
+            apart: it waits for strangers, who may keep it waiting: however many of it are under way, they take no
+                place of the others, nor of others that wait apart. Where it is not registered it is left to processes
+                where it is.
+        """
         ...
 
     def launch(self) -> None:

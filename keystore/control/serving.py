@@ -22,7 +22,7 @@ from keystore.control.executors import fenced
 from keystore.control.jobs import ROTATION_JOB
 from keystore.control.plane import Plane
 from keystore.control.requests import OPERATION_JOB
-from keystore.control.service import ControlService
+from keystore.control.service import LOOK_EVERY_S, ControlService
 from keystore.control.workflows import register_jobs
 from keystore.kms.protocol import KmsConnector
 
@@ -75,7 +75,9 @@ class Parts:
         name: of this process; no other one on the database has it.
         ready_file: appears when work is taken, and is removed at the end.
         dead_after_s: without a sign of life for that long another process counts as dead.
+        look_every_s: pause between two looks at what is due, and between two looks at what is to run.
         extend: gives what it does besides; None for nothing.
+        tell: is told once work is taken, with what the ready file holds.
     """
 
     name: str
@@ -83,7 +85,9 @@ class Parts:
     ready_file: Path | None
     dead_after_s: float
     movable_clock: bool
+    look_every_s: float = LOOK_EVERY_S
     extend: Extend | None = None
+    tell: Callable[[Mapping[str, object]], None] = lambda values: None
 
 
 def serve(url: str, parts: Parts) -> bool:
@@ -100,9 +104,11 @@ def serve(url: str, parts: Parts) -> bool:
         clock = MovableClock(database) if parts.movable_clock else SystemClock()
         extension = None if parts.extend is None else parts.extend(database, clock)
         plane = Plane(database, parts.connect, clock=clock, keys=None if extension is None else extension.keys)
-        engine = DbosEngine(database, parts.name, beat_s=parts.dead_after_s / BEATS, dead_after_s=parts.dead_after_s)
+        times = {"beat_s": parts.dead_after_s / BEATS, "dead_after_s": parts.dead_after_s}
+        engine = DbosEngine(database, parts.name, **times, poll_s=parts.look_every_s)
         register_jobs(engine, plane.jobs)
-        kinds, values = [ROTATION_JOB, OPERATION_JOB], dict[str, object](name=parts.name, pid=os.getpid())
+        values = dict[str, object](name=parts.name, pid=os.getpid(), database=database.shown)
+        kinds = [ROTATION_JOB, OPERATION_JOB]
         with ExitStack() as stack:
             if extension is not None:
                 stack.callback(extension.stop)
@@ -111,7 +117,7 @@ def serve(url: str, parts: Parts) -> bool:
             stopping.on_signals()
             engine.launch()
             stack.callback(lambda: ended.append(engine.close()))
-            service = ControlService(database, engine, plane.clock, kinds)
+            service = ControlService(database, engine, plane.clock, kinds, parts.look_every_s)
             stack.callback(service.stop, LOOK_WAIT_S)
             if extension is not None:
                 values |= extension.start()
@@ -119,6 +125,7 @@ def serve(url: str, parts: Parts) -> bool:
                 stack.callback(remove_ready, parts.ready_file, values)
                 write_ready(parts.ready_file, values)
             service.start()
+            parts.tell(values)
             while not stopping.wait(FENCED_LOOK_S):
                 if engine.fenced():
                     raise fenced(engine.executor)

@@ -18,7 +18,9 @@ import sqlalchemy as sa
 
 from keystore.control.clock import Clock
 from keystore.control.cluster_keys import ClusterKeys
+from keystore.control.clusters import cluster_of
 from keystore.control.database import Database
+from keystore.control.operation_rows import operation_of
 from keystore.control.operations import Guard
 from keystore.errors import ApiError, ControlError, KeystoreError, cause_of
 from keystore.projects.change_order import ChangeState, Kind, next_change
@@ -32,6 +34,7 @@ from keystore.projects.deployment_rows import (
     open_changes,
     read_deployment,
     settle,
+    store_condition,
     store_in_change,
     store_shape,
 )
@@ -161,10 +164,23 @@ def _reserve(connection: sa.Connection, deployment: Deployment, change: Change, 
 
 
 def _given_up(connection: sa.Connection, deployment: Deployment, change: Change, now_ns: int) -> None:
-    """Take back what was stored of a change before it came to touch a member."""
-    if change.kind is Kind.UPDATE and "provider" in change.change and change.operation_id is None:
-        keys_on = change.change["provider"] != "NONE"
-        store_shape(connection, deployment.id, changed(deployment.shape, {"provider": "NONE"} if keys_on else {}))
+    """Take back what was stored of a change before it came to touch a member: then no key stops it any more."""
+    turned_on = change.kind is Kind.UPDATE and change.change.get("provider", "NONE") != "NONE"
+    if turned_on and not _has_touched(connection, change) and not _is_under_customer_key(connection, deployment):
+        store_shape(connection, deployment.id, changed(deployment.shape, {"provider": "NONE"}))
+        store_condition(connection, deployment, deployment.condition.allowed(), now_ns, deployment.reason)
+
+
+def _has_touched(connection: sa.Connection, change: Change) -> bool:
+    """Tell whether the operation of a change has come to a member."""
+    if change.operation_id is None:
+        return False
+    return any(step.started_ns is not None for step in operation_of(connection, change.operation_id).steps)
+
+
+def _is_under_customer_key(connection: sa.Connection, deployment: Deployment) -> bool:
+    """Tell whether customer keys are on already: they were to go off before that change, and did not."""
+    return deployment.cluster_id is not None and cluster_of(connection, deployment.cluster_id).customer_key is not None
 
 
 def tell_addresses(

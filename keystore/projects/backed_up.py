@@ -64,8 +64,13 @@ def deployment_of(connection: sa.Connection, deployment_id: str) -> Deployment |
 
 def deployment_named(connection: sa.Connection, project_id: str, name: str) -> Deployment | None:
     """Return the deployment of that name, or, where none lives, the one that was terminated last."""
+    return next(iter(deployments_named(connection, project_id, name)), None)
+
+
+def deployments_named(connection: sa.Connection, project_id: str, name: str) -> list[Deployment]:
+    """Return the deployments that have, or had, a name: the living one first, then the one that was terminated last."""
     found = _found(connection, (deployments.c.project_id == project_id) & (deployments.c.name == name))
-    return max(found, key=lambda each: each.terminated_ns or FOR_EVER_NS, default=None)
+    return sorted(found, key=lambda each: each.terminated_ns or FOR_EVER_NS, reverse=True)
 
 
 def deployments_of(connection: sa.Connection, project_id: str) -> list[Deployment]:

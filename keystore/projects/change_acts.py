@@ -38,7 +38,7 @@ from keystore.projects.deployments import member_names, require_configured
 from keystore.projects.keyed_deployments import deployments_using
 from keystore.projects.machines import unplaced
 from keystore.projects.node_addresses import addresses_of, release_addresses
-from keystore.projects.shapes import changed
+from keystore.projects.shapes import changed, version_key
 from keystore.projects.tables import configurations
 
 
@@ -228,7 +228,10 @@ def _created(connection: sa.Connection, deployment: Deployment, change: Change, 
 
 
 def _stored(connection: sa.Connection, deployment: Deployment, change: Change, now_ns: int) -> None:
-    store_shape(connection, deployment.id, changed(deployment.shape, change.change))
+    after = changed(deployment.shape, change.change)
+    if version_key(after.version) < version_key(deployment.shape.version):  # a patch went ahead of it
+        after = replace(after, version=deployment.shape.version)
+    store_shape(connection, deployment.id, after)
 
 
 def _moved(connection: sa.Connection, deployment: Deployment, change: Change, now_ns: int) -> None:

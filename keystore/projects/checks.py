@@ -6,8 +6,9 @@ decides what follows; see `keystore.projects.validation`.
 Invariants:
 1. *Invalid* is said only where the provider answered, and the answer is no. What is not understood, is about the way
    there, or about the provider's health is *unreachable*, also where another call of the same check was refused.
+   So is an answer that is not one to what was asked: other bytes than the probe's, another key.
 2. A missing permission is named, and so is every other one that can be found missing without it.
-3. No secret is in an outcome, whatever a provider answers.
+3. No secret is in an outcome, nor a part of one, whatever a provider answers.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ from keystore.errors import (
     KmsError,
     KmsPermissionError,
     KmsUnreachableError,
-    cause_of,
+    cause_and_advice_of,
 )
 from keystore.format.wrapped import WrappedKey
 from keystore.kms import aws_codes, gcp_codes
@@ -40,6 +41,7 @@ from keystore.kms.protocol import SECRET_BYTES, KeyDescription, Kms
 from keystore.kms.refusals import what_failed
 from keystore.kms.uri import parse
 from keystore.projects.fields import BLOCKS, Provider, Settings
+from keystore.projects.redacting import redact
 from keystore.projects.signing_in import azure_credentials, credentials_of
 
 State = Literal["valid", "invalid", "unreachable"]
@@ -164,7 +166,7 @@ def check(settings: Settings, endpoint: str | None = None, source: str | None = 
     except _FoundError as found:
         return found.outcome
     except InputError as error:  # an SDK or an endpoint of ours: it says nothing about the customer's key
-        return attempt.outcome("unreachable", UNREACHABLE, cause_of(error))
+        return attempt.outcome("unreachable", UNREACHABLE, cause_and_advice_of(error))
     return attempt.end()
 
 
@@ -230,8 +232,7 @@ class _Attempt:
         return self.outcome("invalid", NO_PERMISSION, text)
 
     def outcome(self, state: State, code: str, detail: str) -> Outcome:
-        for secret in self._settings.secrets.values():
-            detail = detail.replace(secret, "…")
+        detail = redact(detail, self._settings.secrets.values())
         return Outcome(state, code, detail, tuple(self._missing) if code == NO_PERMISSION else ())
 
     def _found(self, state: State, code: str, detail: str) -> _FoundError:
@@ -244,9 +245,11 @@ class _Attempt:
             yield
         except KmsPermissionError as error:
             self._missing[permission] = what_failed(error)
-        except KmsUnreachableError as error:
-            raise self._found("unreachable", UNREACHABLE, what_failed(error)) from None
         except KmsError as error:
+            # Bytes that are not the probe's are a fault of who answers: no KMS says no to a key by them.
+            is_garbled = isinstance(error, CiphertextError) and not error.code
+            if is_garbled or isinstance(error, KmsUnreachableError):
+                raise self._found("unreachable", UNREACHABLE, what_failed(error)) from None
             known = next(code for kind, code in CODES[self._provider].items() if isinstance(error, kind))
             raise self._found("invalid", ANSWER_CODES.get(error.code, known), what_failed(error)) from None
 

@@ -27,6 +27,8 @@ class Code(Enum):
     METHOD_NOT_ALLOWED = 405, "The method {} is not allowed for this resource."
     INVALID_MEDIA_TYPE = 406, "None of the media types {} can be given."
     REQUEST_TOO_LARGE = 413, "The body is larger than {} bytes."
+    INVALID_HTTP_REQUEST = 400, "The request is not HTTP, or its head is too large."
+    TOO_MANY_FAILED_AUTHENTICATIONS = 429, "Too many wrong API keys were given; try again after {} seconds."
     UNSUPPORTED_MEDIA_TYPE = 415, "The media type {} is not supported; send application/json."
     CONFLICT = 409, "Somebody else changed this at the same time; read it again and try again."
     UNEXPECTED_ERROR = 500, "Unexpected error."
@@ -66,7 +68,10 @@ class Code(Enum):
     STALE_DRAFT = 409, "The cluster {} was changed since the draft was opened; open a new one."
 
     # Configuration of a key
-    ENCRYPTION_AT_REST_NOT_ENABLED = 400, "Encryption at rest with {} is not enabled for the group."
+    ENCRYPTION_AT_REST_NOT_ENABLED = (
+        400,
+        "Encryption at rest with {} is not enabled for the group; configure a key there first.",
+    )
     INVALID_ENCRYPTION_AT_REST_PROVIDER = 400, "The encryption at rest provider {} is invalid."
     ENCRYPTION_AT_REST_SETTINGS_INVALID = (
         400,
@@ -83,7 +88,11 @@ class Code(Enum):
         "will decrypt your data in between.",
     )
     CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED = 409, "The key cannot be rotated: encryption at rest with {} is disabled."
-
+    ENCRYPTION_AT_REST_KEY_UNCHANGED = (
+        400,
+        "The key with {} is {} already, so there is nothing to rotate to; name another key. New key material under the "
+        "same key needs nothing here, and credentials alone are changed by PATCH encryptionAtRest.",
+    )
     CANNOT_CHANGE_AZURE_KEY_VAULT = (
         409,
         "The key vault cannot be changed while clusters have their keys in it: {}. Disable encryption at rest on them "

@@ -6,7 +6,8 @@ would be then (`checks`), and one transaction that stores it with all that follo
 Invariants:
 1. Nothing is stored that a provider did not just let encrypt and decrypt; requirements, row R36.
 2. While the key is invalid only credentials change, and where the vault stands; rows R53, R58, R59, and N14.
-3. What was decided on is what is changed: a configuration that somebody else saved meanwhile is a conflict.
+3. Other credentials let nodes in that are still under a former key, too: they take the place of those of before.
+4. What was decided on is what is changed: a configuration that somebody else saved meanwhile is a conflict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,25 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from keystore.control.clusters import cluster_of
+from keystore.kms.uri import KeyUri, parse
 from keystore.projects.alert_configs import create_provider_configs
 from keystore.projects.alerts import complete_rotation, forget_provider
-from keystore.projects.checks import Outcome
+from keystore.projects.checks import NO_PERMISSION, Outcome
 from keystore.projects.codes import Code
 from keystore.projects.deployment_rows import wake
 from keystore.projects.events import record_event
-from keystore.projects.fields import BLOCKS, RULES, Change, Provider, Settings, key_uri, read_block, require_complete
+from keystore.projects.fields import (
+    BLOCKS,
+    RULES,
+    Change,
+    Provider,
+    Settings,
+    key_uri,
+    read_block,
+    require_complete,
+    with_key,
+)
 from keystore.projects.keyed_deployments import deployments_using, submit_key_change
 from keystore.projects.outcomes import FAILED, record_outcome
 from keystore.projects.plane import ProjectPlane
@@ -102,11 +115,12 @@ def rotate(plane: ProjectPlane, project_id: str, provider: Provider, body: objec
     """Give a project another key at a provider; credentials may change along.
 
     Raises:
-        ApiError: as `save`; 409 where the provider is not configured.
+        ApiError: as `save`; 409 where the provider is not configured, 400 where the key is the present one.
     """
     with plane.database.read() as connection:
-        if provider not in configurations_of(connection, project_id):
-            raise Code.CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED.error(provider)
+        before = configurations_of(connection, project_id).get(provider)
+    if before is None:
+        raise Code.CANNOT_ROTATE_KEY_ENCRYPTION_DISABLED.error(provider)
     change = read_block(provider, body)
     names = [name for name, rule in RULES[provider].items() if rule.role == "key"]
     if not change.names & set(names):
@@ -114,6 +128,10 @@ def rotate(plane: ProjectPlane, project_id: str, provider: Provider, body: objec
     if change.enabled is False:
         raise Code.INVALID_ATTRIBUTE.error(
             "enabled", "a key is changed, not removed", field=f"{BLOCKS[provider]}.enabled"
+        )
+    if key_uri(provider, {**before.public, **change.public}) == before.key_uri:
+        raise Code.ENCRYPTION_AT_REST_KEY_UNCHANGED.error(
+            provider, before.key_uri, field=f"{BLOCKS[provider]}.{names[0]}"
         )
     save(plane, project_id, [change], actor)
 
@@ -142,10 +160,10 @@ def _plan(connection: sa.Connection, change: Change, before: Configuration | Non
 def _require_removable(connection: sa.Connection, before: Configuration) -> None:
     using = [found.name for found in deployments_using(connection, before.project_id, before.provider)]
     where = f"{BLOCKS[before.provider]}.enabled"
-    if using:
-        raise Code.CANNOT_DISABLE_ENCRYPTION_AT_REST.error(", ".join(using), field=where)
     if before.state == "invalid":
         raise Code.ENCRYPTION_AT_REST_SETTINGS_INVALID.error(field=where)
+    if using:
+        raise Code.CANNOT_DISABLE_ENCRYPTION_AT_REST.error(", ".join(using), field=where)
 
 
 def _require_unlocked(before: Configuration, public: Mapping[str, str]) -> None:
@@ -181,7 +199,25 @@ def _checked(plane: ProjectPlane, project_id: str, plan: _Plan, validation: Vali
     former = plan.former
     if former is not None and _who(former) == _who(settings):
         return replace(plan, outcome=outcome)
+    for key in _former_keys(plane, project_id, settings):
+        before = validation.ask(replace(settings, public=with_key(plan.provider, settings.public, key)))
+        if before.code == NO_PERMISSION:
+            told = f"clusters are under {key} until they have moved, and need it to start: {before.detail}"
+            before = replace(before, detail=told)
+            _record_refusal(plane, project_id, plan, before, actor)
+            raise before.as_error(plan.provider)
     return replace(plan, outcome=outcome, sealed=seal_credentials(plane.sealer, project_id, settings))
+
+
+def _former_keys(plane: ProjectPlane, project_id: str, settings: Settings) -> list[KeyUri]:
+    """Return the other keys of the provider that nodes of the project are under, for a change is not at its end."""
+    with plane.database.read() as connection:
+        using = deployments_using(connection, project_id, settings.provider)
+        keys = {
+            cluster_of(connection, found.cluster_id).customer_key for found in using if found.cluster_id is not None
+        }
+    found = [parse(key) for key in sorted(key for key in keys - {settings.key_uri} if key is not None)]
+    return [key for key in found if key.provider == settings.provider.lower()]
 
 
 def _who(settings: Settings) -> tuple[Mapping[str, str], Mapping[str, str]]:

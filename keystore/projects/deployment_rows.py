@@ -9,13 +9,14 @@ Invariants:
    of the row: so none is slept through.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from keystore.control.due import DONE, Due, add_job, hasten_jobs
 from keystore.control.due import OPEN as DUE_OPEN
-from keystore.control.due import Due, add_job
 from keystore.control.tables import due
 from keystore.projects.change_order import OPEN, ChangeState, Kind, Queued
 from keystore.projects.codes import Code
@@ -83,8 +84,7 @@ def deployment_of(connection: sa.Connection, deployment_id: str) -> Deployment:
     Raises:
         ApiError: there is none.
     """
-    mine = sa.select(deployments).where(deployments.c.id == deployment_id)
-    return _one(connection, mine.with_for_update(), deployment_id)
+    return _one(connection, deployments.c.id == deployment_id, deployment_id, locks=True)
 
 
 def read_deployment(connection: sa.Connection, deployment_id: str) -> Deployment:
@@ -93,7 +93,7 @@ def read_deployment(connection: sa.Connection, deployment_id: str) -> Deployment
     Raises:
         ApiError: there is none.
     """
-    return _one(connection, sa.select(deployments).where(deployments.c.id == deployment_id), deployment_id)
+    return _one(connection, deployments.c.id == deployment_id, deployment_id)
 
 
 def deployment_named(connection: sa.Connection, project_id: str, name: str) -> Deployment:
@@ -102,7 +102,7 @@ def deployment_named(connection: sa.Connection, project_id: str, name: str) -> D
     Raises:
         ApiError: there is none.
     """
-    return _one(connection, _named(project_id, name).with_for_update(), name, project_id)
+    return _one(connection, _named(project_id, name), name, project_id, locks=True)
 
 
 def read_named(connection: sa.Connection, project_id: str, name: str) -> Deployment:
@@ -110,16 +110,22 @@ def read_named(connection: sa.Connection, project_id: str, name: str) -> Deploym
     return _one(connection, _named(project_id, name), name, project_id)
 
 
-def _named(project_id: str, name: str) -> sa.Select[Any]:
-    wanted = (deployments.c.project_id == project_id) & (deployments.c.name == name)
-    return sa.select(deployments).where(wanted, deployments.c.terminated_ns.is_(None))
+def _named(project_id: str, name: str) -> sa.ColumnElement[bool]:
+    return _living(project_id) & (deployments.c.name == name)
+
+
+def _living(project_id: str) -> sa.ColumnElement[bool]:
+    return (deployments.c.project_id == project_id) & deployments.c.terminated_ns.is_(None)
 
 
 def deployments_of(connection: sa.Connection, project_id: str) -> list[Deployment]:
     """Return the living deployments of a project, by name."""
-    wanted = (deployments.c.project_id == project_id) & deployments.c.terminated_ns.is_(None)
-    rows = connection.execute(sa.select(deployments).where(wanted).order_by(deployments.c.name)).all()
-    return [_deployment(connection, row) for row in rows]
+    return _found(connection, _living(project_id))
+
+
+def locked(connection: sa.Connection, deployment_ids: Sequence[str]) -> list[Deployment]:
+    """Return deployments by name, also those that are gone, and lock their rows; there are fewer than 30,000."""
+    return _found(connection, deployments.c.id.in_(deployment_ids), locks=True) if deployment_ids else []
 
 
 def insert_deployment(
@@ -162,15 +168,36 @@ def store_condition(
     connection: sa.Connection, deployment: Deployment, after: Condition, now_ns: int, reason: str = ""
 ) -> Deployment:
     """Record a condition, and since when it is disabled; return the deployment as it is then."""
+    (stored,) = store_conditions(connection, [(deployment, after)], now_ns, reason)
+    return stored
+
+
+def store_conditions(
+    connection: sa.Connection, those: Sequence[tuple[Deployment, Condition]], now_ns: int, reason: str = ""
+) -> list[Deployment]:
+    """Record the conditions of deployments at once, as `store_condition`."""
+    kept = reason[:REASON_CHARACTERS_MAX]
+    stored = [_with_condition(deployment, after, now_ns, kept) for deployment, after in those]
+    rows = [
+        {
+            **_condition_values(each.condition),
+            "of_id": each.id,
+            "disabled_since_ns": each.disabled_since_ns,
+            "reason": each.reason,
+            "terminated_ns": each.terminated_ns,
+        }
+        for each in stored
+    ]
+    if rows:
+        connection.execute(deployments.update().where(deployments.c.id == sa.bindparam("of_id")), rows)
+    return stored
+
+
+def _with_condition(deployment: Deployment, after: Condition, now_ns: int, reason: str) -> Deployment:
     is_disabled = after.disabled_by is not DisabledBy.NOTHING
     since_ns = (deployment.disabled_since_ns or now_ns) if is_disabled else None
-    kept = reason[:REASON_CHARACTERS_MAX]
-    values = {**_condition_values(after), "disabled_since_ns": since_ns, "reason": kept}
-    if after.life is Life.GONE:
-        values["terminated_ns"] = now_ns
-    connection.execute(deployments.update().where(deployments.c.id == deployment.id).values(values))
     terminated_ns = now_ns if after.life is Life.GONE else deployment.terminated_ns
-    return replace(deployment, condition=after, disabled_since_ns=since_ns, reason=kept, terminated_ns=terminated_ns)
+    return replace(deployment, condition=after, disabled_since_ns=since_ns, reason=reason, terminated_ns=terminated_ns)
 
 
 def settle(connection: sa.Connection, deployment_id: str, now_ns: int) -> Deployment:
@@ -181,13 +208,28 @@ def settle(connection: sa.Connection, deployment_id: str, now_ns: int) -> Deploy
 
 def wake(connection: sa.Connection, deployment_id: str, now_ns: int) -> None:
     """Have a deployment looked at now, also when a look is under way."""
-    mine = deployments.c.id == deployment_id
+    wake_all(connection, [deployment_id], now_ns)
+
+
+def wake_all(connection: sa.Connection, deployment_ids: Sequence[str], now_ns: int) -> None:
+    """As `wake`, for several at once."""
+    if not deployment_ids:
+        return
+    mine = deployments.c.id.in_(deployment_ids)
     connection.execute(deployments.update().where(mine).values(wakes=deployments.c.wakes + 1))
-    rows = (due.c.kind == SUPERVISE_JOB) & (due.c.subject == deployment_id)
-    last_ns = connection.scalar(sa.select(sa.func.max(due.c.at_ns)).where(rows, due.c.state != DUE_OPEN))
-    at_ns = now_ns if last_ns is None else max(now_ns, last_ns + 1)
-    later = rows & (due.c.state == DUE_OPEN) & (due.c.at_ns > at_ns)
-    connection.execute(due.update().where(later).values(at_ns=at_ns))
+    rows = (due.c.kind == SUPERVISE_JOB) & due.c.subject.in_(deployment_ids) & (due.c.state != DUE_OPEN)
+    last = sa.select(due.c.subject, sa.func.max(due.c.at_ns).label("last_ns")).where(rows).group_by(due.c.subject)
+    last_ns = {row.subject: row.last_ns for row in connection.execute(last)}
+    at_ns = {each: max(now_ns, last_ns.get(each, 0) + 1) for each in deployment_ids}
+    hasten_jobs(connection, SUPERVISE_JOB, at_ns)
+
+
+def is_settled(connection: sa.Connection, deployment: Deployment, now_ns: int) -> bool:
+    """Tell whether the last look found every process as it is to be, and no other look is due or under way."""
+    mine = (due.c.kind == SUPERVISE_JOB) & (due.c.subject == deployment.id) & (due.c.state != DONE)
+    rest = (due.c.state == DUE_OPEN) & (due.c.at_ns > now_ns)
+    looks = sa.select(sa.func.count()).select_from(due).where(mine, sa.not_(rest))
+    return deployment.tries == 0 and connection.scalar(looks) == 0
 
 
 def insert_change(
@@ -241,17 +283,33 @@ def store_in_change(connection: sa.Connection, seq: int, **values: object) -> No
     connection.execute(changes.update().where(changes.c.seq == seq).values(values))
 
 
-def _one(connection: sa.Connection, which: sa.Select[Any], shown: str, project_id: str = "any") -> Deployment:
-    row = connection.execute(which).one_or_none()
-    if row is None:
+def _one(
+    connection: sa.Connection,
+    wanted: sa.ColumnElement[bool],
+    shown: str,
+    project_id: str = "any",
+    *,
+    locks: bool = False,
+) -> Deployment:
+    found = _found(connection, wanted, locks=locks)
+    if not found:
         raise Code.CLUSTER_NOT_FOUND.error(shown[:80], project_id)
-    return _deployment(connection, row)
+    return found[0]
 
 
-def _deployment(connection: sa.Connection, row: sa.Row[Any]) -> Deployment:
-    waiting = sa.select(sa.func.count()).select_from(changes)
-    wanted = (changes.c.deployment_id == row.id) & changes.c.state.in_(OPEN)
-    busy = bool(connection.scalar(waiting.where(wanted)))
+def _found(connection: sa.Connection, wanted: sa.ColumnElement[bool], *, locks: bool = False) -> list[Deployment]:
+    which = sa.select(deployments).where(wanted).order_by(deployments.c.name)
+    rows = connection.execute(which.with_for_update() if locks else which).all()
+    if not rows:
+        return []
+    # After the lock: what was ordered until then counts.
+    waiting = sa.select(changes.c.deployment_id).where(changes.c.state.in_(OPEN)).distinct()
+    mine = changes.c.deployment_id.in_(sa.select(deployments.c.id).where(wanted))
+    busy = set(connection.scalars(waiting.where(mine)))
+    return [_deployment(row, busy=row.id in busy) for row in rows]
+
+
+def _deployment(row: sa.Row[Any], *, busy: bool) -> Deployment:
     values = row._mapping
     return Deployment(
         row.id,

@@ -6,7 +6,7 @@ done later (`supervision`, `applying`), also if this process dies now.
 Invariants:
 1. Whoever turns customer keys on or off is a Project Owner.
 2. Customer keys go on only where the project has a configuration of that provider, and neither on nor off while its key
-   is invalid.
+   is invalid, or while a snapshot is restored into some members and not yet into the others.
 3. What is refused changes nothing.
 """
 
@@ -34,6 +34,7 @@ from keystore.projects.events import record_event
 from keystore.projects.ids import new_id
 from keystore.projects.metering import meter
 from keystore.projects.node_addresses import assign_addresses
+from keystore.projects.restore_rows import is_restored_into
 from keystore.projects.shapes import (
     FIELDS,
     Shape,
@@ -92,6 +93,8 @@ def require_changeable(
         raise Code.CANNOT_UPDATE_PAUSED_CLUSTER.error(deployment.name)
     require_change(before, after)
     if before.provider != after.provider:
+        if is_restored_into(connection, deployment.id):
+            raise Code.ATLAS_CLUSTER_RESTORE_IN_PROGRESS.error(deployment.name)
         for provider in {before.provider, after.provider} - {"NONE"}:
             require_configured(connection, deployment.project_id, provider)
     return after
@@ -173,22 +176,25 @@ def replace_member(
     return deployment_of(connection, found.id)
 
 
-def schedule_patch(connection: sa.Connection, actor: str, deployment_id: str, version: str, now_ns: int) -> Deployment:
+def schedule_patch(
+    connection: sa.Connection, caller: Caller, project_id: str, name: str, version: str, now_ns: int
+) -> Deployment:
     """Have a maintenance version applied, whatever the state of the deployment's key.
 
     Raises:
-        ApiError: it is none, is older than the present one, or the deployment is gone; nothing was changed.
+        ApiError: the caller may not, or it is no later maintenance version; nothing was changed.
     """
-    found = deployment_of(connection, deployment_id)
+    _require_manager(connection, caller, project_id, keys=False)
+    found = deployment_named(connection, project_id, name)
     _require_living(found)
     after = changed(found.shape, {"version": version})
     require_change(found.shape, after)
     if version_key(version)[:2] != version_key(found.shape.version)[:2]:
         wanted = f"it is a maintenance version of {found.shape.version}"
         raise Code.INVALID_ATTRIBUTE.error("mongoDBVersion", wanted, field="mongoDBVersion")
-    insert_change(connection, deployment_id, Kind.PATCH, {"version": version}, actor, now_ns)
-    _tell(connection, found, "CLUSTER_PATCH_SCHEDULED", actor, now_ns, {"version": version})
-    return deployment_of(connection, deployment_id)
+    insert_change(connection, found.id, Kind.PATCH, {"version": version}, caller.actor, now_ns)
+    _tell(connection, found, "CLUSTER_PATCH_SCHEDULED", caller.actor, now_ns, {"version": version})
+    return deployment_of(connection, found.id)
 
 
 def expected_shape(connection: sa.Connection, deployment: Deployment) -> Shape:

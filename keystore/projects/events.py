@@ -1,6 +1,8 @@
 """The audit: what happened, when, and who did it, written in the transaction in which it happened.
 
-Invariant: `detail` is JSON without secrets; what it has is shown to everybody who may read the project.
+Invariants:
+1. `detail` is JSON without secrets; what it has is shown to everybody who may read the project.
+2. An event of a deployment names its `cluster`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keystore.projects.ids import new_id
-from keystore.projects.tables import events, projects
+from keystore.projects.tables import deployments, events, projects
 
 SYSTEM = "system"
 """The actor of what nobody asked for."""
@@ -42,21 +44,52 @@ def record_event(
     organization_id: str | None = None,
 ) -> str:
     """Record an event in the caller's transaction and return its id; the organisation is that of the project."""
+    (event_id,) = record_events(
+        connection, event_type, project_id, [(deployment_id, detail)], actor, at_ns, organization_id
+    )
+    return event_id
+
+
+def record_events(
+    connection: sa.Connection,
+    event_type: str,
+    project_id: str | None,
+    details: Sequence[tuple[str | None, Mapping[str, Any]]],
+    actor: str,
+    at_ns: int,
+    organization_id: str | None = None,
+) -> list[str]:
+    """As `record_event`, for several deployments at once, in the order of `details`."""
+    if not details:
+        return []
     if organization_id is None and project_id is not None:
         organization_id = connection.scalar(sa.select(projects.c.organization_id).where(projects.c.id == project_id))
-    event_id = new_id()
-    row = {
-        "id": event_id,
-        "organization_id": organization_id,
-        "project_id": project_id,
-        "deployment_id": deployment_id,
-        "type": event_type,
-        "at_ns": at_ns,
-        "actor": actor,
-        "detail": dict(detail),
-    }
-    connection.execute(events.insert().values(row))
-    return event_id
+    names = _names(connection, [each for each, detail in details if each is not None and "cluster" not in detail])
+    rows = [
+        {
+            "id": new_id(),
+            "organization_id": organization_id,
+            "project_id": project_id,
+            "deployment_id": deployment_id,
+            "type": event_type,
+            "at_ns": at_ns,
+            "actor": actor,
+            "detail": {"cluster": names[deployment_id], **detail} if deployment_id in names else dict(detail),
+        }
+        for deployment_id, detail in details
+    ]
+    connection.execute(events.insert(), rows)
+    return [str(row["id"]) for row in rows]
+
+
+def _names(connection: sa.Connection, deployment_ids: Sequence[str]) -> dict[str | None, str]:
+    """Return the names of deployments, also of those that are gone; asks nothing where none is wanted."""
+    if not deployment_ids:
+        return {}
+    found = connection.execute(
+        sa.select(deployments.c.id, deployments.c.name).where(deployments.c.id.in_(deployment_ids))
+    )
+    return {row.id: row.name for row in found}
 
 
 def list_events(

@@ -5,6 +5,8 @@ It needs no key, and goes on while a deployment is disabled or terminated.
 Invariants:
 1. A row goes after its bytes, so that bytes which nothing names are never left behind.
 2. Credentials that were replaced go with the last snapshot that names them.
+3. A snapshot that some members of a cluster have been given, and the others not yet, goes when all have it; until then
+   it is there, and shown to nobody.
 """
 
 from contextlib import suppress
@@ -16,6 +18,7 @@ from keystore.control.operations import Guard
 from keystore.errors import KeystoreError, PlaceMissingError, SnapshotMissingError
 from keystore.objects.opening import open_place
 from keystore.projects.plane import ProjectPlane
+from keystore.projects.restore_rows import is_restored_from
 from keystore.projects.snapshot_rows import (
     SnapshotRow,
     SnapshotState,
@@ -50,7 +53,7 @@ class Expiry:
                 finish(connection, job, None)
             elif row.expires_ns > now_ns:
                 finish(connection, job, row.expires_ns)
-            elif row.state is SnapshotState.IN_PROGRESS:
+            elif row.state is SnapshotState.IN_PROGRESS or is_restored_from(connection, row.id):
                 finish(connection, job, now_ns + BUSY_NS)
             elif row.node_snapshot_id is None:
                 self._forget(connection, row, now_ns)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, cast
 
 from keystore.crypto.private_keys import is_rsa_key
 from keystore.errors import ApiError
+from keystore.kms.uri import KeyUri
 
 Provider = Literal["AWS", "AZURE", "GCP"]
 
@@ -77,6 +78,7 @@ class Rule:
         meaning: for people, after "must be".
         code: of the error when it does not.
         role: whether it says who calls, which key, or where; while a key is invalid only who and where may change.
+        meant: turns another form of it that people know into ours, to be named where it is refused; of no secret.
     """
 
     shape: Callable[[str], bool]
@@ -85,6 +87,12 @@ class Rule:
     role: Literal["who", "key", "where"] = "who"
     secret: bool = False
     optional: bool = False
+    meant: Callable[[str], str] | None = None
+
+
+def _our_region(region: str) -> str:
+    """Return a region of AWS as the API writes it; see `aws_region`."""
+    return region.upper().replace("-", "_")
 
 
 def _like(pattern: re.Pattern[str]) -> Callable[[str], bool]:
@@ -123,7 +131,13 @@ RULES: Final[Mapping[Provider, Mapping[str, Rule]]] = {
         "customerMasterKeyID": Rule(
             _is_key_of_aws, "a key id, a multi-Region key id (mrk-…) or the ARN of a key", "INVALID_ATTRIBUTE", "key"
         ),
-        "region": Rule(AWS_REGIONS.__contains__, "a region that has KMS", "AWS_KMS_REGION_NOT_SUPPORTED", "key"),
+        "region": Rule(
+            AWS_REGIONS.__contains__,
+            f"a region that has KMS: {', '.join(sorted(AWS_REGIONS))}",
+            "AWS_KMS_REGION_NOT_SUPPORTED",
+            "key",
+            meant=_our_region,
+        ),
         "roleId": _ROLE_RULE,
     },
     "AZURE": {
@@ -295,6 +309,14 @@ def key_uri(provider: Provider, public: Mapping[str, str]) -> str:
     return public["keyIdentifier"] if provider == "AZURE" else f"gcp://{public['keyVersionResourceID']}"
 
 
+def with_key(provider: Provider, public: Mapping[str, str], uri: KeyUri) -> Mapping[str, str]:
+    """Return a configuration as it is with another key of the provider."""
+    if provider == "AWS":
+        return {**public, "customerMasterKeyID": uri.key, "region": _our_region(uri.place)}
+    name = "keyIdentifier" if provider == "AZURE" else "keyVersionResourceID"
+    return {**public, name: uri.text.removeprefix("gcp://")}
+
+
 def aws_region(region: str) -> str:
     """Return a region as AWS writes it."""
     return region.lower().replace("_", "-")
@@ -312,7 +334,9 @@ def _read_text(where: str, name: str, rule: Rule, value: object) -> str:
     if isinstance(value, str) and 0 < len(value) <= limit and rule.shape(value):
         return value
     said = "" if rule.secret else f" {_shown(value)}"
-    text = f"{where}.{name}{said} must be {rule.meaning}. Nothing was changed."
+    meant = rule.meant(value) if rule.meant is not None and isinstance(value, str) else ""
+    wanted = f"written as {meant}" if meant and rule.shape(meant) else rule.meaning
+    text = f"{where}.{name}{said} must be {wanted}. Nothing was changed."
     raise ApiError(400, rule.code, text, parameters=(name,), field=f"{where}.{name}")
 
 

@@ -21,7 +21,7 @@ from keystore.kms.uri import parse
 from keystore.objects.opening import open_place
 from keystore.projects.backed_up import Deployment, PlaceOf, deployments_of
 from keystore.projects.key_names import key_identifier
-from keystore.projects.snapshot_rows import SnapshotRow, SnapshotState, snapshots_of
+from keystore.projects.snapshot_rows import OPEN_STATES, SnapshotRow, SnapshotState, snapshots_of
 from keystore.projects.tables import configurations
 from keystore.snapshots.log_eras import log_eras
 
@@ -58,7 +58,8 @@ class UsageReport:
     """The keys of a project that anything needs, by their identifier.
 
     Attributes:
-        problems: logs that could not be read; while there are any, no key is known to be unused.
+        problems: logs that could not be read, and snapshots that are being taken; while there are any, no key is known
+            to be unused.
     """
 
     keys: list[KeyUse]
@@ -92,6 +93,9 @@ class _Search:
         for row in snapshots_of(connection, kept, project_id=project_id):
             if row.key_uri is not None:
                 self._of(row.key_uri).snapshots.append(row)
+        for row in snapshots_of(connection, OPEN_STATES, project_id=project_id):
+            if row.state is SnapshotState.IN_PROGRESS or row.reason:  # an answer may have been lost: it may be there
+                self.problems.append(f"snapshot {row.id} is being taken, and which key it needs is known afterwards")
 
     def _live_keys(self, connection: sa.Connection, deployment: Deployment) -> Iterator[str]:
         """Yield the customer's keys that nodes of a deployment are under, or are moving to."""

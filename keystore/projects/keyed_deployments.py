@@ -4,7 +4,8 @@ Every function works in the caller's transaction, which is the one that decides 
 `supervision` and `applying`.
 
 Invariants:
-1. Of a project only the deployments that use the provider are touched.
+1. Of a project only the deployments that use the provider are touched. One stops and starts with the key that its
+   members have now: a change to another provider that still waits in its queue makes it depend on neither.
 2. A second call of the same changes nothing: neither a state, nor an event, nor the list that it returns.
 """
 
@@ -17,11 +18,13 @@ from keystore.projects.deployment_rows import (
     deployment_of,
     deployments_of,
     insert_change,
+    locked,
     open_changes,
     store_condition,
-    wake,
+    store_conditions,
+    wake_all,
 )
-from keystore.projects.events import SYSTEM, record_event
+from keystore.projects.events import SYSTEM, record_event, record_events
 
 DISABLED_REASON = "invalid Encryption at Rest settings"
 """Why a deployment is disabled whose key a scheduled check found invalid; requirements, row R46."""
@@ -36,14 +39,18 @@ def deployments_using(connection: sa.Connection, project_id: str, provider: str)
     return [
         found
         for found in deployments_of(connection, project_id)
-        if found.shape.provider == provider
-        or any(change.change.get("provider") == provider for change in open_changes(connection, found.id))
+        if found.shape.provider == provider or (found.condition.busy and _moves_to(connection, found, provider))
     ]
 
 
-def _locked_using(connection: sa.Connection, project_id: str, provider: str) -> list[Deployment]:
-    """As `deployments_using`, each as it is once nobody else changes it: what somebody orders meanwhile is not lost."""
-    return [deployment_of(connection, found.id) for found in deployments_using(connection, project_id, provider)]
+def _moves_to(connection: sa.Connection, found: Deployment, provider: str) -> bool:
+    return any(change.change.get("provider") == provider for change in open_changes(connection, found.id))
+
+
+def _locked_under(connection: sa.Connection, project_id: str, provider: str) -> list[Deployment]:
+    """Return the deployments that have keys at a provider, each as it is once nobody else changes it."""
+    known = locked(connection, [found.id for found in deployments_using(connection, project_id, provider)])
+    return [found for found in known if found.shape.provider == provider]
 
 
 def disable_deployments(
@@ -54,19 +61,15 @@ def disable_deployments(
     Returns:
         The names of those that are shut down by it; one that is paused runs no process, and gets none when resumed.
     """
-    shut_down = []
-    for found in _locked_using(connection, project_id, provider):
-        after = found.condition.forbidden()
-        if after == found.condition:
-            continue
-        told = f"{DISABLED_REASON}: {reason}"
-        store_condition(connection, found, after, now_ns, told)
-        wake(connection, found.id, now_ns)
-        if not found.condition.paused:
-            shut_down.append(found.name)
-            detail = {"cluster": found.name, "provider": provider, "reason": told}
-            record_event(connection, "CLUSTER_INSTANCE_DISABLED", project_id, found.id, SYSTEM, now_ns, detail)
-    return shut_down
+    found = [(each, each.condition.forbidden()) for each in _locked_under(connection, project_id, provider)]
+    changed = [(each, after) for each, after in found if after != each.condition]
+    told = f"{DISABLED_REASON}: {reason}"
+    store_conditions(connection, changed, now_ns, told)
+    wake_all(connection, [each.id for each, _ in changed], now_ns)
+    shut_down = [each for each, _ in changed if not each.condition.paused]
+    details = [(each.id, {"cluster": each.name, "provider": provider, "reason": told}) for each in shut_down]
+    record_events(connection, "CLUSTER_INSTANCE_DISABLED", project_id, details, SYSTEM, now_ns)
+    return [each.name for each in shut_down]
 
 
 def enable_deployments(connection: sa.Connection, project_id: str, provider: str, now_ns: int) -> list[str]:
@@ -77,18 +80,15 @@ def enable_deployments(connection: sa.Connection, project_id: str, provider: str
     Returns:
         The names of those that were shut down for the key.
     """
-    started = []
-    for found in _locked_using(connection, project_id, provider):
-        after = found.condition.allowed()
-        if after != found.condition:
-            store_condition(connection, found, after, now_ns, "the key is valid again; its processes start")
-            started.append(found.name)
-            if not found.condition.paused:
-                detail = {"cluster": found.name, "provider": provider}
-                record_event(connection, "CLUSTER_INSTANCE_RESTARTED", project_id, found.id, SYSTEM, now_ns, detail)
-        if found.condition.disabled_by is not DisabledBy.NOTHING:
-            wake(connection, found.id, now_ns)
-    return started
+    found = [(each, each.condition.allowed()) for each in _locked_under(connection, project_id, provider)]
+    started = [(each, after) for each, after in found if after != each.condition]
+    store_conditions(connection, started, now_ns, "the key is valid again; its processes start")
+    shown = [each for each, _ in started if not each.condition.paused]
+    details = [(each.id, {"cluster": each.name, "provider": provider}) for each in shown]
+    record_events(connection, "CLUSTER_INSTANCE_RESTARTED", project_id, details, SYSTEM, now_ns)
+    down = [each.id for each, _ in found if each.condition.disabled_by is not DisabledBy.NOTHING]
+    wake_all(connection, down, now_ns)
+    return [each.name for each, _ in started]
 
 
 def submit_key_change(

@@ -3,6 +3,9 @@
 What is queued is sent at least once. A process that is killed after a mail was taken and before that was written down
 sends it again under the same Message-ID, by which mailboxes know that they have it.
 
+To one recipient mails go in the order in which they were queued, through outages of about an hour: one that was not
+taken holds up those after it until it was tried `HOLDING_TRIES_MAX` times. One that is never taken holds up no more.
+
 Leaves to others: SMTP (`keystore.projects.smtp`).
 """
 
@@ -12,7 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keystore.control.due import Due, add_job
+from keystore.control.due import DONE, Due, add_job
+from keystore.control.tables import due
 from keystore.projects.access import USER, Role
 from keystore.projects.ids import new_id
 from keystore.projects.tables import grants, mails, users
@@ -21,6 +25,10 @@ MAIL_JOB = "mail"
 """Kind of the job that sends a mail; its subject is the mail's id."""
 
 SUBJECT_CHARACTERS_MAX = 250
+
+HOLDING_TRIES_MAX = 7
+"""LIMIT: tries after which a mail holds up no other; the seventh comes 32 minutes after the first, and the eighth after
+another 32."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,18 @@ def list_mails(connection: sa.Connection, project_id: str) -> list[Mail]:
 def mail_of(connection: sa.Connection, mail_id: str) -> Mail:
     """Return a mail that is there."""
     return _mail(connection.execute(sa.select(mails).where(mails.c.id == mail_id)).one())
+
+
+def first_due_ns(connection: sa.Connection, mail: Mail) -> int | None:
+    """Return when an older mail to the same recipient is due that waits and goes first; None for none."""
+    older = (mails.c.project_id == mail.project_id) & (mails.c.recipient == mail.recipient)
+    older &= (mails.c.created_ns < mail.created_ns) & mails.c.sent_ns.is_(None)
+    held = older & (mails.c.tries <= HOLDING_TRIES_MAX) & (due.c.at_ns > mails.c.created_ns)  # not for the first time
+    waits = (due.c.kind == MAIL_JOB) & (due.c.subject == mails.c.id) & (due.c.state != DONE)
+    found: int | None = connection.scalar(
+        sa.select(sa.func.max(due.c.at_ns)).select_from(mails).join(due, waits).where(held)
+    )
+    return found
 
 
 def record_sent(connection: sa.Connection, mail_id: str, now_ns: int) -> None:

@@ -38,8 +38,10 @@ def create_organization(connection: sa.Connection, name: str, now_ns: int) -> tu
     """Make an organisation and the key of its owner, whose private half is shown here and never again.
 
     Raises:
-        InputError: there is one of that name.
+        InputError: there is one of that name, or it is none.
     """
+    if not name.strip() or len(name) > 64 or not name.isprintable():
+        raise InputError("the name of an organisation has 1 to 64 characters in one line. Nothing was changed.")
     if connection.scalar(sa.select(organizations.c.id).where(organizations.c.name == name)) is not None:
         raise InputError(f"there is an organisation {name!r} already. Nothing was changed; its owner makes more keys.")
     made = Organization(new_id(), name, now_ns)
@@ -47,6 +49,11 @@ def create_organization(connection: sa.Connection, name: str, now_ns: int) -> tu
     record_event(connection, "ORG_CREATED", None, None, SYSTEM, now_ns, {"name": name}, made.id)
     key = create_key(connection, made.id, "owner", ORGANIZATION, made.id, [Role.ORG_OWNER], SYSTEM, now_ns)
     return made, key
+
+
+def has_organizations(connection: sa.Connection) -> bool:
+    """Tell whether there is any."""
+    return connection.scalar(sa.select(organizations.c.id).limit(1)) is not None
 
 
 def organization_of(connection: sa.Connection, organization_id: str) -> Organization:

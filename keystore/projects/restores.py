@@ -11,6 +11,7 @@ Invariants:
 3. The job says whose credentials opened the snapshot.
 """
 
+import re
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ from keystore.projects.ids import new_id
 from keystore.projects.key_names import region_of
 from keystore.projects.plane import ProjectPlane
 from keystore.projects.restore_credentials import credentials_for, own_credentials
+from keystore.projects.restore_rows import OPEN_JOBS, RestoreJob, change_job, find_job, is_restored_into
 from keystore.projects.restore_rules import NONE, RestoreSource, RestoreTarget, require_restorable
 from keystore.projects.snapshot_rows import SnapshotRow, SnapshotState, find_snapshot, snapshots_of
 from keystore.projects.stored_schedules import find_schedule
@@ -50,36 +52,7 @@ DAY_NS = 86_400 * 10**9
 RETRY_NS = 60 * 10**9
 """After how long a restore that cannot go on is tried again."""
 
-OPEN_JOBS = ("queued", "inProgress")
 _WAITED_FOR = (AgentError, KmsUnreachableError, PlaceError, StoreLockedError)
-
-
-@dataclass(frozen=True)
-class RestoreJob:
-    """A restore.
-
-    Attributes:
-        delivery: automated, pointInTime or download.
-        point_ns: the time to restore to, or None for that of the snapshot.
-        credential: what the credentials are called that opened the snapshot; empty where nobody knows yet.
-        restored: the members that have it.
-        state: queued, inProgress, completed, failed or cancelled.
-    """
-
-    id: str
-    project_id: str
-    deployment_id: str
-    snapshot_id: str
-    target_project_id: str | None
-    target_deployment_id: str | None
-    delivery: str
-    point_ns: int | None
-    credential: str
-    restored: list[str]
-    state: str
-    reason: str
-    created_ns: int
-    finished_ns: int | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +85,10 @@ class Restores:
         with self._database.write() as connection:
             # Until this is stored nobody pauses it, or orders another restore into it.
             connection.execute(sa.select(deployments.c.id).where(deployments.c.id == target.id).with_for_update())
-            require_allowed(connection, row, target)
+            now = find_snapshot(connection, row.id)
+            if now is None or now.expires_ns <= job.created_ns:
+                raise Code.SNAPSHOT_NOT_FOUND.error(row.id)
+            require_allowed(connection, now, target)
             connection.execute(restore_jobs.insert().values(**vars(job)))
             add_job(connection, Due(RESTORE_JOB, job.id, job.created_ns))
             _tell(connection, "CPS_RESTORE_REQUESTED", job, job.created_ns, actor)
@@ -141,7 +117,7 @@ class Restores:
             try:
                 self._ask(target, name, row, point_ns, only_check=True)
             except KeystoreError as error:
-                raise refusal_of(error) from None
+                raise refusal_of(error, row) from None
 
     def _ask(
         self, target: _Target, name: str, row: SnapshotRow, point_ns: int | None, *, only_check: bool
@@ -168,7 +144,7 @@ class Restores:
             if found is None or found.state not in OPEN_JOBS:
                 return []
             if found.state == "queued":
-                _change(connection, found.id, state="inProgress")
+                change_job(connection, found.id, state="inProgress")
                 _tell(connection, "CPS_RESTORE_STARTED", found, self._clock.now_ns())
             target = _target_of(connection, found)
             return [name for name in target.cluster.member_names if name not in found.restored] if target else []
@@ -186,14 +162,15 @@ class Restores:
         try:
             done = self._ask(target, name, row, found.point_ns, only_check=False)
         except _WAITED_FOR as error:
-            return cause_of(error)
+            return named(row, cause_of(error))
         except KeystoreError as error:
-            return cause_of(error) if found.restored else f"final: {cause_of(error)}"
+            why = named(row, cause_of(error))
+            return why if found.restored else f"final: {why}"
         with self._database.write() as connection:
             guard(connection)
             found = find_job(connection, job.subject) or found
             restored = [*found.restored, name]
-            _change(connection, found.id, restored=restored, credential=done.credential, reason="")
+            change_job(connection, found.id, restored=restored, credential=done.credential, reason="")
         return ""
 
     def pause(self, job: Due, problem: str, guard: Guard) -> None:
@@ -207,10 +184,10 @@ class Restores:
                 return
             is_final, reason = problem.startswith("final: "), problem.removeprefix("final: ")[:1000]
             if is_final:
-                _change(connection, found.id, state="failed", reason=reason, finished_ns=now_ns)
+                change_job(connection, found.id, state="failed", reason=reason, finished_ns=now_ns)
                 _tell(connection, "CPS_RESTORE_FAILED", found, now_ns, reason=reason)
             else:
-                _change(connection, found.id, reason=reason)
+                change_job(connection, found.id, reason=reason)
             finish(connection, job, None if is_final else now_ns + RETRY_NS)
 
     def conclude(self, job: Due, guard: Guard) -> None:
@@ -220,7 +197,7 @@ class Restores:
             guard(connection)
             found = find_job(connection, job.subject)
             if found is not None and found.state == "inProgress":
-                _change(connection, found.id, state="completed", reason="", finished_ns=now_ns)
+                change_job(connection, found.id, state="completed", reason="", finished_ns=now_ns)
                 _tell(connection, "CPS_RESTORE_SUCCESSFUL", found, now_ns, credential=found.credential)
             finish(connection, job, None)
 
@@ -233,7 +210,7 @@ def cancel(connection: sa.Connection, found: RestoreJob, now_ns: int, actor: str
     """
     if found.state not in OPEN_JOBS or found.restored:
         raise Code.CANNOT_CANCEL_RESTORE_JOB.error(found.id, found.state)
-    _change(connection, found.id, state="cancelled", finished_ns=now_ns)
+    change_job(connection, found.id, state="cancelled", finished_ns=now_ns)
     _tell(connection, "CPS_RESTORE_CANCELLED", found, now_ns, actor)
 
 
@@ -241,10 +218,10 @@ def require_allowed(connection: sa.Connection, row: SnapshotRow, target: Deploym
     """Refuse, by the rules, a snapshot that may not be restored into a deployment; errors as `require_restorable`."""
     now = deployment_of(connection, target.id) or target
     key_uri = _configured_key(connection, now)
-    has_open = _jobs(connection, restore_jobs.c.target_deployment_id == now.id, restore_jobs.c.state.in_(OPEN_JOBS))
+    has_open = is_restored_into(connection, now.id)
     state = "DELETED" if now.terminated_ns else now.state
     place = region_of(key_uri) if key_uri and now.provider != NONE else ""
-    wanted = RestoreTarget(now.name, state, now.provider, place, now.version, bool(has_open))
+    wanted = RestoreTarget(now.name, state, now.provider, place, now.version, has_open)
     require_restorable(source_of(connection, row), wanted)
 
 
@@ -255,9 +232,18 @@ def source_of(connection: sa.Connection, row: SnapshotRow) -> RestoreSource:
     return RestoreSource(row.id, row.state, row.provider, region, row.version, has_credentials)
 
 
-def refusal_of(error: KeystoreError) -> ApiError:
+def named(row: SnapshotRow, text: str) -> str:
+    """Return a member's text with the snapshot called by the id that customers know."""
+
+    def known(found: re.Match[str]) -> str:
+        return row.id if (row.node_snapshot_id or "").startswith(found[0]) else found[0]
+
+    return re.sub(r"\b[0-9a-f]{8,}\b", known, text)
+
+
+def refusal_of(error: KeystoreError, row: SnapshotRow) -> ApiError:
     """Return what the API says of an error that keeps a snapshot from being restored; nothing was touched."""
-    told = str(error)
+    told = named(row, str(error))
     if isinstance(error, KmsUnreachableError | AgentError | PlaceError):
         return Code.SERVICE_UNAVAILABLE.error(told)
     if isinstance(error, LogError):
@@ -266,31 +252,15 @@ def refusal_of(error: KeystoreError) -> ApiError:
     return (Code.SNAPSHOT_UNUSABLE if unusable else Code.INVALID_SNAPSHOT_RESTORE_ENCRYPTION).error(told)
 
 
-def find_job(connection: sa.Connection, job_id: str) -> RestoreJob | None:
-    """Return a restore; None where there is none."""
-    return next(iter(_jobs(connection, restore_jobs.c.id == job_id)), None)
-
-
-def jobs_of(connection: sa.Connection, deployment_id: str) -> list[RestoreJob]:
-    """Return the restores of a deployment's snapshots, the latest first."""
-    return _jobs(connection, restore_jobs.c.deployment_id == deployment_id)[::-1]
-
-
-def _jobs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[RestoreJob]:
-    ordered = sa.select(restore_jobs).where(*which).order_by(restore_jobs.c.created_ns, restore_jobs.c.id)
-    return [RestoreJob(**row._mapping) for row in connection.execute(ordered)]
-
-
-def _change(connection: sa.Connection, job_id: str, **values: object) -> None:
-    connection.execute(restore_jobs.update().where(restore_jobs.c.id == job_id).values(values))
-
-
 def _tell(
     connection: sa.Connection, event: str, job: RestoreJob, now_ns: int, actor: str = SYSTEM, **detail: str
 ) -> None:
+    """Record an event in the project of the target; in that of the snapshot too, where it is another."""
     told = {"restoreJobId": job.id, "snapshotId": job.snapshot_id, "deliveryType": job.delivery, **detail}
-    project = job.target_project_id or job.project_id
-    record_event(connection, event, project, job.target_deployment_id or job.deployment_id, actor, now_ns, told)
+    source = job.project_id, job.deployment_id
+    target = job.target_project_id or job.project_id, job.target_deployment_id or job.deployment_id
+    for project, deployment in [target] if source[0] == target[0] else [source, target]:
+        record_event(connection, event, project, deployment, actor, now_ns, told)
 
 
 def _target_of(connection: sa.Connection, job: RestoreJob) -> _Target | None:

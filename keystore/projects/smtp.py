@@ -5,8 +5,11 @@ A mail that is not taken is tried again, less and less often, for `GIVE_UP_NS`.
 
 import logging
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -19,12 +22,12 @@ from keystore.control.due import Due, finish
 from keystore.control.engine import Run, WorkflowEngine
 from keystore.errors import ControlSetupError
 from keystore.kms.endpoints import is_loopback
-from keystore.projects.mail import MAIL_JOB, Mail, mail_of, record_failed, record_sent
+from keystore.projects.mail import MAIL_JOB, Mail, first_due_ns, mail_of, record_failed, record_sent
 
 LOG = logging.getLogger("keystore.projects")
 
-TIMEOUT_S = 20
-"""LIMIT: seconds that a server may take for one answer."""
+TIMEOUT_S, MAIL_TIMEOUT_S = 20.0, 60.0
+"""LIMIT: seconds that a server may take for one answer, or a part of one, and for a mail as a whole."""
 
 S = 10**9
 WAIT_NS_MIN, WAIT_NS_MAX = 30 * S, 3600 * S
@@ -32,6 +35,32 @@ WAIT_NS_MIN, WAIT_NS_MAX = 30 * S, 3600 * S
 
 GIVE_UP_NS = 3 * 86400 * S
 """LIMIT: for how long a mail is tried."""
+
+
+class _Session(smtplib.SMTP):
+    """A connection to a mail server that ends after `MAIL_TIMEOUT_S`, whoever reads from it."""
+
+    _late: threading.Timer | None = None
+
+    def connect(self, *arguments: Any, **options: Any) -> tuple[int, bytes]:
+        self._late = threading.Timer(MAIL_TIMEOUT_S, self._end)
+        self._late.daemon = True
+        self._late.start()
+        try:
+            return super().connect(*arguments, **options)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        super().close()
+
+    def _end(self) -> None:
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # below TLS, which somebody else is reading
 
 
 @dataclass(frozen=True)
@@ -48,10 +77,15 @@ class Mailer:
         Raises:
             OSError, smtplib.SMTPException: it was not taken, as far as is known.
         """
-        with smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S) as server:
+        server = _Session(self.host, self.port, timeout=TIMEOUT_S)
+        try:
             if not is_loopback(self.host):
                 server.starttls(context=ssl.create_default_context())
             server.send_message(self._message(mail), self.sender, [mail.recipient])
+            with suppress(OSError, smtplib.SMTPException):  # it is taken, whatever is answered now
+                server.quit()
+        finally:
+            server.close()
 
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage()
@@ -80,28 +114,29 @@ def mailer_of(smtp: str, sender: str) -> Mailer:
 
 
 class MailJobs:
-    """Sends what is due. Without a mailer mails wait for a process that has one."""
+    """Sends what is due. A process without a mailer has none of this, and leaves mails to those that have one."""
 
-    def __init__(self, database: Database, clock: Clock, mailer: Mailer | None) -> None:
+    def __init__(self, database: Database, clock: Clock, mailer: Mailer) -> None:
         self._database, self._clock, self._mailer = database, clock, mailer
-
-    @property
-    def kinds(self) -> list[str]:
-        """The kinds of jobs that this process does."""
-        return [] if self._mailer is None else [MAIL_JOB]
 
     def register(self, engine: WorkflowEngine) -> None:
         """Tell an engine what the job is."""
-        engine.register(MAIL_JOB, self._run)
+        engine.register(MAIL_JOB, self._run, apart=True)
 
     def _run(self, run: Run, row: Mapping[str, Any]) -> None:
         job = Due(**row)
         run.step("send", lambda: self.send(job, run))
 
     def send(self, job: Due, run: Run) -> None:
-        """Send the mail of a job unless it was sent; close the row, and make the next one where it was not taken."""
+        """Send a mail unless it was sent or waits behind another; close its row, and make the next one if it has to."""
         with self._database.read() as connection:
             mail = mail_of(connection, job.subject)
+            first_ns = None if mail.sent_ns is not None else first_due_ns(connection, mail)
+        if first_ns is not None:
+            with self._database.write() as connection:
+                run.guard(connection)
+                finish(connection, job, max(first_ns + 1, self._clock.now_ns() + S))
+            return
         taken = mail.sent_ns is not None or self._taken(mail)
         now_ns = self._clock.now_ns()
         with self._database.write() as connection:
@@ -115,11 +150,9 @@ class MailJobs:
                 finish(connection, job, self._next_ns(mail, now_ns))
 
     def _taken(self, mail: Mail) -> bool:
-        if self._mailer is None:
-            return False
         try:
             self._mailer.send(mail)
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
             # A refusal's text may be anybody's; its type says enough for the log.
             LOG.warning("mail %s was not taken: %s; it is tried again", mail.id, type(error).__name__)
             return False

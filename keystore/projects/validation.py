@@ -175,7 +175,7 @@ def register_validation(engine: WorkflowEngine, plane: ProjectPlane) -> None:
             if question(run, job, number):
                 return
 
-    engine.register(VALIDATION_JOB, lambda run, row: run_check(run, Due(**row)))
+    engine.register(VALIDATION_JOB, lambda run, row: run_check(run, Due(**row)), apart=True)
 
 
 def next_on_grid(at_ns: int, now_ns: int) -> int:

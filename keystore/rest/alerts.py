@@ -9,7 +9,7 @@ from keystore.projects import alert_configs, alerts
 from keystore.projects.access import Role
 from keystore.projects.alert_configs import AlertConfig, Wanted
 from keystore.projects.alerts import Alert
-from keystore.projects.ids import END
+from keystore.rest.patterns import TYPE
 from keystore.rest.routing import Answer, Body, Call, Email, Id, Page, PageQuery, Route, page_of
 from keystore.rest.times import shown, shown_or_none
 
@@ -58,7 +58,7 @@ Notification = GroupNotification | EmailNotification
 class AlertConfigRequest(Body, frozen=True):
     """A configuration as it is to be."""
 
-    event_type_name: Annotated[str, Meta(min_length=1, max_length=96, pattern=f"^[A-Z_]+{END}")]
+    event_type_name: Annotated[str, Meta(min_length=1, max_length=96, pattern=TYPE)]
     notifications: Annotated[list[Notification], Meta(min_length=1, max_length=NOTIFICATIONS_MAX)]
     enabled: bool = False
     threshold: Threshold | None = None

@@ -1,7 +1,7 @@
 """The API as an ASGI application: from a request to its route, and from what came out of it to an answer.
 
-The order in which a request is refused: path, size, key (401), project and role (403, 404), media types, query, body. A
-refusal for a missing role is written down as an event, with the role that was needed.
+The order in which a request is refused: path, size, key (429 after too many wrong ones, 401), project and role (403,
+404), media types, query, body. A refusal for a missing role is written down as an event, with the role that was needed.
 
 Leaves to others: TLS and sockets (`keystore.rest.serving`), what a route does.
 """
@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
@@ -32,11 +32,13 @@ from keystore.errors import (
     NodeUnreachableError,
 )
 from keystore.projects.access import Caller, authenticate, require_organization_role, require_role
+from keystore.projects.api_keys import PUBLIC_LENGTH
 from keystore.projects.codes import Code
 from keystore.projects.events import record_event
 from keystore.projects.ids import is_id
 from keystore.projects.plane import ProjectPlane
 from keystore.rest import media
+from keystore.rest.attempts import Attempts
 from keystore.rest.openapi import document
 from keystore.rest.routes import ROUTES
 from keystore.rest.routing import BASE, Call, Reply, Route
@@ -60,6 +62,7 @@ class _Request:
     content_type: str
     authorization: str
     body: bytes
+    address: str
 
 
 def create_app(plane: ProjectPlane, routes: Sequence[Route] = ROUTES) -> Starlette:
@@ -67,7 +70,8 @@ def create_app(plane: ProjectPlane, routes: Sequence[Route] = ROUTES) -> Starlet
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes:
         by_path.setdefault(route.full_path, {})[route.method] = route
-    served = [StarletteRoute(path, _Endpoint(plane, methods)) for path, methods in by_path.items()]
+    attempts = Attempts()
+    served = [StarletteRoute(path, _Endpoint(plane, attempts, methods)) for path, methods in by_path.items()]
     described = media.encode(document(routes))
 
     async def describe(request: Request) -> Response:
@@ -84,8 +88,8 @@ def create_app(plane: ProjectPlane, routes: Sequence[Route] = ROUTES) -> Starlet
 class _Endpoint:
     """All methods of one path."""
 
-    def __init__(self, plane: ProjectPlane, methods: dict[str, Route]) -> None:
-        self._plane, self._methods = plane, methods
+    def __init__(self, plane: ProjectPlane, attempts: Attempts, methods: dict[str, Route]) -> None:
+        self._plane, self._attempts, self._methods = plane, attempts, methods
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
@@ -102,6 +106,8 @@ class _Endpoint:
             body = await _read_body(request)
         except ApiError as error:
             return _error_response(error)
+        except ClientDisconnect:
+            return Response()  # which nobody gets
         headers = request.headers
         given = _Request(
             dict(request.path_params),
@@ -110,8 +116,9 @@ class _Endpoint:
             headers.get("content-type", ""),
             headers.get("authorization", ""),
             body,
+            request.client.host if request.client else "",
         )
-        return await run_in_threadpool(_respond, self._plane, route, given)
+        return await run_in_threadpool(_respond, self._plane, self._attempts, route, given)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -123,10 +130,10 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _respond(plane: ProjectPlane, route: Route, given: _Request) -> Response:
+def _respond(plane: ProjectPlane, attempts: Attempts, route: Route, given: _Request) -> Response:
     caller = None
     try:
-        caller = _caller(plane, given)
+        caller = _caller(plane, attempts, given)
         _require(plane, route, given, caller)
         media_type = media.answer_type(given.accept)
         query = None if route.query is None else media.decode_query(_parameters(given.query), route.query)
@@ -145,16 +152,24 @@ def _respond(plane: ProjectPlane, route: Route, given: _Request) -> Response:
     return Response(content, reply.status, media_type=media_type if content else None)
 
 
-def _caller(plane: ProjectPlane, given: _Request) -> Caller:
+def _caller(plane: ProjectPlane, attempts: Attempts, given: _Request) -> Caller:
     scheme, _, encoded = given.authorization.partition(" ")
     try:
         public_key, _, private_key = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise Code.UNAUTHORIZED.error() from None
-    if scheme.lower() != "basic" or not public_key.isalnum() or not private_key:
+    is_name = public_key.isalnum() and len(public_key) <= PUBLIC_LENGTH
+    if scheme.lower() != "basic" or not is_name or not private_key:
         raise Code.UNAUTHORIZED.error()
-    with plane.database.read() as connection:
-        return authenticate(connection, public_key, private_key)
+    attempts.require_few(given.address, public_key)
+    try:
+        with plane.database.read() as connection:
+            caller = authenticate(connection, public_key, private_key)
+    except ApiError:
+        attempts.failed(given.address, public_key)
+        raise
+    attempts.succeeded(given.address, public_key)
+    return caller
 
 
 def _require(plane: ProjectPlane, route: Route, given: _Request, caller: Caller) -> None:
@@ -205,7 +220,11 @@ def _told(error: KeystoreError, route: Route) -> ApiError:
 
 
 def _error_response(error: ApiError) -> Response:
-    headers = {"WWW-Authenticate": 'Basic realm="keystore"'} if error.status == 401 else {}
+    headers = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Basic realm="keystore"'
+    if error.status == 429:
+        headers["Retry-After"] = error.parameters[0]
     return Response(media.error_body(error), error.status, headers, media.PLAIN)
 
 

@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from msgspec import Meta
 
 from keystore.projects.access import Role, require_role
-from keystore.projects.backed_up import Deployment, deployment_named, deployment_of
+from keystore.projects.backed_up import Deployment, deployment_named, deployment_of, deployments_named
 from keystore.projects.backups import Backups
 from keystore.projects.codes import Code
 from keystore.projects.expiry import delete_early
-from keystore.projects.ids import END
 from keystore.projects.key_names import key_identifier
 from keystore.projects.key_usage import KeyUse, usage_of
-from keystore.projects.restores import RestoreJob, Restores, cancel, find_job, jobs_of
+from keystore.projects.restore_rows import RestoreJob, find_job, jobs_of
+from keystore.projects.restores import Restores, cancel
 from keystore.projects.schedules import ScheduleChange
 from keystore.projects.snapshot_rows import (
     ON_DEMAND,
@@ -26,6 +26,8 @@ from keystore.projects.snapshot_rows import (
     snapshots_of,
 )
 from keystore.projects.stored_schedules import find_schedule, shown_policies
+from keystore.rest.asking import asking_now
+from keystore.rest.patterns import LINE_OR_NOTHING
 from keystore.rest.routing import Answer, Body, Call, Id, Name, Page, PageQuery, Reply, Route, page_of
 from keystore.rest.times import shown, shown_or_none
 from keystore.snapshots.retention import next_occurrence
@@ -62,7 +64,7 @@ class SnapshotRequest(Body, frozen=True):
     """A snapshot on demand."""
 
     retention_in_days: Annotated[int, Meta(ge=1, le=DAYS_MAX)]
-    description: Annotated[str, Meta(max_length=250, pattern=rf"^[^\x00-\x1f\x7f]*{END}")] = ""
+    description: Annotated[str, Meta(max_length=250, pattern=LINE_OR_NOTHING)] = ""
 
 
 class Schedule(Answer, frozen=True, omit_defaults=False):
@@ -169,9 +171,14 @@ class KeyUsageReport(Answer, frozen=True, omit_defaults=False):
 
 def _list_snapshots(call: Call) -> Page[Snapshot]:
     with call.plane.database.read() as connection:
-        deployment = _deployment(connection, call)
-        rows = snapshots_of(connection, SHOWN_STATES, deployment_id=deployment.id, living_ns=call.now_ns())
-    return page_of([_shown(row) for row in reversed(rows)], call.query)
+        rows = [
+            row
+            for deployment in _deployments(connection, call)
+            for row in reversed(
+                snapshots_of(connection, SHOWN_STATES, deployment_id=deployment.id, living_ns=call.now_ns())
+            )
+        ]
+    return page_of([_shown(row) for row in rows], call.query)
 
 
 def _take_snapshot(call: Call) -> Snapshot:
@@ -259,7 +266,7 @@ def _shown_schedule(connection: sa.Connection, deployment: Deployment, now_ns: i
 
 def _list_restores(call: Call) -> Page[Restore]:
     with call.plane.database.read() as connection:
-        found = jobs_of(connection, _deployment(connection, call).id)
+        found = [job for deployment in _deployments(connection, call) for job in jobs_of(connection, deployment.id)]
         return page_of([_shown_restore(connection, job) for job in found], call.query)
 
 
@@ -271,7 +278,8 @@ def _restore(call: Call) -> Restore:
         if target is None or target.terminated_ns is not None:
             raise Code.CLUSTER_NOT_FOUND.error(body.target_cluster_name, body.target_group_id)
         row, point_ns = _wanted(connection, call, body)
-    job = Restores(call.plane).order(row, target, point_ns, call.actor)
+    with asking_now(call):
+        job = Restores(call.plane).order(row, target, point_ns, call.actor)
     with call.plane.database.read() as connection:
         return _shown_restore(connection, job)
 
@@ -362,10 +370,22 @@ def _deployment(connection: sa.Connection, call: Call, *, living: bool = False) 
     return found
 
 
+def _deployments(connection: sa.Connection, call: Call) -> list[Deployment]:
+    """Return the cluster of a path, and those before it of the same name, whose snapshots are there until they end."""
+    found = deployments_named(connection, call.project_id, call.path["clusterName"])
+    if not found:
+        raise Code.CLUSTER_NOT_FOUND.error(call.path["clusterName"], call.project_id)
+    return found
+
+
+def _ids(connection: sa.Connection, call: Call) -> set[str]:
+    return {deployment.id for deployment in _deployments(connection, call)}
+
+
 def _snapshot(connection: sa.Connection, call: Call, snapshot_id: str) -> SnapshotRow:
     row = find_snapshot(connection, snapshot_id)
     shown_now = row is not None and row.state in SHOWN_STATES and row.expires_ns > call.now_ns()
-    if row is None or not shown_now or row.deployment_id != _deployment(connection, call).id:
+    if row is None or not shown_now or row.deployment_id not in _ids(connection, call):
         raise Code.SNAPSHOT_NOT_FOUND.error(snapshot_id)
     return row
 
@@ -373,7 +393,7 @@ def _snapshot(connection: sa.Connection, call: Call, snapshot_id: str) -> Snapsh
 def _job(connection: sa.Connection, call: Call) -> RestoreJob:
     job_id = call.path["restoreJobId"]
     found = find_job(connection, job_id)
-    if found is None or found.deployment_id != _deployment(connection, call).id:
+    if found is None or found.deployment_id not in _ids(connection, call):
         raise Code.RESTORE_JOB_NOT_FOUND.error(job_id)
     return found
 

@@ -1,7 +1,7 @@
 """Clusters of a project: the routes, and how the API shows a deployment."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from msgspec import UNSET, Meta, UnsetType, field
@@ -17,6 +17,7 @@ from keystore.projects.deployment_rows import (
     deployment_named,
     deployment_of,
     deployments_of,
+    is_settled,
     open_changes,
     read_named,
 )
@@ -26,13 +27,16 @@ from keystore.projects.metering import UsageLine, usage
 from keystore.projects.node_addresses import addresses_of
 from keystore.projects.shapes import DISK_GB_MIN, FIELDS, FIRST_VERSION, Shape, changed
 from keystore.rest.cluster_progress import RollingOperation, progress_of
-from keystore.rest.routing import LINE, Answer, Body, Call, Id, Page, PageQuery, Route, page_of
+from keystore.rest.patterns import LINE
+from keystore.rest.routing import Answer, Body, Call, Id, Page, PageQuery, Route, page_of
 from keystore.rest.times import shown, shown_or_none
 
 Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=LINE)]
 NUMBER_MAX = 1_000_000
 """LIMIT: numbers in a body; what they may be is for `keystore.projects.shapes`."""
 Number = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+ClusterType = Literal["REPLICASET"]
+"""What kinds of clusters there are. A request may say it, as clients of the Atlas API do."""
 
 
 class ElectableSpecs(Body, frozen=True):
@@ -73,6 +77,7 @@ class ClusterRequest(ClusterUpdate, kw_only=True, frozen=True):
     """A cluster to make."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
+    cluster_type: ClusterType = "REPLICASET"
 
 
 class PendingChange(Answer, frozen=True):
@@ -87,15 +92,25 @@ class PendingChange(Answer, frozen=True):
     operation: RollingOperation | None = None
 
 
+class Patch(Body, frozen=True):
+    """A maintenance version: the last of the three numbers is another."""
+
+    mongodb_version: Word = field(name="mongoDBVersion")
+
+
 class Cluster(Answer, kw_only=True, frozen=True, omit_defaults=False):
-    """A cluster; `state_reason` and `disabled_since` are there while it is disabled, `banner` while keys change."""
+    """A cluster; `state_reason` and `disabled_since` are there while it is disabled, `banner` while keys change.
+
+    `processes_settled` tells that its processes were seen to be all up, or all down, as was last ordered.
+    """
 
     id: Id
     group_id: Id
     name: str
-    cluster_type: str
+    cluster_type: ClusterType
     state_name: str
     paused: bool
+    processes_settled: bool
     disk_size_gb: int = field(name="diskSizeGB")
     mongodb_version: str = field(name="mongoDBVersion")
     encryption_at_rest_provider: str
@@ -160,7 +175,7 @@ def _shape_of(body: ClusterRequest) -> Shape:
     return changed(Shape(**place), values)
 
 
-def _shown(connection: sa.Connection, found: Deployment) -> Cluster:
+def _shown(call: Call, connection: sa.Connection, found: Deployment) -> Cluster:
     shape, condition = found.shape, found.condition
     pending = open_changes(connection, found.id)
     specs = {"instanceSize": shape.tier, "nodeCount": shape.size}
@@ -172,6 +187,7 @@ def _shown(connection: sa.Connection, found: Deployment) -> Cluster:
         cluster_type="REPLICASET",
         state_name=condition.state,
         paused=condition.paused,
+        processes_settled=is_settled(connection, found, call.now_ns()),
         disk_size_gb=shape.disk_gb,
         mongodb_version=shape.version,
         encryption_at_rest_provider=shape.provider,
@@ -221,7 +237,7 @@ def _shown_draft(connection: sa.Connection, call: Call, draft_id: str, edited: d
 
 def _list_clusters(call: Call) -> Page[Cluster]:
     with call.plane.database.read() as connection:
-        found = [_shown(connection, each) for each in deployments_of(connection, call.project_id)]
+        found = [_shown(call, connection, each) for each in deployments_of(connection, call.project_id)]
     return page_of(found, call.query)
 
 
@@ -229,12 +245,12 @@ def _create_cluster(call: Call) -> Cluster:
     with call.plane.database.write() as connection:
         shape, now_ns = _shape_of(call.body), call.now_ns()
         made = deployments.create_deployment(connection, call.caller, call.project_id, call.body.name, shape, now_ns)
-        return _shown(connection, made)
+        return _shown(call, connection, made)
 
 
 def _cluster(call: Call) -> Cluster:
     with call.plane.database.read() as connection:
-        return _shown(connection, read_named(connection, call.project_id, call.path["clusterName"]))
+        return _shown(call, connection, read_named(connection, call.project_id, call.path["clusterName"]))
 
 
 def _update_cluster(call: Call) -> Cluster:
@@ -242,13 +258,15 @@ def _update_cluster(call: Call) -> Cluster:
     with call.plane.database.write() as connection:
         if isinstance(body.paused, UnsetType):
             found = deployment_named(connection, call.project_id, name)
-            return _shown(connection, deployments.submit_change(connection, call.caller, found, change, call.now_ns()))
+            return _shown(
+                call, connection, deployments.submit_change(connection, call.caller, found, change, call.now_ns())
+            )
         if change:
             raise Code.INVALID_ATTRIBUTE.error("paused", "it cannot be changed together with others", field="paused")
         found = deployments.set_paused(
             connection, call.caller, call.project_id, name, paused=body.paused, now_ns=call.now_ns()
         )
-        return _shown(connection, found)
+        return _shown(call, connection, found)
 
 
 def _delete_cluster(call: Call) -> None:
@@ -260,7 +278,13 @@ def _delete_cluster(call: Call) -> None:
 def _replace_node(call: Call) -> Cluster:
     with call.plane.database.write() as connection:
         where = (call.caller, call.project_id, call.path["clusterName"], call.path["nodeName"])
-        return _shown(connection, deployments.replace_member(connection, *where, call.now_ns()))
+        return _shown(call, connection, deployments.replace_member(connection, *where, call.now_ns()))
+
+
+def _patch_version(call: Call) -> Cluster:
+    with call.plane.database.write() as connection:
+        where = (call.caller, call.project_id, call.path["clusterName"], call.body.mongodb_version)
+        return _shown(call, connection, deployments.schedule_patch(connection, *where, call.now_ns()))
 
 
 def _list_changes(call: Call) -> Page[PendingChange]:
@@ -297,7 +321,7 @@ def _apply_draft(call: Call) -> Cluster:
     with call.plane.database.write() as connection:
         where = (call.caller, call.project_id, call.path["clusterName"], call.path["draftId"])
         applied = drafts.apply_draft(connection, *where, call.now_ns())
-        return _shown(connection, deployment_of(connection, applied.id))
+        return _shown(call, connection, deployment_of(connection, applied.id))
 
 
 def _discard_draft(call: Call) -> None:
@@ -382,6 +406,12 @@ ROUTES = (
     _route(
         *("POST", f"{CLUSTER}/nodes/{{nodeName}}/replace", "replaceGroupClusterNode"),
         *("Have a node move to another machine, with another address", _replace_node, Cluster),
+        status=202,
+    ),
+    _route(
+        *("POST", f"{CLUSTER}/patch", "patchGroupClusterVersion"),
+        *("Have a maintenance version applied, also while the cluster is disabled", _patch_version, Cluster),
+        body=Patch,
         status=202,
     ),
     _route(

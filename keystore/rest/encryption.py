@@ -4,9 +4,6 @@ What each field may be is for `keystore.projects.fields`; here a body only has t
 document describes it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import BoundedSemaphore
 from typing import Any
 
 import msgspec
@@ -14,20 +11,14 @@ from msgspec import UNSET, UnsetType, field
 
 from keystore.projects import configurations, fields
 from keystore.projects.access import Role
-from keystore.projects.codes import Code
 from keystore.projects.fields import BLOCKS, Provider, provider_named
 from keystore.projects.keyed_deployments import BANNER, moving_deployments
 from keystore.projects.settings_rows import Configuration, configurations_of
 from keystore.projects.sharing import sharing_of
 from keystore.projects.validation import Validation
+from keystore.rest.asking import asking, asking_now
 from keystore.rest.routing import Answer, Body, Call, Route
 from keystore.rest.times import shown
-
-ASKING_MAX = 24
-"""LIMIT: requests that wait for providers at once, of the 40 that are answered at once: a provider that hangs holds up
-no other request. One more is answered with what is known, or, where it is to change something, refused."""
-
-_ASKING = BoundedSemaphore(ASKING_MAX)
 
 Text = str | UnsetType
 Switch = bool | UnsetType
@@ -139,27 +130,8 @@ _KINDS: dict[Provider, type[Key]] = {
 }
 
 
-@contextmanager
-def _asking() -> Iterator[bool]:
-    """Tell whether a provider may be asked in the block: not where `ASKING_MAX` requests wait for one already."""
-    may = _ASKING.acquire(blocking=False)
-    try:
-        yield may
-    finally:
-        if may:
-            _ASKING.release()
-
-
-@contextmanager
-def _asking_now() -> Iterator[None]:
-    with _asking() as may:
-        if not may:
-            raise Code.SERVICE_UNAVAILABLE.error("Too many requests wait for key management services; try again.")
-        yield
-
-
 def _get(call: Call) -> EncryptionAtRest:
-    with _asking() as may:
+    with asking(call) as may:
         if may:
             return _answer(call, Validation(call.plane).check_all(call.project_id, call.actor))
     return _stored(call)
@@ -167,20 +139,20 @@ def _get(call: Call) -> EncryptionAtRest:
 
 def _patch(call: Call) -> EncryptionAtRest:
     changes = fields.read_body(msgspec.to_builtins(call.body))
-    with _asking_now():
+    with asking_now(call):
         configurations.save(call.plane, call.project_id, changes, call.actor)
     return _stored(call)
 
 
 def _try_again(call: Call) -> EncryptionAtRest:
-    with _asking_now():
+    with asking_now(call):
         Validation(call.plane).try_again(call.project_id, call.path["provider"], call.actor)
     return _stored(call)
 
 
 def _rotate(call: Call) -> EncryptionAtRest:
     provider = provider_named(call.path["provider"])
-    with _asking_now():
+    with asking_now(call):
         configurations.rotate(call.plane, call.project_id, provider, call.body, call.actor)
     return _stored(call)
 

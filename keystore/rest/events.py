@@ -8,8 +8,8 @@ from msgspec import Meta, field
 from keystore.projects.access import Role
 from keystore.projects.codes import Code
 from keystore.projects.events import Event, event_of, list_events
-from keystore.projects.ids import END
 from keystore.projects.tables import events
+from keystore.rest.patterns import TYPE
 from keystore.rest.routing import Answer, Call, Id, Page, PageQuery, Route
 from keystore.rest.times import shown
 
@@ -30,9 +30,7 @@ class EventAnswer(Answer, frozen=True):
 class EventQuery(PageQuery, frozen=True):
     """Which events are wanted: all, or those of some types, or of one cluster."""
 
-    event_type: list[Annotated[str, Meta(min_length=1, max_length=96, pattern=f"^[A-Z_]+{END}")]] = field(
-        default_factory=list
-    )
+    event_type: list[Annotated[str, Meta(min_length=1, max_length=96, pattern=TYPE)]] = field(default_factory=list)
     cluster_id: Id | None = None
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from keystore.errors import ApiError
 from keystore.projects.codes import Code
+from keystore.rest.patterns import form_of
 
 VERSIONED = "application/vnd.atlas.2023-01-01+json"
 PLAIN = "application/json"
@@ -55,7 +56,7 @@ def decode_body(raw: bytes, content_type: str, wanted: Any) -> Any:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Code.INVALID_JSON.error("it cannot be read") from None
+        raise Code.INVALID_JSON.error("it cannot be read" if raw else "there is none") from None
 
 
 def decode_query(given: Mapping[str, list[str]], wanted: Any) -> Any:
@@ -108,6 +109,7 @@ REASONS = {
     409: "Conflict",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
@@ -128,4 +130,6 @@ def _invalid(message: str) -> ApiError:
         what = "there is no such attribute"
     elif what.startswith("Invalid enum value"):
         what = "it is none of the values that it may have"
+    else:
+        what = form_of(what) or what
     return Code.INVALID_ATTRIBUTE.error(path or "body", what, field=path or "body")

@@ -60,7 +60,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    statuses = [400, 401, 403, 404, 405, 406, 409, 413, 500, 503, *([415] if route.body else [])]
+    statuses = [400, 401, 403, 404, 405, 406, 409, 413, 429, 500, 503, *([415] if route.body else [])]
     operation: dict[str, Any] = {
         "operationId": route.operation_id,
         "summary": route.summary,

@@ -11,6 +11,7 @@ from pathlib import Path
 from keystore.control.clock import Clock
 from keystore.control.database import Database, open_database
 from keystore.control.engine import WorkflowEngine
+from keystore.errors import ControlSetupError
 from keystore.kms.protocol import KmsConnector
 from keystore.projects.addresses import add_control_address
 from keystore.projects.api_keys import ApiKey
@@ -20,7 +21,8 @@ from keystore.projects.connecting import DeploymentKms
 from keystore.projects.deployment_rows import SUPERVISE_JOB
 from keystore.projects.looks import create_looks, register_looks
 from keystore.projects.machines import Machines
-from keystore.projects.organizations import Organization, create_organization
+from keystore.projects.mail import MAIL_JOB
+from keystore.projects.organizations import Organization, create_organization, has_organizations
 from keystore.projects.plane import ProjectPlane
 from keystore.projects.sealing import Sealer
 from keystore.projects.smtp import Mailer, MailJobs
@@ -67,32 +69,36 @@ class Projects:
         host_options = ("--kms-endpoint", options.kms_endpoint) if options.kms_endpoint else ()
         machines = Machines(options.data_dir, options.platform_key, options.root, host_options)
         self._looks = create_looks(self.plane, machines, self.keys)
-        self._mail = MailJobs(database, clock, options.mailer)
-        self._server = None
+        self._mail = None if options.mailer is None else MailJobs(database, clock, options.mailer)
+        self._server, self._data_dir = None, options.data_dir
         if options.listen is not None:
             self._server = RestServer(create_app(self.plane), options.listen, options.tls)
 
     @property
     def kinds(self) -> Sequence[str]:
         """The kinds of jobs that this process does."""
-        return [*self._mail.kinds, *BACKUP_JOBS, SUPERVISE_JOB, VALIDATION_JOB]
+        return [*([] if self._mail is None else [MAIL_JOB]), *BACKUP_JOBS, SUPERVISE_JOB, VALIDATION_JOB]
 
     def register(self, engine: WorkflowEngine) -> None:
         """Tell an engine what the jobs of projects are."""
-        self._mail.register(engine)
+        if self._mail is not None:
+            self._mail.register(engine)
         register_backup_jobs(engine, self.plane)
         register_looks(engine, self._looks)
         register_validation(engine, self.plane)
 
     def start(self) -> Mapping[str, object]:
-        """Serve the API; return where. From now on customers are told from which address their keys are asked for."""
+        """Serve the API; return where, where clusters are, and whether mail is sent. From now on customers are told
+        from which address their keys are asked for.
+        """
         if self.plane.source_address is not None:
             with self.plane.database.write() as connection:
                 add_control_address(connection, self.plane.source_address, self.plane.clock.now_ns())
+        told: dict[str, object] = {"data_dir": str(self._data_dir), "sends_mail": self._mail is not None}
         if self._server is None:
-            return {}
+            return told
         self._server.start()
-        return {"url": self._server.url}
+        return {"url": self._server.url, **told}
 
     def stop(self) -> None:
         """Let running requests end, and wipe what was opened."""
@@ -105,8 +111,25 @@ def found_organization(url: str, name: str, now_ns: int) -> tuple[Organization, 
     """Make an organisation in a control database, and the key of its owner.
 
     Raises:
-        InputError: there is one of that name.
+        InputError: there is one of that name, or it is none.
         ControlError: as `open_database`.
     """
     with closing(open_database(url)) as database, database.write() as connection:
         return create_organization(connection, name, now_ns)
+
+
+def require_no_organization(url: str) -> None:
+    """Make sure that a process without the platform key may serve a control database.
+
+    It would take the jobs of projects, and could do none of them.
+
+    Raises:
+        ControlSetupError: there is an organisation in it.
+        ControlError: as `open_database`.
+    """
+    with closing(open_database(url)) as database, database.read() as connection:
+        if has_organizations(connection):
+            raise ControlSetupError(
+                f"{database.shown} has projects, whose jobs need the platform key. Nothing was started; give "
+                "--platform-key."
+            )

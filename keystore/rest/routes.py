@@ -1,6 +1,6 @@
 """All routes of the API: the tables of every resource, one after the other."""
 
-from keystore.rest import addresses, alerts, api_keys, backups, clusters, encryption, events, projects
+from keystore.rest import addresses, alerts, api_keys, backups, checks, clusters, encryption, events, projects
 
 ROUTES = (
     *projects.ROUTES,
@@ -11,4 +11,5 @@ ROUTES = (
     *clusters.ROUTES,
     *backups.ROUTES,
     *encryption.ROUTES,
+    *checks.ROUTES,
 )

@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from keystore.projects.access import Caller, Role
-from keystore.projects.ids import END, PATTERN
+from keystore.projects.ids import PATTERN
 from keystore.projects.plane import ProjectPlane
+from keystore.rest.patterns import ADDRESS, LINE
 
 Item = TypeVar("Item")
 
@@ -22,16 +23,10 @@ ITEMS_PER_PAGE_MAX = 500
 
 BASE = "/api/atlas/v2"
 
-LINE = rf"^[^\x00-\x1f\x7f]+{END}"
-"""Pattern of a text in one line."""
-
 Id = Annotated[str, Meta(pattern=PATTERN, examples=["32b6e34b3d91647abb20e7b8"])]
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=LINE)]
 Description = Annotated[str, Meta(min_length=1, max_length=250, pattern=LINE)]
-Email = Annotated[
-    str, Meta(min_length=3, max_length=254, pattern=rf"^[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]+@[A-Za-z0-9.-]+{END}")
-]
-"""An address as RFC 5322 writes one without quotes: nothing in it has a meaning in a header, or in a list."""
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=ADDRESS)]
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):

@@ -1,5 +1,6 @@
 """Serves the API on a socket: HTTPS anywhere, plain HTTP on this machine only, for keys come with every request."""
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -11,12 +12,10 @@ from starlette.applications import Starlette
 
 from keystore.errors import ControlSetupError, InputError
 from keystore.kms.endpoints import is_loopback
+from keystore.rest.connections import HEAD_BYTES_MAX, Listener, Loop, Protocol
 
 BACKLOG = 512
 """LIMIT: connections that wait to be accepted."""
-
-CONNECTIONS_MAX = 500
-"""LIMIT: connections at once; more are answered 503."""
 
 IDLE_S = 30
 """LIMIT: seconds that a connection stays open without a request."""
@@ -58,9 +57,9 @@ class RestServer:
             access_log=False,
             lifespan="off",
             ws="none",
-            http="h11",
+            http=Protocol,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             timeout_keep_alive=IDLE_S,
             timeout_graceful_shutdown=DRAIN_S,
             ssl_certfile=str(tls[0]) if tls else None,
@@ -82,7 +81,8 @@ class RestServer:
 
     def _run(self) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        self._server.run(sockets=[self._socket])
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(self._server.serve(sockets=[self._socket]))
 
 
 def _split(listen: str) -> tuple[str, int]:
@@ -95,7 +95,7 @@ def _split(listen: str) -> tuple[str, int]:
 def _bind(host: str, port: int, listen: str) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
+        bound = Listener(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.listen(BACKLOG)

@@ -23,11 +23,11 @@ WAIT_MAX_S = 60.0
 POLL_S = 0.02
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, poll_s: float = POLL_S) -> None:
     end_s = time.monotonic() + WAIT_MAX_S
     while not is_so():
         assert time.monotonic() < end_s, f"waited {WAIT_MAX_S:.0f} s for {what}"
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
 class Cluster:

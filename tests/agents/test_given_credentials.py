@@ -98,7 +98,6 @@ def test_a_node_starts_with_the_credentials_of_an_order_and_they_are_nowhere_els
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.row("R73", "R78")
 def test_a_served_node_takes_other_credentials_and_rotates_with_them(
     tmp_path: Path, cluster: Cluster, aws: Aws
 ) -> None:

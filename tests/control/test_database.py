@@ -1,17 +1,20 @@
 """The control database: opened by many at once, refused if newer, gone and back, and telling nothing secret."""
 
 import multiprocessing
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from keystore.control import database as database_module
 from keystore.control.database import Database, open_database
 from keystore.control.tables import control, runs
 from keystore.errors import (
@@ -204,3 +207,46 @@ def test_another_process_that_ends_leaves_the_log_of_this_one(
     assert path.with_name("control.db-wal").stat().st_ino == log
     with database.write() as connection:
         connection.execute(control.update().values(last_epoch=7))
+
+
+def test_sqlite_that_another_one_writes_to_for_long_is_away_for_writers_only(
+    tmp_path: Path, opened: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "LOCK_WAIT_S", 0.2)
+    path = tmp_path / "control.db"
+    database = opened(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ControlUnreachableError, match="locked"), database.write() as connection:
+            connection.execute(control.update().values(last_epoch=7))
+        with database.read() as connection:
+            assert connection.scalar(sa.select(control.c.last_epoch)) == 0
+        other.execute("ROLLBACK")
+    with database.write() as connection:
+        connection.execute(control.update().values(last_epoch=7))
+
+
+def test_sqlite_on_a_full_disk_changes_nothing_and_goes_on_when_there_is_room(
+    tmp_path: Path, opened: Callable[[str], Database]
+) -> None:
+    database = opened(f"sqlite:///{tmp_path / 'control.db'}")
+    row = runs.insert().values(key="a" * 20000, fence=1, epoch=1)
+    with database.read() as connection:  # the one connection that there is, so far
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(ControlUnreachableError, match="full"), database.write() as connection:
+        connection.execute(row)
+    with database.read() as connection:
+        assert connection.execute(sa.select(runs)).all() == []
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    with database.write() as connection:
+        connection.execute(row)
+
+
+def test_sqlite_that_may_only_be_read_is_told(tmp_path: Path, opened: Callable[[str], Database]) -> None:
+    database = opened(f"sqlite:///{tmp_path / 'control.db'}")
+    with database.read() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(ControlUnreachableError, match="readonly"), database.write() as connection:
+        connection.execute(control.update().values(last_epoch=7))
+    with database.read() as connection:
+        assert connection.scalar(sa.select(control.c.last_epoch)) == 0

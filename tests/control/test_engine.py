@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from dbos import DBOS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keystore.control import ownership, tables
+from keystore.control import dbos_engine, ownership, tables
 from keystore.control.database import Database
 from keystore.control.dbos_client import DbosClient
 from keystore.control.dbos_engine import DbosEngine
+from keystore.control.dbos_status import APART_QUEUE, options
 from keystore.control.engine import Retry, Run, State, Status, WorkflowEngine
 from keystore.control.executors import register, retire
 from keystore.errors import ControlError, FencedError, KeyDisabledError, KmsUnreachableError, StoreDamagedError
@@ -302,3 +304,79 @@ def test_one_of_the_living_claims_what_a_dead_one_left(database: Database) -> No
         ownership.claim(database, "begun", dead)
     with database.read() as connection:
         assert set(connection.scalars(sa.select(tables.runs.c.epoch))) == {first.epoch}
+
+
+def test_what_waits_for_strangers_takes_no_place_of_the_others_and_none_is_lost(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbos_engine, "RUNS_MAX", 2)
+    monkeypatch.setattr(dbos_engine, "RUNS_APART_MAX", 3)
+    answered, lock, waiting, ran = threading.Event(), threading.Lock(), list[str](), list[str]()
+
+    def stranger(run: Run, arguments: Mapping[str, Any]) -> None:
+        def ask() -> None:
+            with lock:
+                waiting.append(run.key)
+            answered.wait(WAIT_S)
+
+        run.step("ask", ask)
+
+    def own(run: Run, arguments: Mapping[str, Any]) -> None:
+        run.step("do", lambda: ran.append(run.key))
+
+    engine = DbosEngine(sqlite, "me", beat_s=0.05, dead_after_s=60, poll_s=0.05)
+    engine.register("stranger", stranger, apart=True)
+    engine.register("own", own)
+    engine.register("another", own, apart=True)
+    engine.launch()
+    try:
+        asked = [f"stranger/{number}" for number in range(8)]
+        for key in asked:
+            engine.start("stranger", key, {})
+        wait_until(lambda: len(waiting) == 3, "as many to wait as may")
+        for number in range(5):
+            engine.start("own", f"own/{number}", {})
+            assert _ended(engine, f"own/{number}").state is State.DONE
+        engine.start("another", "another/0", {})
+        assert _ended(engine, "another/0").state is State.DONE
+        assert len(waiting) == 3
+        answered.set()
+        assert {_ended(engine, key).state for key in asked} == {State.DONE}
+        assert sorted(waiting) == asked
+        assert len(ran) == 6
+    finally:
+        answered.set()
+        engine.close()
+
+
+def test_what_waits_apart_is_left_to_processes_that_know_it(sqlite: Database) -> None:
+    ran: list[str] = []
+
+    def work(run: Run, arguments: Mapping[str, Any]) -> None:
+        run.step("do", lambda: ran.append(run.key))
+
+    def launch(*names: str) -> DbosEngine:
+        engine = DbosEngine(sqlite, "me", beat_s=0.05, dead_after_s=60, poll_s=0.05)
+        for name in names:
+            engine.register(name, work, apart=True)
+        engine.launch()
+        return engine
+
+    launch("mail", "other").close()  # both queues are known on this database from here on
+    stranger = launch("other")
+    try:
+        DBOS.enqueue_workflow_with_options(options("mail/0", f"{APART_QUEUE}-mail"), "mail", {})  # as others did
+        for number in range(3):
+            stranger.start("other", f"other/{number}", {})
+            assert _ended(stranger, f"other/{number}").state is State.DONE
+        left = stranger.status("mail/0")
+        assert left is not None
+        assert left.state is State.WAITING
+    finally:
+        stranger.close()
+    knows = launch("mail")
+    try:
+        assert _ended(knows, "mail/0").state is State.DONE
+    finally:
+        knows.close()
+    assert ran == ["other/0", "other/1", "other/2", "mail/0"]

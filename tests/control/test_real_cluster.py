@@ -145,7 +145,7 @@ def test_a_kms_that_is_away_for_a_day_stops_nothing_that_runs(
     assert not status(cluster).json["rotation_overdue"]
 
 
-@pytest.mark.row("R63", "R77")
+@pytest.mark.row("R63", "R77", "R132")
 @pytest.mark.parametrize("which", ["old", pytest.param("new", marks=pytest.mark.soak)])
 def test_a_change_halts_midway_and_resumes(make: Callable[[str], RealCluster], keys: Emulator, which: str) -> None:
     cluster = make("azure")

@@ -26,7 +26,13 @@ class Served:
         self.ready(name).unlink(missing_ok=True)
         command = [*PROGRAM, "control", "serve", "--database", url, "--name", name, "--ready-file", self.ready(name)]
         self.processes.append(
-            subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=environment({}))
+            subprocess.Popen(
+                [*map(str, command)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment({}),
+            )
         )
         return self.processes[-1]
 
@@ -56,9 +62,15 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def test_it_says_that_it_is_ready_and_ends_when_it_is_told_to(database_url: str, served: Served) -> None:
     process = served.start(database_url)
-    assert json.loads(served.ready().read_text()) == {"name": "me", "pid": process.pid}
+    found = json.loads(served.ready().read_text())
+    assert found == {"name": "me", "pid": process.pid, "database": found["database"]}
     process.send_signal(signal.SIGTERM)
-    assert _end(process) == (0, "")
+    told, problems = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, problems) == (0, "")
+    assert told == (
+        f"keystore control me serves: state in {found['database']}; Ctrl-C or SIGTERM to {process.pid} ends it, and no "
+        "cluster\n"
+    )
     assert not served.ready().exists()
 
 

@@ -13,16 +13,12 @@ from keystore.control.jobs import ROTATION_JOB
 from keystore.control.requests import OPERATION_JOB
 from keystore.control.rolling import OperationState
 from keystore.control.workflows import register_jobs
+from tests.control.on_sqlite import database_url as database_url
 from tests.control.test_operations import NAMES, ORDER, Plane
 from tests.control.test_operations import plane as plane
 from tests.control.worker import wait_until
 from tests.key_files import cmk as cmk
 from tests.key_files import other_cmk as other_cmk
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'control.db'}"
 
 
 @pytest.fixture

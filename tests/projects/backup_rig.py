@@ -1,7 +1,7 @@
 """Deployments with backups in this process: real nodes behind real sockets, the real engine, a clock that tests set."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +32,8 @@ from keystore.projects.connecting import ProjectKms
 from keystore.projects.events import list_events
 from keystore.projects.ids import new_id
 from keystore.projects.plane import ProjectPlane
-from keystore.projects.restores import RestoreJob, Restores, find_job
+from keystore.projects.restore_rows import RestoreJob, find_job
+from keystore.projects.restores import Restores
 from keystore.projects.sealing import Sealer
 from keystore.projects.snapshot_rows import SHOWN_STATES, SnapshotRow, SnapshotState, snapshots_of
 from keystore.projects.stored_schedules import backups_changed
@@ -86,17 +87,32 @@ class BackupRig:
         self.backups, self.restores = Backups(self.plane), Restores(self.plane)
         self.engine = DbosEngine(database, "me", beat_s=0.5, dead_after_s=60, poll_s=0.02)
         register_backup_jobs(self.engine, self.plane)
-        self.project = self._insert_project()
+        self.organization = self._insert_organization()
+        self.project = self._insert_project("shop")
         self._stack = ExitStack()
 
-    def _insert_project(self) -> str:
-        organization, project = new_id(), new_id()
+    def _insert_organization(self) -> str:
+        organization = new_id()
         with self.database.write() as connection:
             row: dict[str, Any] = {"id": organization, "name": "acme", "created_ns": 0}
             connection.execute(organizations.insert().values(row))
-            row = {"id": project, "organization_id": organization, "name": "shop", "created_ns": 0}
+        return organization
+
+    def _insert_project(self, name: str) -> str:
+        project = new_id()
+        with self.database.write() as connection:
+            row: dict[str, Any] = {"id": project, "organization_id": self.organization, "name": name, "created_ns": 0}
             connection.execute(projects.insert().values(row))
         return project
+
+    @contextmanager
+    def another_project(self, name: str) -> Iterator[str]:
+        """Make another project, which is that of the rig in the block; return its id."""
+        former, self.project = self.project, self._insert_project(name)
+        try:
+            yield self.project
+        finally:
+            self.project = former
 
     def __enter__(self) -> Self:
         self.engine.launch()
@@ -117,7 +133,8 @@ class BackupRig:
         which = (configurations.c.project_id == self.project) & (configurations.c.provider == provider)
         now_ns = self.clock.now_ns()
         with self.database.write() as connection:
-            connection.execute(credentials.update().values(retired_ns=now_ns).where(credentials.c.provider == provider))
+            former = (credentials.c.project_id == self.project) & (credentials.c.provider == provider)
+            connection.execute(credentials.update().values(retired_ns=now_ns).where(former))
             row: dict[str, Any] = {"id": credential, "project_id": self.project, "provider": provider, "sealed": b"x"}
             connection.execute(credentials.insert().values({**row, "created_ns": now_ns}))
             connection.execute(configurations.delete().where(which))
@@ -273,7 +290,11 @@ class BackupRig:
         return taken
 
     def restore(self, row: SnapshotRow, target: str, point_ns: int | None = None) -> RestoreJob:
-        """Restore a snapshot into a deployment, to the end."""
+        """Restore a snapshot into a deployment, to the end.
+
+        What is due is done before: a restore waits a minute where a snapshot of the target is just being taken.
+        """
+        self.run()
         job = self.restores.order(row, self.deployment(target), point_ns, "tests")
         self.run()
         return self.job(job.id)
@@ -283,6 +304,11 @@ class BackupRig:
             found = find_job(connection, job_id)
         assert found is not None
         return found
+
+    def jobs(self) -> list[str]:
+        """Return the subjects of every job of backups that there is or was."""
+        with self.database.read() as connection:
+            return list(connection.scalars(sa.select(due.c.subject).where(due.c.kind.in_(BACKUP_JOBS))))
 
     def events(self, *types: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the events of the project, the oldest first."""

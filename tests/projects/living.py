@@ -21,7 +21,8 @@ from keystore.control.requests import OPERATION_JOB
 from keystore.control.rolling import StepDown, Touch
 from keystore.kms.connect import connect, connector
 from keystore.kms.local import create_key_file
-from keystore.projects.access import Caller, Role
+from keystore.projects.access import PROJECT, Caller, Role
+from keystore.projects.api_keys import create_key
 from keystore.projects.applying import GOES_ON
 from keystore.projects.backed_up import local_places
 from keystore.projects.configurations import save
@@ -34,8 +35,11 @@ from keystore.projects.plane import ProjectPlane
 from keystore.projects.sealing import Sealer
 from keystore.projects.tables import projects
 from keystore.projects.validation import VALIDATION_JOB, Validation
+from keystore.rest.app import create_app
+from keystore.rest.serving import RestServer
 from tests.emulator_process import Emulator
 from tests.projects.made import make_project
+from tests.rest.client import Api
 
 JOBS_MAX = 200
 
@@ -159,6 +163,19 @@ class Living:
         assert cluster.router is not None
         found = {"router": NodeClient(cluster.router.address, tls, role=TlsRole.ROUTER)}
         return found | {record.name: NodeClient(record.address, tls, record.name) for record in cluster.members}
+
+    @contextmanager
+    def api(self) -> Iterator[Api]:
+        """Serve the API, and give the project's owner."""
+        scope = (PROJECT, self.project_id, [Role.GROUP_OWNER])
+        with self.database.write() as connection:
+            key = create_key(connection, self.owner.organization_id, "the owner's", *scope, "test", self.now_ns())
+        server = RestServer(create_app(self.plane), "127.0.0.1:0")
+        server.start()
+        try:
+            yield Api(server.url, key.public_key, str(key.private_key))
+        finally:
+            server.stop()
 
 
 @contextmanager

@@ -97,6 +97,10 @@ class Cloud:
         """Return the calls that were answered so far."""
         return [call.operation for call in self.kms.calls(provider=self.provider.lower(), outcome="OK")]
 
+    def asked(self) -> int:
+        """Return the number of the last call of anybody."""
+        return max((call.number for call in self.kms.calls(provider=self.provider.lower())), default=0)
+
 
 class Aws(Cloud):
     provider = "AWS"
@@ -176,6 +180,15 @@ class Azure(Cloud):
 
     def url(self, name: str, version: str, vault: str = vault) -> str:
         return f"https://{vault}.vault.azure.net/keys/{name}/{version}"
+
+    def key_of_second_vault(self) -> str:
+        """Make a key in `local-vault-2`, at 127.0.0.2, with which the control plane may do the same; return its URL."""
+        vault = "local-vault-2"
+        maker = self.kms.azure.put_application("all", vault=vault)
+        with self.kms.azure.key_client("127.0.0.2", application=maker, verify_challenge_resource=False) as client:
+            version = str(client.create_rsa_key("key", size=2048).properties.version)
+        self.kms.azure.put_application(*NEEDED["AZURE"], roles=["Key Vault Reader"], vault=vault, **self._known)
+        return self.url("key", version, vault)
 
     def block(self) -> dict[str, Any]:
         made = self.application

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from keystore.agents.supervised import ProcessReport
+from keystore.projects.alert_types import NETWORK_ACCESS_DENIED
 from keystore.projects.validation import INTERVAL_NS
 from kms_emulator.embedded import KmsEmulator
 from tests.agents.running import wait_until
@@ -19,6 +20,7 @@ from tests.projects.served import Served
 
 CONTROL = "127.0.0.1"
 """Where the control process calls from, unless told otherwise."""
+OTHER_CONTROL = "127.0.0.41"
 
 
 class Walled:
@@ -73,7 +75,7 @@ def walled(tmp_path: Path) -> Iterator[Walled]:
         yield Walled(served, kms)
 
 
-@pytest.mark.row("R113", "R114", "R115")
+@pytest.mark.row("R113", "R114", "R115", "R116", "R127", "R128", "R129")
 def test_each_new_address_waits_until_it_is_allowed_and_touches_nobody_else(walled: Walled) -> None:
     served = walled.served
     walled.allow(CONTROL)
@@ -105,7 +107,7 @@ def test_each_new_address_waits_until_it_is_allowed_and_touches_nobody_else(wall
     walled.allowed.discard(second)
     reason = walled.wait_blocked(third)
     assert "n2" in reason
-    assert walled.process("n2").state == "failed"
+    wait_until(lambda: walled.process("n2").state == "failed", "the end of a process without its KMS")
     assert walled.process("n1") == before
     assert served.cluster()["stateName"] == "UPDATING"
     walled.allow(third)
@@ -125,3 +127,25 @@ def test_each_new_address_waits_until_it_is_allowed_and_touches_nobody_else(wall
     events = served.api.get(f"{served.project}/events?itemsPerPage=500").body["results"]
     given = [event for event in events if event["eventTypeName"] == "CLUSTER_IP_ADDRESSES_ADDED"]
     assert any(third in str(event) for event in given)
+    released = [event for event in events if event["eventTypeName"] == "CLUSTER_IP_ADDRESSES_RELEASED"]
+    assert [event["detail"]["ipAddresses"] for event in released] == [[second]]
+    control_plane_moves(walled)
+
+
+def control_plane_moves(walled: Walled) -> None:
+    """Have the control plane call from an address that is not allowed, so that it cannot know that a key is revoked."""
+    served = walled.served
+    served.kill("one")
+    served.env["KEYSTORE_SOURCE_ADDRESS"] = OTHER_CONTROL
+    served.start("one")
+    assert served.api.get("/controlPlaneIPAddresses").body["controlPlane"]["outbound"] == [OTHER_CONTROL]
+    served.cloud.ways["disable"][0]()
+    served.tick()
+    shown = served.api.get(f"{served.project}/encryptionAtRest").body["azureKeyVault"]
+    assert (shown["valid"], shown["state"], served.cluster()["stateName"]) == (False, "UNREACHABLE", "IDLE")
+    alerts = served.api.get(f"{served.project}/alerts?status=OPEN").body["results"]
+    assert [alert["eventTypeName"] for alert in alerts] == [NETWORK_ACCESS_DENIED]
+    assert {walled.process(name).state for name in ("n1", "n2")} == {"running"}
+    walled.allow(OTHER_CONTROL)
+    served.tick()
+    served.wait_for("DISABLED")

@@ -1,6 +1,12 @@
 """A check of a configuration (`keystore.projects.checks`): the real SDKs with credentials at the real emulator."""
 
+import http.client
+from contextlib import closing
+from urllib.parse import urlsplit
+
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from google.api_core.exceptions import FailedPrecondition
 
 from keystore.projects.checks import CODES, Outcome, check
 from keystore.projects.fields import Provider
@@ -23,6 +29,13 @@ REVOKED: dict[tuple[str, str], str] = {
     **{(provider, "permission"): "NO_PERMISSION_TO_ENCRYPT_DECRYPT" for provider in CLOUDS},
 }
 
+ASKED = {
+    "AWS": ["DescribeKey", "Encrypt", "Decrypt"],
+    "AZURE": ["ListKeys", "GetKey", "Encrypt", "Decrypt"],
+    "GCP": ["GetCryptoKeyVersion", "Encrypt", "Decrypt"],
+}
+"""What one check calls."""
+
 
 def refused(outcome: Outcome, code: str, *missing: str) -> str:
     """Say that an outcome is a no of that code; return what it tells."""
@@ -35,17 +48,11 @@ def refused(outcome: Outcome, code: str, *missing: str) -> str:
 def test_a_check_describes_encrypts_and_decrypts_and_nothing_else(cloud: Cloud) -> None:
     before = len(cloud.calls())
     assert check(cloud.settings()).is_valid
-    assert (
-        cloud.calls()[before:]
-        == {
-            "AWS": ["DescribeKey", "Encrypt", "Decrypt"],
-            "AZURE": ["ListKeys", "GetKey", "Encrypt", "Decrypt"],
-            "GCP": ["GetCryptoKeyVersion", "Encrypt", "Decrypt"],
-        }[cloud.provider]
-    )
+    assert cloud.calls()[before:] == ASKED[cloud.provider]
+    probes = cloud.kms.calls(provider=cloud.provider.lower(), outcome="OK")[before:]
+    assert {call.plaintext_bytes for call in probes if call.operation in ("Encrypt", "Decrypt")} == {32}
 
 
-@pytest.mark.row("R41", "R60", "R61", "R62")
 @pytest.mark.parametrize("way", ["disable", "delete", "permission"])
 @pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
 def test_each_way_to_revoke_is_named_and_giving_back_is_seen(cloud: Cloud, way: str) -> None:
@@ -56,6 +63,57 @@ def test_each_way_to_revoke_is_named_and_giving_back_is_seen(cloud: Cloud, way: 
     assert (outcome.state, outcome.code) == ("invalid", REVOKED[cloud.provider, way]), outcome
     give()
     assert check(settings).is_valid
+
+
+@pytest.mark.row("R60")
+def test_a_deletion_at_aws_is_cancelled_to_disabled_and_comes_at_the_end_of_its_window(aws: Aws) -> None:
+    settings, key = aws.settings(), {"KeyId": aws.key}
+    for days in (6, 31):
+        with pytest.raises(aws.client.exceptions.ClientError, match="ValidationException"):
+            aws.client.schedule_key_deletion(**key, PendingWindowInDays=days)
+    aws.client.schedule_key_deletion(**key, PendingWindowInDays=30)
+    aws.kms.clock.advance(days=29)
+    refused(check(settings), f"{AWS}_PENDING_DELETION")
+    aws.client.cancel_key_deletion(**key)
+    refused(check(settings), f"{AWS}_NOT_ENABLED")
+    aws.client.enable_key(**key)
+    assert check(settings).is_valid
+    aws.client.schedule_key_deletion(**key, PendingWindowInDays=7)
+    aws.kms.clock.advance(days=7)
+    refused(check(settings), "AWS_CUSTOMER_MASTER_KEY_NOT_FOUND")
+    with pytest.raises(aws.client.exceptions.NotFoundException):
+        aws.client.cancel_key_deletion(**key)
+
+
+@pytest.mark.row("R61")
+def test_a_deleted_key_at_azure_is_recovered_under_its_version_until_it_is_purged(azure: Azure) -> None:
+    settings = azure.settings()
+    azure.client.begin_delete_key("key").wait()
+    refused(check(settings), f"{AZURE}_PENDING_DELETION")
+    assert azure.client.begin_recover_deleted_key("key").result().properties.version == azure.version
+    assert check(settings).is_valid
+    azure.destroy()
+    refused(check(settings), f"{AZURE}_NOT_FOUND")
+    with pytest.raises(ResourceNotFoundError):
+        azure.client.begin_recover_deleted_key("key")
+
+
+@pytest.mark.row("R62")
+def test_a_destruction_at_google_is_restored_to_disabled_and_is_final_in_the_end(google: Gcp) -> None:
+    settings = google.settings()
+    google.client.destroy_crypto_key_version(name=google.version)
+    refused(check(settings), f"{GOOGLE}_DESTROY_SCHEDULED")
+    google.client.restore_crypto_key_version(name=google.version)
+    refused(check(settings), f"{GOOGLE}_DISABLED")
+    google.client.update_crypto_key_version(
+        crypto_key_version={"name": google.version, "state": "ENABLED"}, update_mask={"paths": ["state"]}
+    )
+    assert check(settings).is_valid
+    google.client.destroy_crypto_key_version(name=google.version)
+    google.kms.clock.advance(days=30)
+    refused(check(settings), f"{GOOGLE}_DESTROYED")
+    with pytest.raises(FailedPrecondition):
+        google.client.restore_crypto_key_version(name=google.version)
 
 
 @pytest.mark.row("R42", "N2")
@@ -148,7 +206,7 @@ def test_aws_names_states_and_kinds_of_keys_that_cannot_be_used(aws: Aws) -> Non
         refused(check(aws.settings(customerMasterKeyID=made)), f"{AWS}_NOT_SUPPORTED")
 
 
-@pytest.mark.row("R101", "R102", "R40")
+@pytest.mark.row("R101", "R102")
 def test_azure_refuses_wrong_tenants_applications_and_secrets(azure: Azure) -> None:
     nobody = "11111111-2222-4333-8444-555555555555"
     refused(check(azure.settings(tenantID=nobody)), "INVALID_AZURE_CREDENTIALS")
@@ -199,6 +257,33 @@ def test_azure_network_rules_are_no_refusal(azure: Azure) -> None:
     assert check(azure.settings(), source="127.0.0.7").is_valid
     azure.kms.azure.put_vault(anywhere=True)
     assert check(azure.settings()).is_valid
+
+
+@pytest.mark.row("R112")
+def test_azure_neither_asks_nor_answers_without_tls(azure: Azure) -> None:
+    vault, plain = (urlsplit(url).port or 0 for url in (azure.kms.azure.vault_url(), azure.kms.aws_endpoint))
+    settings, before = azure.settings(), len(azure.kms.calls(provider="azure"))
+    assert [answer_without_tls(port, azure) for port in (vault, plain)] == [
+        b"",
+        b'{"__type": "UnknownOperationException"}',
+    ]
+    for port in (vault, plain):
+        found = check(settings, f"http://127.0.0.1:{port}")
+        assert (found.state, "is not https" in found.detail) == ("unreachable", True)
+    assert len(azure.kms.calls(provider="azure")) == before
+    assert check(settings).is_valid
+
+
+def answer_without_tls(port: int, azure: Azure) -> bytes:
+    """Ask for a key in clear; return what comes back, nothing where the connection is dropped."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as asked:
+        try:
+            asked.request(
+                "GET", f"/keys/key/{azure.version}?api-version=7.4", headers={"host": "local-vault.localhost"}
+            )
+            return asked.getresponse().read()
+        except (http.client.BadStatusLine, ConnectionError):
+            return b""
 
 
 def test_google_refuses_accounts_keys_and_purposes(google: Gcp) -> None:

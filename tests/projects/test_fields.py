@@ -55,7 +55,7 @@ def read_whole(provider: Provider, **changed: Any) -> fields.Change:
     return change
 
 
-@pytest.mark.row("R66", "R71", "R118", "R119", "R120")
+@pytest.mark.row("R66", "R119")
 @pytest.mark.parametrize("provider", BLOCKS)
 def test_a_whole_block_is_taken_and_its_key_has_a_uri(provider: Provider) -> None:
     change = read_whole(provider)
@@ -140,11 +140,23 @@ def test_form_that_is_wrong_is_refused_with_its_field(provider: Provider, name: 
         assert str(value)[:60] not in str(caught.value)
 
 
-@pytest.mark.row("R71")
 def test_regions_are_those_that_have_kms() -> None:
     assert len(AWS_REGIONS) == len(set(AWS_REGIONS)) == 38
     for region in AWS_REGIONS:
         read_whole("AWS", region=region)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("eu-west-1", "awsKms.region eu-west-1 must be written as EU_WEST_1. Nothing was changed."),
+        ("us_gov_west_1", "awsKms.region us_gov_west_1 must be written as US_GOV_WEST_1. Nothing was changed."),
+    ],
+)
+def test_a_region_in_another_form_is_told_in_ours(given: str, told: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        read_whole("AWS", region=given)
+    assert str(caught.value) == told
 
 
 @pytest.mark.parametrize(

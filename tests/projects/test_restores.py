@@ -9,6 +9,7 @@ from keystore.control.database import open_database
 from keystore.control.tables import clusters
 from keystore.errors import ApiError
 from keystore.objects.opening import open_place
+from keystore.projects.expiry import delete_early
 from keystore.projects.key_usage import usage_of
 from keystore.projects.restore_rules import (
     NO_CREDENTIALS,
@@ -21,6 +22,7 @@ from keystore.projects.restore_rules import (
 )
 from keystore.projects.tables import credentials, deployments
 from keystore.snapshots.log_eras import log_eras
+from keystore.snapshots.names import snapshot_ids
 from tests.control.postgres import Postgres
 from tests.emulator_process import CLOUDS, Emulator
 from tests.emulator_process import emulator as emulator
@@ -139,10 +141,9 @@ def test_a_key_that_is_disabled_refuses_before_the_target_is_touched(rig: Backup
     assert [rig.read(shop, member) for member in ("n1", "n2", "n3")] == [b"then"] * 3
     generations = [rig.node(shop, member).master_info.generation for member in ("n1", "n2", "n3")]
     assert generations == [3, 3, 3], "each has made a new master key under its own CMK"
-    assert [each for each, _ in rig.events("CPS_RESTORE_STARTED", "CPS_RESTORE_SUCCESSFUL")] == [
-        "CPS_RESTORE_STARTED",
-        "CPS_RESTORE_SUCCESSFUL",
-    ]
+    told = rig.events("CPS_RESTORE_STARTED", "CPS_RESTORE_SUCCESSFUL")
+    assert {detail["cluster"] for _, detail in told} == {"shop"}
+    assert [each for each, _ in told] == ["CPS_RESTORE_STARTED", "CPS_RESTORE_SUCCESSFUL"]
 
 
 @pytest.mark.row("R90", "R125")
@@ -164,6 +165,19 @@ def test_a_key_that_is_destroyed_ends_every_way_to_its_snapshots(rig: BackupRig,
     emulator.advance(1)
     with pytest.raises(ApiError, match=r"final|deleted"):
         rig.restore(row, shop)
+
+
+def test_a_refusal_names_the_snapshot_as_its_owner_knows_it(rig: BackupRig) -> None:
+    shop = rig.deploy("shop")
+    row = rig.take(shop)
+    assert row.node_snapshot_id is not None
+    for path in Path(rig.place_of(shop)).rglob("*"):
+        if path.is_file() and row.node_snapshot_id in str(path):
+            path.unlink()
+    with pytest.raises(ApiError) as refused:
+        rig.restore(row, shop)
+    assert row.id in str(refused.value)
+    assert row.node_snapshot_id not in str(refused.value)
 
 
 # -- the log ----------------------------------------------------------------------------------------------------------
@@ -245,6 +259,7 @@ def test_a_key_is_used_until_the_last_snapshot_of_any_cluster_is_gone(rig: Backu
         connection.execute(clusters.update().where(clusters.c.name == shop).values(customer_key=new))
     rig.set(shop, backup_enabled=False)
     rig.run()
+    remaining = rig.take(shop, days=30)
     assert users(old) == ([], 4)
     rig.go_on(DAY_NS)
     assert users(old) == ([], 3)
@@ -260,9 +275,13 @@ def test_a_key_is_used_until_the_last_snapshot_of_any_cluster_is_gone(rig: Backu
         assert first_credential not in [row.id for row in connection.execute(credentials.select())]
     emulator.schedule_deletion(old)
     emulator.advance(31)
+    rig.nodes.pop((shop, "n1")).end()
+    rig.serve_again(shop, "n1")
+    rig.write(shop, b"later")
+    assert rig.restore(remaining, shop).state == "completed"
+    assert rig.read(shop) == b"content"
     rig.set(shop, backup_enabled=True)
     assert rig.restore(rig.take(shop), shop).state == "completed"
-    assert rig.read(shop) == b"content"
 
 
 # -- several members, several clusters ---------------------------------------------------------------------------------
@@ -302,8 +321,16 @@ def test_a_member_that_falls_is_waited_for_and_the_others_are_not_restored_again
     assert (rig.job(job.id).state, rig.job(job.id).restored) == ("inProgress", ["n1"])
     assert rig.job(job.id).reason
     generation = rig.node(shop).master_info.generation
+    with rig.database.write() as connection:
+        delete_early(connection, row, rig.clock.now_ns(), "tests")
+    rig.run()
+    assert row.id not in [each.id for each in rig.snapshots(shop)]
+    with pytest.raises(ApiError) as gone:
+        rig.restores.order(row, rig.deployment(rig.deploy("late", key)), None, "tests")
+    assert gone.value.code == "SNAPSHOT_NOT_FOUND"
     rig.serve_again(shop, "n2")
     rig.go_on(HOUR_NS)
+    assert row.node_snapshot_id not in [each.hex() for each in snapshot_ids(open_place(rig.place_of(shop)))]
     assert (rig.job(job.id).state, rig.job(job.id).restored) == ("completed", ["n1", "n2"])
     assert [rig.read(shop, member) for member in ("n1", "n2")] == [b"then"] * 2
     assert rig.node(shop).master_info.generation == generation

@@ -1,64 +1,31 @@
-"""Virtual days of real control processes, tick by tick, killed and started again all the while: no check is skipped or
-doubled, a key that goes and comes back is noticed at the tick, and no update is lost where two share the work.
+"""Four virtual hours of a real control process, tick by tick, killed and started again all the while: no check is
+skipped or doubled, a key that goes and comes back is noticed at the tick, and no update is lost where two share the
+work. `tests/soak/test_year_of_checks.py` has 400 days.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import pairwise
 from pathlib import Path
 
 import psycopg
 import psycopg.sql
 import pytest
 
-from keystore.projects.validation import INTERVAL_NS, VALIDATION_JOB
+from keystore.projects.validation import VALIDATION_JOB
 from kms_emulator.embedded import KmsEmulator
 from tests.agents.running import wait_until
 from tests.control.conftest import postgres as postgres
 from tests.control.postgres import Postgres
 from tests.mail_server import Mailbox, serve_mail
+from tests.projects.providers import NEEDED
 from tests.projects.served import Served
+from tests.projects.ticking import assert_told_once, run_ticks
 
-TICKS_OF_A_DAY = 96
 UPDATES = 12
 
 
-def run_days(served: Served, mailbox: Mailbox, ticks: int, kill_every: int) -> None:
-    """Have a key go and come back, with a process that is killed every few ticks."""
-    served.configure_and_create()
-    served.kill("one")  # in the middle of its making
-    served.start("one")
-    served.wait_for("IDLE")
-    revoke, restore = served.cloud.ways["disable"]
-    for tick in range(1, ticks + 1):
-        if tick == ticks // 3:
-            revoke()
-        if tick == 2 * ticks // 3:
-            restore()
-        served.tick("one" if tick % kill_every == 0 else "")
-        if tick == ticks // 3:
-            served.wait_for("DISABLED")
-            assert served.api.patch(f"{served.project}/clusters/orders", {"diskSizeGB": 40}).status == 202
-        if tick == 2 * ticks // 3:
-            served.wait_for("IDLE")
-            assert served.cluster()["diskSizeGB"] == 40
-    times = served.scheduled()
-    assert len(times) == ticks
-    assert {later - former for former, later in pairwise(times)} == {INTERVAL_NS}
-    assert served.starts > ticks // kill_every
-    assert_told_once(mailbox)
-
-
-def assert_told_once(mailbox: Mailbox) -> None:
-    """Make sure that each mail came once, and that the owner was told of the cluster."""
-    wait_until(lambda: any("orders" in str(mail) for mail in mailbox.taken), "the mail")
-    identities = [mail["Message-ID"] for mail in mailbox.taken]
-    assert len(set(identities)) == len({str(mail["Subject"]) for mail in mailbox.taken})
-    assert sum("orders" in str(mail.get_payload()) for mail in mailbox.taken) == 1
-
-
-@pytest.mark.row("R37", "R39", "R45", "R49", "R56", "R57")
+@pytest.mark.row("R37", "R39", "R45", "R48", "R49", "R50", "R51", "R52", "R56", "R57", "N4")
 def test_hours_of_a_process_that_is_killed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'control.db'}"
     with (
@@ -66,22 +33,11 @@ def test_hours_of_a_process_that_is_killed(tmp_path: Path) -> None:
         serve_mail() as mailbox,
         closing(Served(tmp_path, kms, url, mailbox.address)) as served,
     ):
-        run_days(served, mailbox, ticks=9, kill_every=4)
+        run_ticks(served, ticks=16, kill_every=4, revoked=(5,))
+        assert_told_once(served, mailbox, 1)
 
 
-@pytest.mark.soak
-@pytest.mark.row("R37")
-def test_three_days_of_a_process_that_is_killed(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'control.db'}"
-    with (
-        KmsEmulator(strict_auth=True) as kms,
-        serve_mail() as mailbox,
-        closing(Served(tmp_path, kms, url, mailbox.address)) as served,
-    ):
-        run_days(served, mailbox, ticks=3 * TICKS_OF_A_DAY, kill_every=7)
-
-
-@pytest.mark.row("R45", "R49", "R74")
+@pytest.mark.row("R40", "R45", "R49", "R53", "R57", "R74")
 def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres: Postgres) -> None:
     url = postgres.create_database()
     with (
@@ -100,12 +56,16 @@ def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(update, range(UPDATES))) == [202] * UPDATES
-        served.cloud.ways["disable"][0]()
+        served.cloud.lose_credentials()
         served.tick()
         served.wait_for("DISABLED")
-        served.cloud.ways["disable"][1]()
+        wait_until(lambda: served.states() == {"stopped"}, "the end of every process")
+        served.cloud.grant(*NEEDED["AWS"])
+        credentials = served.cloud.new_credentials()
+        assert served.api.patch(f"{served.project}/encryptionAtRest", {"awsKms": credentials}).status == 200
+        served.wait_for("IDLE")  # each host was given the new ones
+        assert served.states() == {"running"}
         served.tick()
-        served.wait_for("IDLE")
         wait_until(lambda: not served.cluster()["pendingChanges"], "the changes")
         applied = [change for change in served.api.get(f"{path}/changes").body["results"] if change["kind"] == "update"]
         assert [change["state"] for change in applied] == ["applied"] * UPDATES
@@ -113,13 +73,13 @@ def test_two_processes_share_the_work_and_one_is_killed(tmp_path: Path, postgres
         assert served.cluster()["diskSizeGB"] == applied[-1]["change"]["diskSizeGB"]
         times = served.scheduled()
         assert len(times) == len(set(times)) == 2
-        assert_told_once(mailbox)
-        assert_secret_nowhere(served, mailbox, url)
+        assert_told_once(served, mailbox, 1)
+        assert_secret_nowhere(served, mailbox, url, credentials["secretAccessKey"])
 
 
-def assert_secret_nowhere(served: Served, mailbox: Mailbox, url: str) -> None:
+def assert_secret_nowhere(served: Served, mailbox: Mailbox, url: str, new: str) -> None:
     """Make sure that neither what a customer gave nor what lets a caller in is in what processes leave behind."""
-    secrets = [served.cloud.block()["secretAccessKey"], served.key["privateKey"]]
+    secrets = [served.cloud.block()["secretAccessKey"], new, served.key["privateKey"]]
     kept = {path: path.read_bytes() for path in served.folder.rglob("*") if path.is_file()}
     assert {"one.log", "two.log"} <= {path.name for path in kept}
     mails = "".join(str(mail) for mail in mailbox.taken)

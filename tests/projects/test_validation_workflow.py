@@ -60,7 +60,7 @@ def test_a_check_is_a_workflow_that_keeps_no_secret(tmp_path: Path) -> None:
     assert CANARY.encode() not in files
 
 
-@pytest.mark.row("R25", "R73", "R78")
+@pytest.mark.row("R25")
 def test_a_project_gives_its_keys_and_the_credentials_of_any_day(tmp_path: Path) -> None:
     with (
         KmsEmulator(strict_auth=True) as kms,

@@ -16,13 +16,12 @@ from keystore.projects.backed_up import local_places
 from keystore.projects.organizations import create_organization
 from keystore.projects.plane import ProjectPlane
 from keystore.projects.sealing import Sealer
-from keystore.rest.app import create_app
-from keystore.rest.serving import RestServer
 from tests.control.conftest import database as database
 from tests.control.conftest import database_url as database_url
 from tests.control.conftest import opened as opened
 from tests.control.conftest import postgres as postgres
 from tests.rest.client import Api
+from tests.rest.serving import serving
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,8 @@ def plane(database: Database, tmp_path: Path) -> ProjectPlane:
 @pytest.fixture
 def rest(plane: ProjectPlane) -> Iterator[Rest]:
     """A server and an organisation with one project."""
-    server = RestServer(create_app(plane), "127.0.0.1:0")
-    server.start()
-    try:
-        yield found_organization(plane, server.url)
-    finally:
-        server.stop()
+    with serving(plane) as url:
+        yield found_organization(plane, url)
 
 
 def found_organization(plane: ProjectPlane, url: str, name: str = "org") -> Rest:

@@ -69,6 +69,17 @@ def test_an_address_to_which_no_mail_can_be_written_is_refused(rest: Rest) -> No
     for address in ("a@b.c\n", "a\r\nBcc: x@y.z", "a,b@c.d", '"a@b.c', "a(b@c.d", "a@b c"):
         refused = rest.owner.post(f"{rest.project}/users", {"username": address, "roles": ["GROUP_OWNER"]})
         assert (refused.status, refused.code) == (400, "INVALID_ATTRIBUTE")
+        assert "such as name@example.org" in refused.body["detail"]
+
+
+def test_what_has_another_form_is_told_which_one_is_wanted(rest: Rest) -> None:
+    told = {
+        "/events?clusterId=x": "The query parameter clusterId is invalid: it has 24 hexadecimal digits.",
+        "/events?eventType=x": "The query parameter eventType[0] is invalid: it has letters A-Z and _, such as",
+    }
+    for query, detail in told.items():
+        assert rest.owner.get(f"{rest.project}{query}").body["detail"].startswith(detail)
+    assert "it is a text in one line" in rest.owner.patch(rest.project, {"name": "a\nb"}).body["detail"]
 
 
 BODIES: dict[bytes, tuple[str, str | None]] = {

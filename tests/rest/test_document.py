@@ -20,12 +20,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from keystore.control.database import open_database
-from keystore.rest.app import DOCUMENT_PATH, create_app
+from keystore.rest.app import DOCUMENT_PATH
 from keystore.rest.openapi import document
 from keystore.rest.routes import ROUTES
 from keystore.rest.routing import Route
-from keystore.rest.serving import RestServer
 from tests.rest.conftest import Rest, create_plane, found_organization
+from tests.rest.serving import serving
 
 EXAMPLES = 4
 """Requests of each kind to each operation; what one of them found in a longer run has a test of its own."""
@@ -51,10 +51,8 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
     directory: Path = tmp_path_factory.mktemp("document")
     database = open_database(f"sqlite:///{directory / 'control.db'}")
     plane = create_plane(database, directory)
-    server = RestServer(create_app(plane), "127.0.0.1:0")
-    server.start()
-    yield found_organization(plane, server.url)
-    server.stop()
+    with serving(plane) as url:
+        yield found_organization(plane, url)
     database.close()
 
 

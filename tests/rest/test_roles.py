@@ -8,12 +8,12 @@ import pytest
 from keystore.control.database import open_database
 from keystore.projects.access import Role
 from keystore.projects.events import list_events
-from keystore.rest.app import REFUSED, create_app
+from keystore.rest.app import REFUSED
 from keystore.rest.routes import ROUTES
 from keystore.rest.routing import Route
-from keystore.rest.serving import RestServer
 from tests.rest.client import Api
 from tests.rest.conftest import Rest, create_plane, found_organization
+from tests.rest.serving import serving
 
 NOBODY = "0" * 24
 GUARDED = [route for route in ROUTES if route.roles]
@@ -24,10 +24,8 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
     """One server for all routes: none of these requests changes anything."""
     directory: Path = tmp_path_factory.mktemp("roles")
     database = open_database(f"sqlite:///{directory / 'control.db'}")
-    server = RestServer(create_app(create_plane(database, directory)), "127.0.0.1:0")
-    server.start()
-    yield found_organization(create_plane(database, tmp_path_factory.mktemp("keys")), server.url)
-    server.stop()
+    with serving(create_plane(database, directory)) as url:
+        yield found_organization(create_plane(database, tmp_path_factory.mktemp("keys")), url)
     database.close()
 
 

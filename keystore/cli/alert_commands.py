@@ -8,11 +8,11 @@ import rich_click as click
 
 from keystore.cli.api_client import ApiClient, project_path, with_api
 from keystore.cli.output import Output, print_table, with_output
-from keystore.cli.project_commands import PROJECT
+from keystore.cli.project_argument import PROJECT, ProjectGroup
 from keystore.errors import ApiError
 
 
-@click.group()
+@click.group(cls=ProjectGroup)
 def alert() -> None:
     """Alerts of a project: what is wrong with its keys, and when somebody is told."""
 
@@ -83,7 +83,7 @@ def set_config(out: Output, project: str, name: str, days: int | None, enabled: 
     out.emit(changed, lambda: click.echo(told))
 
 
-@click.group()
+@click.group(cls=ProjectGroup)
 def event() -> None:
     """Events of a project: everything that happened, and who did it."""
 

@@ -28,6 +28,8 @@ class MomentType(click.ParamType[int]):
         if isinstance(value, int):
             return value
         found = LATEST_NS if value == LATEST else parse_moment(str(value), time.time_ns())
+        if found is None and parse_moment(f"{value}Z", 0) is not None:
+            self.fail(f"{value!r} has no zone; for UTC write {value}Z", param, ctx)
         if found is None:
             self.fail(f"{value!r} is no time, such as 2026-03-01T14:30:00Z, 90m (so long ago), or {LATEST}", param, ctx)
         return found

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from keystore.cli import exits
 from keystore.cli.api_client import part, project_path, with_api
 from keystore.cli.output import Output, print_pairs, print_table, with_output
+from keystore.cli.project_argument import PROJECT, ProjectGroup
+from keystore.cli.project_cluster_watching import LOOK_EVERY_S
 
 if TYPE_CHECKING:
     from keystore.cli.api_client import ApiClient
@@ -16,27 +20,26 @@ if TYPE_CHECKING:
 NOT_ENABLED = "Not enabled"
 """What the column Encryption Key ID shows where customer keys were off."""
 
-PROJECT = click.option(
-    "--project",
-    metavar="PROJECT",
-    envvar="KEYSTORE_PROJECT",
-    required=True,
-    help="The project, by its name or its id.  [env: KEYSTORE_PROJECT]",
-)
+UNDER_WAY = ("queued", "inProgress")
+
 CLUSTER = click.argument("cluster", metavar="CLUSTER")
+WAIT = click.option("--wait", is_flag=True, help="Show how it gets on until it has ended; exit code 1 if it failed.")
 
 
-@click.group("backup")
+@click.group("backup", cls=ProjectGroup)
 def backup() -> None:
-    """Snapshots of a project's clusters: when they are taken, which key each needs, and restores."""
+    """Snapshots of a project's clusters: when they are taken, which key each needs, and restores.
+
+    Where PROJECT is left out, KEYSTORE_PROJECT names it.
+    """
 
 
 @backup.command("list")
-@CLUSTER
 @PROJECT
+@CLUSTER
 @with_api
 @with_output
-def list_(out: Output, cluster: str, project: str, api: ApiClient) -> None:
+def list_(out: Output, project: str, cluster: str, api: ApiClient) -> None:
     """List the snapshots of CLUSTER, also of one that was terminated, with their Encryption Key IDs."""
     found = api.all(f"{_path(api, project, cluster)}/snapshots")
 
@@ -58,40 +61,51 @@ def list_(out: Output, cluster: str, project: str, api: ApiClient) -> None:
 
 
 @backup.command("take")
-@CLUSTER
 @PROJECT
+@CLUSTER
 @click.option("--keep-days", type=click.IntRange(1, 36500), default=7, show_default=True, help="When it is deleted.")
 @click.option("--description", default="", help="For people.")
+@WAIT
 @with_api
 @with_output
-def take(out: Output, cluster: str, project: str, keep_days: int, description: str, api: ApiClient) -> None:
-    """Take a snapshot of CLUSTER on demand; it is under way when the command ends."""
-    body = {"retentionInDays": keep_days, "description": description}
-    made = api.call("POST", f"{_path(api, project, cluster)}/snapshots", body)
-    out.emit({"snapshot": made}, lambda: click.echo(f"snapshot {made['id']} is {made['status']}"))
+@click.pass_context
+def take(
+    context: click.Context,
+    out: Output,
+    project: str,
+    cluster: str,
+    keep_days: int,
+    description: str,
+    wait: bool,
+    api: ApiClient,
+) -> None:
+    """Take a snapshot of CLUSTER on demand; without --wait it is under way when the command ends."""
+    where = f"{_path(api, project, cluster)}/snapshots"
+    made = api.call("POST", where, {"retentionInDays": keep_days, "description": description})
+    context.exit(_told(out, api, "snapshot", where, made, wait=wait))
 
 
 @backup.command("delete")
+@PROJECT
 @CLUSTER
 @click.argument("snapshot", metavar="SNAPSHOT")
-@PROJECT
 @with_api
 @with_output
-def delete(out: Output, cluster: str, snapshot: str, project: str, api: ApiClient) -> None:
+def delete(out: Output, project: str, cluster: str, snapshot: str, api: ApiClient) -> None:
     """Delete SNAPSHOT of CLUSTER before its time."""
     api.call("DELETE", f"{_path(api, project, cluster)}/snapshots/{part(snapshot)}")
     out.emit({"deleted": snapshot}, lambda: click.echo(f"snapshot {snapshot} is being deleted"))
 
 
 @backup.command("schedule")
-@CLUSTER
 @PROJECT
+@CLUSTER
 @click.option(
     "--change", type=click.File("r"), metavar="FILE", help="JSON of what is to change, as the API takes it; - reads it."
 )
 @with_api
 @with_output
-def schedule(out: Output, cluster: str, project: str, change: Any, api: ApiClient) -> None:
+def schedule(out: Output, project: str, cluster: str, change: Any, api: ApiClient) -> None:
     """Show the backup schedule of CLUSTER, or change it."""
     path = f"{_path(api, project, cluster)}/schedule"
     found = api.call("GET", path) if change is None else api.call("PATCH", path, _json(change))
@@ -112,46 +126,50 @@ def schedule(out: Output, cluster: str, project: str, change: Any, api: ApiClien
 
 
 @backup.command("restore")
-@CLUSTER
-@click.argument("snapshot", metavar="[SNAPSHOT]", required=False)
 @PROJECT
+@CLUSTER
+@click.option("--snapshot", metavar="SNAPSHOT", help="Which one.")
 @click.option("--at", type=int, metavar="SECONDS", help="A time within the restore window, in seconds since 1970.")
 @click.option("--into", metavar="CLUSTER", help="The cluster that gets the data.  [default: the same]")
 @click.option("--into-project", metavar="PROJECT", help="The project of that cluster.  [default: the same]")
+@WAIT
 @with_api
 @with_output
+@click.pass_context
 def restore(
+    context: click.Context,
     out: Output,
+    project: str,
     cluster: str,
     snapshot: str | None,
-    project: str,
     at: int | None,
     into: str | None,
     into_project: str | None,
+    wait: bool,
     api: ApiClient,
 ) -> None:
-    """Restore SNAPSHOT of CLUSTER, or CLUSTER as it was at a time; all data of the target is replaced.
+    """Restore a snapshot of CLUSTER, or CLUSTER as it was at a time; all data of the target is replaced.
 
     The key of the snapshot's day must be usable: where it is not, nothing is touched.
     """
     if (snapshot is None) == (at is None):
-        raise click.UsageError("name a snapshot, or a time with --at")
+        raise click.UsageError("give either --snapshot or --at")
     target = project_path(api, into_project or project).removeprefix("/groups/")
     body: dict[str, Any] = {"targetClusterName": into or cluster, "targetGroupId": target}
     if at is None:
         body |= {"deliveryType": "automated", "snapshotId": snapshot}
     else:
         body |= {"deliveryType": "pointInTime", "pointInTimeUTCSeconds": at}
-    job = api.call("POST", f"{_path(api, project, cluster)}/restoreJobs", body)
-    out.emit({"restore": job}, lambda: click.echo(f"restore {job['id']} is {job['status']}"))
+    where = f"{_path(api, project, cluster)}/restoreJobs"
+    context.exit(_told(out, api, "restore", where, api.call("POST", where, body), wait=wait))
 
 
 @backup.command("restores")
-@CLUSTER
 @PROJECT
+@CLUSTER
 @with_api
 @with_output
-def restores(out: Output, cluster: str, project: str, api: ApiClient) -> None:
+def restores(out: Output, project: str, cluster: str, api: ApiClient) -> None:
     """List the restores of CLUSTER's snapshots."""
     found = api.all(f"{_path(api, project, cluster)}/restoreJobs")
 
@@ -195,6 +213,21 @@ def _usage_row(use: dict[str, Any]) -> tuple[str, ...]:
     counts = (len(use["clusters"]), len(use["snapshots"]), len(use["oplogClusters"]))
     until = use["unusedFrom"] or ("configured" if use["configured"] else "in use")
     return (use["provider"], use["keyId"], *map(str, counts), until)
+
+
+def _told(out: Output, api: ApiClient, what: str, where: str, ordered: dict[str, Any], *, wait: bool) -> int:
+    """Say what became of a snapshot or restore that was ordered; return the exit code."""
+    found, shown = ordered, ""
+    while wait and found["status"] in UNDER_WAY:
+        said = ": ".join(filter(None, (found["status"], found.get("reason"))))
+        if said != shown and not out.as_json:
+            click.echo(said, err=True)
+        shown = said
+        time.sleep(LOOK_EVERY_S)
+        found = api.call("GET", f"{where}/{part(found['id'])}")
+    because = f": {found['reason']}" if found.get("reason") else ""
+    out.emit({what: found}, lambda: click.echo(f"{what} {found['id']} is {found['status']}{because}"))
+    return exits.OK if not wait or found["status"] == "completed" else exits.ERROR
 
 
 def _path(api: ApiClient, project: str, cluster: str) -> str:

@@ -15,6 +15,7 @@ from keystore.cli.connecting import connector, with_kms
 from keystore.cli.control_opening import open_plane, with_database
 from keystore.cli.output import Output, with_output
 from keystore.cli.serving_commands import root_arguments
+from keystore.errors import ApiError
 
 if TYPE_CHECKING:
     from keystore.control.local_hosts import LocalHosts
@@ -116,8 +117,8 @@ def status(context: click.Context, out: Output, name: str, database: str, kms_en
     from keystore.control.reports import report
 
     with open_plane(database, kms_endpoint) as plane:
-        found = report(plane, name)
-    emit_report(out, found)
+        found, recovery = report(plane, name), _recovery(plane, name)
+    emit_report(out, found, recovery)
     context.exit(exits.OK if all(member.status for member in found.members) else exits.ERROR)
 
 
@@ -210,6 +211,26 @@ def abandon(out: Output, name: str, database: str, kms_endpoint: str | None) -> 
     with open_plane(database, kms_endpoint) as plane:
         ended = plane.requests.abandon(name)
     out.emit(operation_values(ended), lambda: print_operation(ended))
+
+
+def _recovery(plane: Plane, name: str) -> str:
+    """Return how a project's cluster comes back of which a member is down; nothing for a cluster of no project."""
+    from keystore.projects.conditions import DisabledBy
+    from keystore.projects.deployment_rows import read_deployment
+
+    try:
+        with plane.database.read() as connection:
+            found = read_deployment(connection, name)
+    except ApiError:
+        return ""
+    if found.condition.paused:
+        return f"it is paused; `keystore project cluster resume {found.project_id} {found.name}` starts it"
+    if found.condition.disabled_by is DisabledBy.VALIDATION:
+        again = f"keystore project encryption try-again {found.project_id} {found.shape.provider.lower()}"
+        return (
+            f"a check found its key invalid: `{again}` starts it once the key can be used, and so does the next check"
+        )
+    return "it is of a project, and `keystore control serve` starts what does not run, at the next look"
 
 
 def _hosts(directory: Path, kms_endpoint: str | None) -> LocalHosts:

@@ -22,8 +22,12 @@ NEXT = {
 GCP_WORDS = ("projects", "locations", "keyRings", "cryptoKeys", "cryptoKeyVersions")
 
 
-def emit_report(out: Output, found: ClusterReport) -> None:
-    """Tell how a cluster is."""
+def emit_report(out: Output, found: ClusterReport, recovery: str = "") -> None:
+    """Tell how a cluster is.
+
+    Args:
+        recovery: how members that are down come back; without, by `keystore cluster start`.
+    """
 
     def text() -> None:
         print_pairs(_pairs(found))
@@ -37,7 +41,7 @@ def emit_report(out: Output, found: ClusterReport) -> None:
             if member.problem:
                 print_problem("problem:", "red", f"{member.name}: {member.problem}")
         if any(member.problem for member in found.members):
-            print_problem("next:", "yellow", _start_advice(found))
+            print_problem("next:", "yellow", recovery or _start_advice(found))
 
     out.emit(_values(found), text)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,15 +89,28 @@ def init_control(out: Output, name: str, database: str) -> None:
 @click.option("--listen", metavar="HOST:PORT", help="Serve the API there: HTTPS, or HTTP on this machine.")
 @click.option("--tls-certificate", type=PATH, metavar="FILE", help="Certificate chain of the API (PEM).")
 @click.option("--tls-key", type=PATH, metavar="FILE", help="Private key of that certificate (PEM).")
-@click.option("--smtp", metavar="HOST:PORT", help="The server to which mail goes; without one it waits for a process.")
+@click.option(
+    "--smtp", metavar="HOST:PORT", help="The server to which mail goes; without one it is left to other processes."
+)
 @click.option("--mail-from", metavar="ADDRESS", help="In whose name mail goes.")
+@click.option(
+    "--look-every",
+    "look_every_s",
+    type=click.FloatRange(min=0.005),
+    default=0.5,
+    hidden=True,
+    help="Seconds between two looks at what is due: fewer where somebody waits for each, as tests and the demo do.",
+)
 @click.option("--movable-clock", is_flag=True, hidden=True, help="Decide on a clock that tests move in the database.")
 @with_kms
+@with_output
 def serve_control(
+    out: Output,
     database: str,
     name: str | None,
     ready_file: Path | None,
     dead_after_s: float,
+    look_every_s: float,
     movable_clock: bool,
     kms_endpoint: str | None,
     **projects: Any,
@@ -107,15 +123,40 @@ def serve_control(
     On PostgreSQL any number of processes may serve one database, and take over from each other. Killed at any moment, a
     process goes on with its operations when it starts again. While the database is away it waits. At the end it lets
     the step end that is under way.
+
+    When it is ready it prints one line, with --json what the ready file holds; then nothing while all is well.
     """
     from keystore.control.serving import Parts, serve
+    from keystore.rest.process import require_no_organization
 
     extend = _extend(kms_endpoint, **projects)
+    if extend is None:
+        require_no_organization(database)
     named = name or socket.gethostname()
-    parts = Parts(named, connector(kms_endpoint), ready_file, dead_after_s, movable_clock, extend)
+    parts = Parts(
+        named, connector(kms_endpoint), ready_file, dead_after_s, movable_clock, look_every_s, extend, _teller(out)
+    )
     if not serve(database, parts):
         # CRASH: threads may still wait for a database that is away; what they would do is done after the next start.
         os._exit(exits.OK)
+
+
+def _teller(out: Output) -> Callable[[Mapping[str, object]], None]:
+    """Return what says that the process serves."""
+
+    def tell(values: Mapping[str, object]) -> None:
+        where = f" at {values['url']}" if "url" in values else ""
+        files = f", files of clusters in {values['data_dir']}" if "data_dir" in values else ""
+        mail = "" if values.get("sends_mail", True) else ", sends no mail (--smtp)"
+        click.echo(
+            json.dumps({"ok": True, **values})
+            if out.as_json
+            else f"keystore control {values['name']} serves{where}: state in {values['database']}{files}{mail}; "
+            f"Ctrl-C or SIGTERM to {values['pid']} ends it, and no cluster"
+        )
+        sys.stdout.flush()
+
+    return tell
 
 
 def _extend(

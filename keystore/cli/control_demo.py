@@ -19,7 +19,7 @@ INDENT = 10
 @click.option("--keep", metavar="DIR", type=PATH, help="Work in DIR, a new directory, and keep it.")
 @with_output
 def control_demo(out: Output, keep: Path | None) -> None:
-    """Play the story of a revoked key, in about half a minute.
+    """Play the story of a revoked key, in about a quarter of a minute.
 
     Starts the KMS emulator, a control plane, a mail server and a cluster of three nodes; disables the key that they
     need, and moves the control plane's clock to the next check; shows what is shut down, who is told, what is refused

@@ -41,6 +41,7 @@ DATABASE, FILE, TEXT = "db1", "greeting", b"hello"
 WAIT_S = 120.0
 """LIMIT: seconds for a step; the longest, a new cluster, takes some 5 on an idle machine."""
 LOOK_EVERY_S = 0.1
+"""Pause between two looks, of the story and of the control plane."""
 STOP_S = 60.0
 """LIMIT: seconds for the control process to end the step that is under way."""
 
@@ -114,13 +115,22 @@ class ControlStory:
             self._url,
         ]
         command += ["--platform-key", f"local://{self._place / 'platform'}", "--data-dir", self._place / "data"]
-        command += ["--listen", "127.0.0.1:0", "--ready-file", ready, "--movable-clock"]
+        command += [
+            "--listen",
+            "127.0.0.1:0",
+            "--ready-file",
+            ready,
+            "--movable-clock",
+            "--look-every",
+            str(LOOK_EVERY_S),
+        ]
         command += ["--smtp", self._mailbox.address, "--mail-from", "keystore@example.org"]
         with log.open("wb") as stderr:
             # A session of its own: Ctrl-C reaches this process alone, which then ends the others in order.
             process = subprocess.Popen(
                 [*map(str, command)],
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
                 env=_environment(self._place, kms_endpoint),

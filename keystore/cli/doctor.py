@@ -4,6 +4,7 @@ import os
 import platform
 import socket
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ LIBRARIES = (
     "azure-keyvault-keys",
     "google-cloud-kms",
     "obstore",
+    "apsw",
+    "fsspec",
 )
 SDKS = {
     "aws": ("AWS", "boto3"),
@@ -72,6 +75,7 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "page_kernel": kernel_name,
         "key_memory": _describe_memory(memory),
+        "temporary_files": file_system(Path(tempfile.gettempdir())),
         "openssl": _openssl(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         **{f"{provider}_keys": _way_to(provider, where) for provider, where in places.items()},
@@ -124,6 +128,19 @@ def _cpu_name() -> str:
 def _cpu_flags() -> list[str]:
     present = set(_cpu_info("flags", "Features").split())
     return [flag for flag in CPU_FLAGS if flag in present]
+
+
+def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
+    """Return the type of the file system that a path is on, such as ext4."""
+    best, kind = "", "unknown"
+    try:
+        for line in mounts.read_text().splitlines():
+            _, where, found, *_ = line.split()
+            if path.is_relative_to(where) and len(where) >= len(best):
+                best, kind = where, found
+    except OSError:
+        pass
+    return kind
 
 
 def _openssl() -> str:

@@ -15,10 +15,10 @@ from keystore.cli import exits
 from keystore.cli.api_client import ApiClient, part, project_path, with_api
 from keystore.cli.arguments import PATH, STANDARD_STREAM
 from keystore.cli.confirming import YES, confirm
-from keystore.cli.encryption_output import BLOCKS, emit_all, emit_block
+from keystore.cli.encryption_output import BLOCKS, emit_all, emit_block, emit_checks
 from keystore.cli.output import Output, with_output
+from keystore.cli.project_argument import PROJECT, ProjectGroup
 from keystore.cli.project_cluster_watching import follow
-from keystore.cli.project_commands import PROJECT
 from keystore.errors import InputError
 
 SECRET_BYTES_MAX = 1 << 16
@@ -36,7 +36,7 @@ WAIT = click.option(
 )
 
 
-@click.group()
+@click.group(cls=ProjectGroup)
 def encryption() -> None:
     """Keys of a project at AWS, Azure and Google (gcp), under which its clusters' keys are.
 
@@ -177,6 +177,18 @@ def try_again(context: click.Context, out: Output, project: str, provider: str, 
     found = api.call("POST", f"{project_path(api, project)}/encryptionAtRest/{provider.upper()}/tryAgain")
     emit_block(out, found, provider)
     context.exit(_exit_code([found[BLOCKS[provider]]]))
+
+
+@encryption.command("checks")
+@PROJECT
+@PROVIDER
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many at most.")
+@with_api
+@with_output
+def checks(out: Output, project: str, provider: str, limit: int, api: ApiClient) -> None:
+    """List what the last checks of the key at PROVIDER found, the latest first; this asks nobody."""
+    where = f"{project_path(api, project)}/encryptionAtRest/{provider.upper()}/checks"
+    emit_checks(out, api.call("GET", where, itemsPerPage=limit))
 
 
 @encryption.command("disable")

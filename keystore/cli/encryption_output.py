@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from keystore.cli.output import Output, print_pairs, print_problem
+from keystore.cli.output import Output, print_pairs, print_problem, print_table
 
 BLOCKS = {"aws": "awsKms", "azure": "azureKeyVault", "gcp": "googleCloudKms"}
 """The API's name of each provider's part."""
@@ -42,6 +42,21 @@ def emit_block(out: Output, found: dict[str, Any], provider: str) -> None:
             click.echo(f"not enabled: {provider}")
 
     out.emit({"provider": provider, "encryptionAtRest": block}, text)
+
+
+def emit_checks(out: Output, found: dict[str, Any]) -> None:
+    """List checks."""
+    rows = [
+        (
+            each["checked"],
+            each["cause"],
+            click.style(each["outcome"], fg=COLOURS[each["outcome"]]),
+            each.get("reason") or each.get("errorCode") or "",
+        )
+        for each in found["results"]
+    ]
+    heads = ("WHEN", "CAUSE", "FOUND", "WHY")
+    out.emit({"checks": found["results"], "total": found["totalCount"]}, lambda: print_table(heads, rows, flexible=3))
 
 
 def _print_block(provider: str, block: dict[str, Any]) -> None:

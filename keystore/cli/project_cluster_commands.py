@@ -13,15 +13,16 @@ import rich_click as click
 from keystore.cli.api_client import ApiClient, part, project_path, with_api
 from keystore.cli.confirming import YES, confirm
 from keystore.cli.output import Output, with_output
+from keystore.cli.project_argument import PROJECT, ProjectGroup
 from keystore.cli.project_cluster_output import emit_changes, emit_cluster, emit_clusters, emit_draft
-from keystore.cli.project_cluster_watching import follow, follow_to_the_end
-from keystore.cli.project_commands import PROJECT
+from keystore.cli.project_cluster_watching import follow, follow_to_the_end, settle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CLUSTER = click.argument("cluster", metavar="CLUSTER")
 DRAFT = click.argument("draft", metavar="DRAFT")
 WAIT = click.option("--wait", is_flag=True, help="Show how it gets on, node by node, until it is done.")
+SETTLE = click.option("--wait", is_flag=True, help="Wait until every process of it is down, or up.")
 
 SHAPE = (
     click.option("--tier", metavar="TIER", help="Size of its nodes, such as M10; customer keys need M10 or larger."),
@@ -57,7 +58,7 @@ def with_shape(function: F) -> F:
     return function
 
 
-@click.group("cluster")
+@click.group("cluster", cls=ProjectGroup)
 def project_cluster() -> None:
     """Clusters of a project, as the API shows them to customers.
 
@@ -194,21 +195,25 @@ def discard(out: Output, project: str, cluster: str, draft: str, api: ApiClient)
 @project_cluster.command("pause")
 @PROJECT
 @CLUSTER
+@SETTLE
 @with_api
 @with_output
-def pause(out: Output, project: str, cluster: str, api: ApiClient) -> None:
+@click.pass_context
+def pause(context: click.Context, out: Output, project: str, cluster: str, wait: bool, api: ApiClient) -> None:
     """End every process of a cluster, and its keys in memory with them."""
-    emit_cluster(out, api.call("PATCH", _path(api, project, cluster), {"paused": True}))
+    context.exit(_paused(out, api, _path(api, project, cluster), paused=True, wait=wait))
 
 
 @project_cluster.command("resume")
 @PROJECT
 @CLUSTER
+@SETTLE
 @with_api
 @with_output
-def resume(out: Output, project: str, cluster: str, api: ApiClient) -> None:
+@click.pass_context
+def resume(context: click.Context, out: Output, project: str, cluster: str, wait: bool, api: ApiClient) -> None:
     """Start a paused cluster; its processes come up if its key can be had."""
-    emit_cluster(out, api.call("PATCH", _path(api, project, cluster), {"paused": False}))
+    context.exit(_paused(out, api, _path(api, project, cluster), paused=False, wait=wait))
 
 
 @project_cluster.command("replace-node")
@@ -226,6 +231,17 @@ def replace_node(
     where = _path(api, project, cluster)
     found = api.call("POST", f"{where}/nodes/{part(node)}/replace")
     context.exit(_followed(out, api, where, found, wait=wait))
+
+
+@project_cluster.command("patch")
+@PROJECT
+@CLUSTER
+@click.argument("version", metavar="VERSION")
+@with_api
+@with_output
+def patch(out: Output, project: str, cluster: str, version: str, api: ApiClient) -> None:
+    """Have the maintenance VERSION N.N.N applied, also while the cluster is disabled: no node is started for it."""
+    emit_cluster(out, api.call("POST", f"{_path(api, project, cluster)}/patch", {"mongoDBVersion": version}))
 
 
 @project_cluster.command("changes")
@@ -274,6 +290,15 @@ def _body(given: dict[str, Any]) -> dict[str, Any]:
 
 def _named(names: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
     return {shown: values[name] for name, shown in names.items() if name in values}
+
+
+def _paused(out: Output, api: ApiClient, where: str, *, paused: bool, wait: bool) -> int:
+    """Pause or resume a cluster, wait until that is so if that is wanted, show it, and return the exit code."""
+    found, code = api.call("PATCH", where, {"paused": paused}), 0
+    if wait:
+        found, code = settle(api, where, found)
+    emit_cluster(out, found)
+    return code
 
 
 def _followed(out: Output, api: ApiClient, where: str, submitted: dict[str, Any], *, wait: bool) -> int:

@@ -96,6 +96,7 @@ def _pairs(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("version", found["mongoDBVersion"]),
         ("backups", backups if found["backupEnabled"] else "off"),
         ("nodes call from", ", ".join(found["outboundIpAddresses"])),
+        ("id", found["id"]),
         ("created", found["createDate"]),
     ]
     if found.get("stateReason"):

@@ -14,6 +14,8 @@ from keystore.cli.project_cluster_output import change_text, step_text
 from keystore.errors import ApiError
 
 LOOK_EVERY_S = 0.5
+SETTLE_S = 120.0
+"""LIMIT: seconds that are waited for processes; they take a few, unless their KMS does not answer."""
 ENDED = ("applied", "failed")
 RESTING = ("DISABLED", "PAUSED")
 """States in which a cluster takes no change until somebody did something."""
@@ -49,6 +51,20 @@ def follow(
             return found, exits.ERROR
         time.sleep(LOOK_EVERY_S)
         found = api.call("GET", where)
+
+
+def settle(api: ApiClient, where: str, found: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Wait until every process of a cluster is as was ordered, at most `SETTLE_S`.
+
+    Returns:
+        The cluster as it is then, and the exit code: an error where its processes are not up that are to be.
+    """
+    end_s = time.monotonic() + SETTLE_S
+    while not found["processesSettled"] and time.monotonic() < end_s:
+        time.sleep(LOOK_EVERY_S)
+        found = api.call("GET", where)
+    settled = found["processesSettled"] and found["stateName"] != "DISABLED"
+    return found, exits.OK if settled else exits.ERROR
 
 
 def follow_to_the_end(out: Output, api: ApiClient, where: str) -> int:

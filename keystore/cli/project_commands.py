@@ -8,8 +8,7 @@ import rich_click as click
 
 from keystore.cli.api_client import ApiClient, project_path, with_api
 from keystore.cli.output import Output, print_pairs, print_table, with_output
-
-PROJECT = click.argument("project", metavar="PROJECT")
+from keystore.cli.project_argument import PROJECT, ProjectGroup
 
 ROLES = (
     *("GROUP_OWNER", "GROUP_CLUSTER_MANAGER", "GROUP_BACKUP_MANAGER", "GROUP_DATA_ACCESS_ADMIN"),
@@ -18,11 +17,11 @@ ROLES = (
 ROLE = click.option("--role", "roles", required=True, multiple=True, type=click.Choice(ROLES), help="Once for each.")
 
 
-@click.group()
+@click.group(cls=ProjectGroup)
 def project() -> None:
     """Projects of an organisation, over the API of a control plane (`keystore control serve --listen`).
 
-    A project is named by its name or its id.
+    A project is named by its name or its id; where PROJECT is left out, KEYSTORE_PROJECT names it.
     """
 
 
@@ -98,3 +97,19 @@ def create_key(out: Output, project: str, description: str, roles: tuple[str, ..
     body: dict[str, Any] = {"desc": description, "roles": list(roles)}
     made = api.call("POST", f"{project_path(api, project)}/apiKeys", body)
     out.emit(made, lambda: print_pairs([(name, str(made[name])) for name in ("id", "publicKey", "privateKey")]))
+
+
+@project.command("usage")
+@PROJECT
+@with_api
+@with_output
+def usage(out: Output, project: str, api: ApiClient) -> None:
+    """List what is charged for, and since when: also of clusters that are disabled or gone."""
+    where = project_path(api, project)
+    found = api.all(f"{where}/usage")
+    names = {each["id"]: each["name"] for each in api.all(f"{where}/clusters")}
+    rows = [
+        (names.get(each["clusterId"], each["clusterId"]), each["kind"], each["start"], each.get("end", ""))
+        for each in found
+    ]
+    out.emit({"usage": found}, lambda: print_table(("CLUSTER", "WHAT", "FROM", "TO"), rows))

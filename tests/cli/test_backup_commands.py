@@ -1,6 +1,8 @@
 """`keystore backup`: the same over the command line, against a real server of the API."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from keystore.cli import exits
 from keystore.projects.access import Role
 from keystore.projects.key_names import key_identifier
+from tests.agents.running import wait_until
 from tests.cli.running import Run, keystore
 from tests.emulator_process import Emulator
 from tests.emulator_process import emulator as emulator
@@ -66,7 +69,7 @@ def test_snapshots_are_taken_listed_restored_and_deleted(
     assert "Not enabled" in commands.run("list", "cli-plain").out
     assert made["id"] in {each["snapshotId"] for use in commands.json("usage")["keys"] for each in use["snapshots"]}
     assert key_identifier(key)[:12] in commands.run("usage").out
-    job = commands.json("restore", "cli shop", made["id"])["restore"]
+    job = commands.json("restore", "cli shop", "--snapshot", made["id"])["restore"]
     bench.rig.run()
     assert bench.rig.read(shop) == b"then"
     assert [each["id"] for each in commands.json("restores", "cli shop")["restores"]] == [job["id"]]
@@ -77,7 +80,36 @@ def test_snapshots_are_taken_listed_restored_and_deleted(
     assert "SNAPSHOT_NOT_FOUND" in gone.err
 
 
-@pytest.mark.row("R99")
+def test_who_waits_is_told_how_a_snapshot_and_a_restore_end(
+    bench: Bench, commands: Commands, emulator: Emulator
+) -> None:
+    rig, key = bench.rig, emulator.create_key("aws")
+    rig.configure(key)
+    shop = rig.deploy("waited", key)
+    rig.write(shop, b"then")
+    rig.run()
+
+    def waited(*arguments: str, first: Callable[[], None] = lambda: None) -> Run:
+        before = len(rig.jobs())
+        with ThreadPoolExecutor(1) as pool:
+            command = pool.submit(commands.run, *arguments, "--wait")
+            wait_until(lambda: len(rig.jobs()) > before, "the order")
+            first()
+            rig.run()
+            return command.result(60)
+
+    taken = waited("take", "waited")
+    assert (taken.code, "is completed" in taken.out) == (exits.OK, True)
+    (snapshot,) = (word for word in taken.out.split() if len(word) == 24)
+    rig.write(shop, b"now")
+    failed = waited("restore", "waited", "--snapshot", snapshot, first=lambda: emulator.disable(key))
+    assert (failed.code, "is failed: " in failed.out, "is disabled" in failed.out) == (exits.ERROR, True, True)
+    assert rig.read(shop) == b"now"
+    emulator.enable(key)
+    restored = waited("restore", "waited", "--snapshot", snapshot)
+    assert (restored.code, restored.err.split()[0], rig.read(shop)) == (exits.OK, "queued", b"then")
+
+
 def test_a_schedule_is_shown_and_changed_from_a_file(bench: Bench, commands: Commands, tmp_path: Path) -> None:
     bench.rig.deploy("cli-scheduled")
     assert "18:00 UTC" in commands.run("schedule", "cli-scheduled").out
@@ -95,7 +127,7 @@ def test_a_schedule_is_shown_and_changed_from_a_file(bench: Bench, commands: Com
 def test_what_cannot_be_asked_is_told_apart(bench: Bench, commands: Commands) -> None:
     assert commands.run("list", "nowhere").code == exits.NOT_THERE
     assert commands.run("restore", "nowhere").code == exits.USAGE
-    assert commands.run("restore", "nowhere", "0" * 24, "--at", "5").code == exits.USAGE
+    assert commands.run("restore", "nowhere", "--snapshot", "0" * 24, "--at", "5").code == exits.USAGE
     missing = commands.run("list", "nowhere", KEYSTORE_API_PRIVATE_KEY="")
     assert missing.code == exits.USAGE
     assert "KEYSTORE_API_PRIVATE_KEY" in missing.err

@@ -10,6 +10,7 @@ from keystore.projects.access import Role
 from kms_emulator.embedded import KmsEmulator
 from tests.cli.project_commands import ProjectCommands
 from tests.cli.test_passphrases import at_terminal
+from tests.control.on_sqlite import database_url as database_url
 from tests.projects.providers import Aws, Azure, Gcp, be_unreachable, environment_of, leading_to
 from tests.rest.conftest import Rest
 from tests.rest.conftest import database as database
@@ -36,11 +37,6 @@ def kms() -> Iterator[KmsEmulator]:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'control.db'}"
-
-
-@pytest.fixture
 def clean(kms: KmsEmulator) -> KmsEmulator:
     kms.reset()
     return kms
@@ -62,6 +58,7 @@ def set_aws(commands: ProjectCommands, aws: Aws, folder: Path) -> None:
     assert commands.json("encryption", *arguments)["encryptionAtRest"]["valid"] is True
 
 
+@pytest.mark.row("R10", "R17", "R18")
 def test_a_key_at_each_provider_is_set_shown_and_removed(
     commands: ProjectCommands, clean: KmsEmulator, tmp_path: Path
 ) -> None:
@@ -102,6 +99,7 @@ def test_a_key_is_followed_by_another_and_what_is_left_out_stays(
     assert (changed["customerMasterKeyID"], changed["accessKeyID"]) == (other, rotated["accessKeyID"])
 
 
+@pytest.mark.row("R38", "R55")
 def test_a_key_that_was_taken_away_is_told_by_reason_and_exit_code(
     commands: ProjectCommands, clean: KmsEmulator, tmp_path: Path
 ) -> None:

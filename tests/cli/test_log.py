@@ -35,6 +35,19 @@ def test_what_cannot_be_a_place_is_refused(made: Made, place: str) -> None:
     run = keystore("log", "enable", made.node, place, "--json")
     assert (run.code, run.json["error"]["type"]) == (exits.USAGE, "InputError")
     assert (made.node / "keystore").read_bytes() == before
+    assert (str(Path("relative").absolute()) in run.json["error"]["message"]) == (place == "relative")
+
+
+def test_a_time_without_a_zone_is_refused_with_the_one_that_may_be_meant(made: Made, tmp_path: Path) -> None:
+    run = keystore("snapshot", "restore", tmp_path, "latest", tmp_path / "then", "--at", "2026-03-01T14:30:00")
+    assert (run.code, "for UTC write 2026-03-01T14:30:00Z" in run.err) == (exits.USAGE, True)
+
+
+def test_a_file_is_no_place_for_snapshots(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    run = keystore("snapshot", "create", made.node, tmp_path / "file")
+    assert (run.code, "is a file, not a directory" in run.err) == (exits.ERROR, True)
+    assert (tmp_path / "file").read_bytes() == b"mine"
 
 
 def test_a_log_inside_a_node_is_refused(made: Made) -> None:

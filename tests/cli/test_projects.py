@@ -3,7 +3,7 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,23 @@ class Served:
         command = [*PROGRAM, "control", "serve", "--database", self.url, "--name", "me", "--ready-file", self._ready]
         command += ["--platform-key", f"local://{directory / 'platform'}", "--listen", "127.0.0.1:0"]
         command += ["--data-dir", directory / "data"]
-        command += ["--smtp", smtp, "--mail-from", "keystore@example.org"]
-        self.process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=environment({}))
+        command += ["--smtp", smtp, "--mail-from", "keystore@example.org", "--json"]
+        self.process = subprocess.Popen(
+            [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment({})
+        )
         wait_until(lambda: self._ready.exists() or self.process.poll() is not None, "the ready file")
         assert self.process.poll() is None, self.process.communicate(timeout=WAIT_S)[1]
-        self.api = json.loads(self._ready.read_text())["url"]
+        assert self.process.stdout is not None
+        told = json.loads(self.process.stdout.readline())
+        assert told == {"ok": True, **json.loads(self._ready.read_text())}
+        assert told["data_dir"] == str(directory / "data")
+        assert told["sends_mail"] is True
+        self.api = told["url"]
 
-    def run(self, *arguments: str, key: dict[str, Any] | None = None) -> Run:
+    def run(self, *arguments: str, key: dict[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Run:
         used = key or self.owner
         names = {"KEYSTORE_API_URL": self.api, "KEYSTORE_API_PUBLIC_KEY": used["publicKey"]}
-        return keystore(*arguments, env={**names, "KEYSTORE_API_PRIVATE_KEY": used["privateKey"]})
+        return keystore(*arguments, env={**names, "KEYSTORE_API_PRIVATE_KEY": used["privateKey"], **(env or {})})
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +79,37 @@ def test_a_project_from_its_beginning_to_its_alerts(served: Served) -> None:
     assert served.run("event", "list", "store", "--type", "GROUP_CREATED").out.count("GROUP_CREATED") == 1
 
 
+def test_an_organisation_needs_a_name(tmp_path: Path) -> None:
+    database = ("--database", f"sqlite:///{tmp_path / 'control.db'}")
+    for name in ("", " ", "a\nb", "x" * 65):
+        refused = keystore("control", "init", name, *database)
+        assert refused.code != 0
+        assert "has 1 to 64 characters in one line" in refused.err
+    assert keystore("control", "init", "x" * 64, *database).code == 0
+
+
+def test_a_project_that_the_environment_names_may_be_left_out(served: Served) -> None:
+    assert served.run("project", "create", "usual").code == 0
+    assert served.run("project", "create", "other").code == 0
+    known = {"KEYSTORE_PROJECT": "usual"}
+    for given, name in (((), "usual"), (("other",), "other")):
+        assert served.run("project", "show", *given, "--json", env=known).json["name"] == name
+        assert served.run("event", "list", *given, "--limit", "3", env=known).out.count("GROUP_CREATED") == 1
+        assert "CLUSTER_NOT_FOUND" in served.run("project", "cluster", "show", *given, "orders", env=known).err
+        refused = served.run("project", "encryption", "checks", *given, "aws", env=known)
+        assert "ENCRYPTION_AT_REST_NOT_ENABLED" in refused.err
+        assert served.run("project", "usage", *given, "--json", env=known).json["usage"] == []
+        assert "CLUSTER_NOT_FOUND" in served.run("backup", "restore", *given, "orders", "--at", "5", env=known).err
+    assert served.run("project", "rename", "renamed", env=known).out == "usual is called renamed\n"
+    assert "Missing argument" in served.run("project", "cluster", "show", env=known).err
+    assert "No such option" in served.run("project", "show", "--nothing", env=known).err
+    assert served.run("project", "show").code == 2
+
+
 def test_backups_know_a_project_by_its_name(served: Served) -> None:
     assert served.run("project", "create", "named").code == 0
-    assert served.run("backup", "usage", "--project", "named", "--json").json["keys"] == []
-    nowhere = served.run("backup", "usage", "--project", "nowhere")
+    assert served.run("backup", "usage", "named", "--json").json["keys"] == []
+    nowhere = served.run("backup", "usage", "nowhere")
     assert (nowhere.code, "`keystore project list` shows all" in nowhere.err) == (6, True)
 
 
@@ -107,7 +141,7 @@ def test_what_the_api_refuses_is_told_by_text_and_exit_code(served: Served) -> N
 @pytest.mark.parametrize(
     ("url", "code", "told"),
     [
-        ("http://127.0.0.1:1", 4, "does not answer"),
+        ("http://127.0.0.1:1", 4, "nothing listens"),
         ("http://example.org", 2, "would show the API key"),
         ("ftp://example.org", 2, "is not the URL of an API"),
         ("https://example.org:port", 2, "is not the URL of an API"),
@@ -152,3 +186,19 @@ def test_an_organisation_is_made_once(tmp_path: Path) -> None:
     again = keystore(*made)
     assert (again.code, again.out) == (2, "")
     assert "already" in again.err
+
+
+def test_jobs_of_projects_and_mails_are_left_to_processes_that_can_do_them(tmp_path: Path) -> None:
+    database = ("--database", f"sqlite:///{tmp_path / 'control.db'}")
+    assert keystore("control", "init", "acme", *database).code == 0
+    refused = keystore("control", "serve", "--name", "plain", *database)
+    assert (refused.code, refused.out) == (2, "")
+    assert "Give --platform-key" in refused.err
+    create_key_file(tmp_path / "platform")
+    with_key = ("--platform-key", f"local://{tmp_path / 'platform'}", "--data-dir", str(tmp_path))
+    command = [*map(str, PROGRAM), "control", "serve", "--name", "quiet", *database, *with_key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment({})) as process:
+        assert process.stdout is not None
+        assert "sends no mail (--smtp)" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0

@@ -108,8 +108,9 @@ def test_run_policy_on_a_disabled_node(made: Made, tmp_path: Path) -> None:
     assert keystore("snapshot", "create", made.node, tmp_path / "snaps").code == exits.OK
     shown = keystore("snapshot", "list", tmp_path / "snaps")
     assert "passed over: the key was disabled at" in shown.out
-    [passed] = keystore("snapshot", "list", tmp_path / "snaps", "--json").json["passed_over"]
-    assert passed["kind"] in ("hourly", "daily", "weekly", "monthly")
+    kinds = [one["kind"] for one in keystore("snapshot", "list", tmp_path / "snaps", "--json").json["passed_over"]]
+    assert kinds  # one or several, by the time of the day
+    assert set(kinds) <= {"hourly", "daily", "weekly", "monthly"}
 
 
 def test_the_drill(made: Made, target: Path, tmp_path: Path) -> None:

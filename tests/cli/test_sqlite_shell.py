@@ -1,6 +1,9 @@
 """`keystore sqlite shell` and `dump`: statements, a whole database, and what goes wrong with them."""
 
+import os
+import pty
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -8,7 +11,7 @@ import pytest
 
 from keystore.cli import exits
 from keystore.engines.sqlite import connect
-from tests.cli.running import keystore
+from tests.cli.running import PROGRAM, environment, keystore
 
 
 @pytest.fixture
@@ -46,9 +49,71 @@ def test_a_statement_that_sqlite_refuses_is_told_with_its_reason(database: Path)
     assert "nowhere" in done.err
 
 
-def test_a_database_that_is_not_there_needs_a_key(tmp_path: Path) -> None:
-    done = keystore("sqlite", "dump", tmp_path / "nothing")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (".nope", ".nope failed: Unknown command"),
+        (".mode nope", ".mode failed:"),
+        (".connection 9", ".connection failed:"),
+        (".backup copy", "`keystore sqlite export` writes a plain one"),
+        (".open copy", "start another `keystore sqlite shell`"),
+        (".restore copy", "there is no file copy"),
+    ],
+)
+def test_a_command_of_the_shell_that_fails_is_told(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = keystore("sqlite", "shell", database, command, "DELETE FROM t")
     assert done.code == exits.USAGE
+    assert told in done.err
+    assert not Path("copy").exists()
+    assert "one" in keystore("sqlite", "shell", database, "SELECT text FROM t").out
+
+
+def test_a_plain_database_takes_the_place_of_the_contents(database: Path, tmp_path: Path) -> None:
+    plain = apsw.Connection(str(tmp_path / "plain"))
+    plain.execute("CREATE TABLE other (a); INSERT INTO other VALUES ('from plain')")
+    plain.close()
+    assert keystore("sqlite", "shell", database, f".restore '{tmp_path / 'plain'}'").code == 0
+    assert "from plain" in keystore("sqlite", "shell", database, "SELECT a FROM other").out
+
+
+def test_a_script_goes_on_behind_a_mistake_and_ends_as_failed(database: Path) -> None:
+    script = b"SELECT * FROM nowhere;\nINSERT INTO t VALUES (3, 'three');\n"
+    done = keystore("sqlite", "shell", database, stdin=script)
+    assert done.code == exits.USAGE
+    assert "nowhere" in done.err
+    assert keystore("sqlite", "shell", database, stdin=b"SELECT text FROM t WHERE id = 3;\n").out == "three\n"
+
+
+def test_no_statement_that_was_typed_is_kept(database: Path, tmp_path: Path) -> None:
+    child, terminal = pty.fork()
+    if not child:
+        os.execve(PROGRAM[0], [*PROGRAM, "sqlite", "shell", str(database)], environment({"HOME": str(tmp_path)}))
+    os.write(terminal, b"SELECT 'canary' || 'bird';\n.quit\n")
+    said = b""
+    with suppress(OSError):  # which is how a terminal ends
+        while part := os.read(terminal, 4096):
+            said += part
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert b"canarybird" in said
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+
+
+def test_a_file_of_a_node(database: Path) -> None:
+    done = keystore("sqlite", "shell", database, "--file", "main/main.sqlite", "SELECT text FROM t")
+    assert (done.code, "one" in done.out) == (0, True)
+    assert keystore("sqlite", "shell", database, "--file", "main/other", "SELECT 1").code == exits.NOT_THERE
+    assert keystore("sqlite", "shell", database, "--file", "a/b", "--key", "local:///k").code == exits.USAGE
+
+
+@pytest.mark.parametrize("command", ["shell", "dump"])
+def test_a_database_that_is_not_there_is_told_and_not_made(tmp_path: Path, command: str) -> None:
+    done = keystore("sqlite", command, tmp_path / "nothing")
+    assert done.code == exits.NOT_THERE
+    assert "there is no database at" in done.err
     assert not (tmp_path / "nothing").exists()
 
 

@@ -51,6 +51,10 @@ def test_polars_reads_and_writes_open_files_and_datasets(options: dict[str, Any]
         assert pl.read_parquet(file).equals(frame)
     with fs.open("d/t.csv", "rb") as file:
         assert pl.read_csv(file).equals(frame)
+    with fs.open("d/t.parquet", "rb") as file:
+        assert pl.scan_parquet(file).filter(pl.col("number") >= 9_990).collect().equals(frame[9_990:])
+    with pytest.raises(FileNotFoundError):
+        pl.read_parquet("cmk://d/t.parquet", storage_options=options)
     scanned = pl.scan_pyarrow_dataset(ds.dataset("d/t.parquet", filesystem=fs))
     assert scanned.filter(pl.col("number") >= 9_990).collect().equals(frame[9_990:])
     fs.close()

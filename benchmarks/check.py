@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keystore.bench.comparing import Change, compare, slower
+from keystore.bench.comparing import Change, compare, only_in, slower
 from keystore.bench.result import Result, medians
 from keystore.bench.running import run_group
 from keystore.cli.doctor import examine
@@ -64,14 +64,18 @@ def read_baseline(path: Path) -> list[Result]:
 def keep(path: Path) -> None:
     """Measure, and write the baseline."""
     found = examine(None)
-    values = {"machine": {name: found[name] for name in MACHINE}, "results": [result.encode() for result in measure()]}
+    machine, results = {name: found[name] for name in MACHINE}, [result.encode() for result in measure()]
+    values = {"machine": machine, "quick": True, "results": results}
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def line(change: Change) -> str:
-    result = change.latter
-    what = f"{result.name}, {result.kernel}, {result.page_bytes >> 10} KiB"
+    what = _case(change.latter)
     return f"{what:50} {change.former.ratio:6.3f} -> {change.latter.ratio:6.3f}  {100 * (change.change - 1):+4.0f} %"
+
+
+def _case(result: Result) -> str:
+    return f"{result.name}, {result.kernel}, {result.page_bytes >> 10} KiB"
 
 
 def main(given: Sequence[str]) -> int:
@@ -82,9 +86,12 @@ def main(given: Sequence[str]) -> int:
     if options.keep:
         keep(BASELINE)
         return 0
-    changes = check(read_baseline(BASELINE), options.threshold / 100)
+    baseline = read_baseline(BASELINE)
+    changes = check(baseline, options.threshold / 100)
+    apart = only_in(baseline, [change.latter for change in changes])
     lost = slower(changes, options.threshold / 100)
     print(*map(line, changes), sep="\n")
+    print(*(f"{_case(result):50} not measured here" for result in apart), sep="\n", end="\n" if apart else "")
     print(f"{len(lost)} of {len(changes)} are slower than the baseline by more than {options.threshold} %.")
     return 1 if lost else 0
 

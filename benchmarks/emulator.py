@@ -12,6 +12,7 @@ import os
 import platform
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from importlib import metadata
@@ -20,6 +21,7 @@ from typing import Any
 
 from benchmarks.emulator_load import GrpcLoad, HttpLoad
 from benchmarks.emulator_servers import Server, emulator, moto
+from benchmarks.report.machine import commit
 
 STARTS = 5
 TURNS = 5
@@ -90,6 +92,8 @@ def machine(versions: Sequence[str]) -> Figures:
     """Return what the figures depend on, without the machine's name."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
     return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "commit": commit(),
         "cpu": cpu.partition(":")[2].strip() or platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
@@ -141,7 +145,8 @@ def machine_line(here: Figures) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in here["versions"].items())
     return (
         f"{here['cpu']}, {here['cpus']} processors, {here['memory_gb']} GB, {here['system']}, Python {here['python']}; "
-        f"load average before the run ended {here['load_average_1m']}. {versions}."
+        f"load average when the run ended {here['load_average_1m']}. {versions}. "
+        f"{here['date']}, commit {here['commit']}."
     )
 
 

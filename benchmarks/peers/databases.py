@@ -113,11 +113,16 @@ Opener = Callable[[Path], Table]
 
 @dataclass(frozen=True)
 class Database:
-    """One peer: how it is opened with encryption, and how without."""
+    """One peer: how it is opened with encryption, and how without.
+
+    Attributes:
+        version: of the library itself, where that of the Python package says nothing of it.
+    """
 
     distribution: str
     sealed: Callable[[], Opener]
     plain: Callable[[], Opener]
+    version: Callable[[], str] | None = None
 
     def measure(self, place: Path, label: str, total_bytes: int) -> Iterator[Result]:
         """Yield writing, reading one, and reading all; both kinds take turns."""
@@ -184,11 +189,25 @@ def _sqlcipher(pragmas: Sequence[str]) -> Callable[[], Opener]:
     return opener
 
 
+def _sqlcipher_version() -> str:
+    (told,) = import_module("sqlcipher3").connect(":memory:").execute("PRAGMA cipher_version").fetchone()
+    return str(told).split()[0]
+
+
+def _apsw_with_ciphers() -> Any:
+    apsw = import_module("apsw")
+    if not hasattr(apsw, "mc_version"):
+        raise ModuleNotFoundError("this apsw has no ciphers")
+    return apsw
+
+
+def _sqlite3mc_version() -> str:
+    return str(_apsw_with_ciphers().mc_version).split()[-1]
+
+
 def _sqlite3mc(cipher: str | None) -> Callable[[], Opener]:
     def opener() -> Opener:
-        apsw = import_module("apsw")
-        if not hasattr(apsw, "mc_version"):
-            raise ModuleNotFoundError("this apsw has no ciphers")
+        apsw = _apsw_with_ciphers()
 
         def connect(path: Path) -> Table:
             connection = apsw.Connection(str(path))
@@ -235,9 +254,9 @@ def _plain() -> Opener:
 RAW_KEY = f"key = \"x'{KEY}{SALT}'\""
 DATABASES: dict[str, Database] = {
     "keystore": Database("cmk-keystore", _ours, _plain),
-    "SQLCipher": Database("sqlcipher3-wheels", _sqlcipher([RAW_KEY]), _sqlcipher([])),
-    "SQLite3MC chacha20": Database("apsw-sqlite3mc", _sqlite3mc("chacha20"), _sqlite3mc(None)),
-    "SQLite3MC aes256cbc": Database("apsw-sqlite3mc", _sqlite3mc("aes256cbc"), _sqlite3mc(None)),
-    "SQLite3MC aegis": Database("apsw-sqlite3mc", _sqlite3mc("aegis"), _sqlite3mc(None)),
+    "SQLCipher": Database("sqlcipher3-wheels", _sqlcipher([RAW_KEY]), _sqlcipher([]), _sqlcipher_version),
+    "SQLite3MC chacha20": Database("apsw-sqlite3mc", _sqlite3mc("chacha20"), _sqlite3mc(None), _sqlite3mc_version),
+    "SQLite3MC aes256cbc": Database("apsw-sqlite3mc", _sqlite3mc("aes256cbc"), _sqlite3mc(None), _sqlite3mc_version),
+    "SQLite3MC aegis": Database("apsw-sqlite3mc", _sqlite3mc("aegis"), _sqlite3mc(None), _sqlite3mc_version),
     "DuckDB GCM": Database("duckdb", _duckdb("GCM"), _duckdb(None)),
 }

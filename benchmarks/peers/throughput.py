@@ -8,6 +8,7 @@ Each does the same without its encryption in turns; the ratio is of these two. L
 beside them a plain file is written and read. Each peer runs in a process of its own.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def distribution(peer: str) -> str:
 def measure_here(peer: str, form: str) -> list[Result]:
     """Measure a peer in this process."""
     with tempfile.TemporaryDirectory(prefix="keystore-peers-") as place:
-        label = f"{peer} {_version(peer)}".strip()
+        label = f"{peer} {version(peer)}".strip()
         made = DATABASES[peer] if peer in DATABASES else FILES[peer]
         return list(made.measure(Path(place), label, WORK[form]))
 
@@ -81,7 +82,11 @@ def _why(peer: str, failed: Sequence[str]) -> str:
     return f"failed: {next(answer for answer in reversed(failed) if answer not in missing)}"
 
 
-def _version(peer: str) -> str:
+def version(peer: str) -> str:
+    """Return the version of a peer's library, empty where its package does not say."""
+    told = DATABASES[peer].version if peer in DATABASES else None
+    if told is not None:
+        return told()
     try:
         return metadata.version(distribution(peer))
     except metadata.PackageNotFoundError:
@@ -89,12 +94,20 @@ def _version(peer: str) -> str:
 
 
 def main() -> None:
-    *options, form = sys.argv[1:]
-    if options[:1] == ["--peer"]:
-        print(json.dumps([result.encode() for result in measure_here(options[1], form)]))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers.throughput", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("form", choices=tuple(WORK))
+    parser.add_argument("--json", action="store_true", help="print an object")
+    parser.add_argument(
+        "--peer", choices=(*DATABASES, *FILES), help="measure only this one, in this process; prints JSON"
+    )
+    options = parser.parse_args()
+    if options.peer is not None:
+        print(json.dumps([result.encode() for result in measure_here(options.peer, options.form)]))
         return
-    results, notes = measure(form)
-    if "--json" in options:
+    results, notes = measure(options.form)
+    if options.json:
         print(json.dumps({"results": [result.encode() for result in results], "notes": notes}))
         return
     for result in results:

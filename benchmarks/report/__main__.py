@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 
 def main(given: Sequence[str]) -> int:
     options = arguments(given)
+    if find_spec("matplotlib") is None:
+        raise SystemExit(
+            "a report has plots, which need matplotlib. Nothing was measured; take `make report`, or "
+            "pip install -e '.[bench]'."
+        )
     here = machine.describe()
     folder = (options.into or RESULTS / machine.slug(here)).resolve()
     raw = folder / "raw"
@@ -51,17 +57,21 @@ def main(given: Sequence[str]) -> int:
 
 
 def _measure(options: argparse.Namespace, here: dict[str, Any], raw: Path) -> None:
-    (raw / "machine.json").write_text(json.dumps(here, indent=1) + "\n")
-    for group in options.groups or groups.GROUPS:
+    wanted, kept = options.groups or groups.GROUPS, 0
+    for group in wanted:
         before = groups.kept(group, raw)
         if before is not None and not before.failed and before.quick == options.quick and not options.again:
             print(f"{group}: kept from before", file=sys.stderr)
+            kept += 1
             continue
+        (raw / "machine.json").write_text(json.dumps(here, indent=1) + "\n")  # what is only kept was measured elsewhere
         print(f"{group} …", file=sys.stderr, flush=True)
         found = groups.measure(group, quick=options.quick, processes=options.processes)
         groups.keep(replace(found, commit=here["commit"]), raw)
         ended = f"failed: {found.failed}" if found.failed else f"{len(found.runs)} processes, {found.seconds:.0f} s"
         print(f"{group}: {ended}", file=sys.stderr)
+    if kept == len(wanted):
+        print("nothing was measured; --again measures what is there already, --into elsewhere", file=sys.stderr)
     if not options.no_profiles:
         _profile(options, raw)
 
@@ -129,7 +139,7 @@ def _as_json(report: page.Report) -> str:
     """Return the medians in the shape of `keystore bench --json`, so that `keystore bench --compare` takes them."""
     named = ("kernel", "store", "node", "log", "rotation")
     results = [result.encode() for group in named for result in report.results.get(group, ())]
-    return json.dumps({"machine": report.machine, "results": results}, indent=1) + "\n"
+    return json.dumps({"machine": report.machine, "quick": report.quick, "results": results}, indent=1) + "\n"
 
 
 def _write_readme(folder: Path, raw: Path) -> None:

@@ -112,7 +112,7 @@ def _run(group: Group, form: str, place: str) -> Any:
         timeout=PROCESS_MAX_S,
         check=False,
         cwd=ROOT,
-        env=os.environ | dict(group.variables),
+        env=os.environ | {"TMPDIR": place} | dict(group.variables),  # what a killed process leaves is removed with it
     )
     if ended.returncode != 0:
         raise RuntimeError((ended.stderr.strip().splitlines() or ["it said nothing"])[-1])

@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +21,7 @@ def describe() -> dict[str, Any]:
     found = examine(None)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": _commit(),
+        "commit": commit(),
         "cpu": found["cpu"],
         "cpu_flags": [flag for flag in FLAGS if flag in found["cpu_flags"]],
         "cpus": found["cpus"],
@@ -30,7 +29,7 @@ def describe() -> dict[str, Any]:
         "governor": GOVERNOR.read_text().strip() if GOVERNOR.exists() else "not readable",
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "system": found["system"],
-        "file_system": _file_system(Path(tempfile.gettempdir())),
+        "file_system": found["temporary_files"],
         "python": platform.python_version(),
         "openssl": found["openssl"],
         "page_kernel": found["page_kernel"],
@@ -45,16 +44,18 @@ def slug(machine: dict[str, Any]) -> str:
     return "-".join([machine["date"], *words[:5]])
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit that is measured, and whether something differs from it."""
+
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
-    commit = git("rev-parse", "--short=10", "HEAD")
+    found = git("rev-parse", "--short=10", "HEAD")
     changed = git(
         "status", "--porcelain", "--untracked-files=no", "--", "keystore", "native", "kms_emulator", "benchmarks/*.py"
     )
-    return f"{commit} with changes" if commit and changed else commit or "unknown"
+    return f"{found} with changes" if found and changed else found or "unknown"
 
 
 def _topology() -> dict[str, Any]:
@@ -71,19 +72,6 @@ def _topology() -> dict[str, Any]:
         "hypervisor": fields.get("Hypervisor vendor", "none seen"),
         "caches": {name: fields[f"{name} cache"] for name in ("L1d", "L2", "L3") if f"{name} cache" in fields},
     }
-
-
-def _file_system(path: Path) -> str:
-    """Return the type of the file system that the measurements write to."""
-    best, kind = "", "unknown"
-    try:
-        for line in Path("/proc/mounts").read_text().splitlines():
-            _, where, found, *_ = line.split()
-            if path.is_relative_to(where) and len(where) >= len(best):
-                best, kind = where, found
-    except OSError:
-        pass
-    return kind
 
 
 def _version(name: str) -> str:

@@ -167,7 +167,7 @@ def overhead(style: Style, _: Any, results: Mapping[str, Sequence[Result]]) -> A
         r
         for group in ("store", "node", "log")
         for r in results.get(group, ())
-        if r.of_plain and r.page_bytes == 16384 and not r.name.startswith("rotate")
+        if r.of_plain and not r.plain and r.page_bytes == 16384
     ]
     if not wanted:
         return None
@@ -185,7 +185,8 @@ def overhead(style: Style, _: Any, results: Mapping[str, Sequence[Result]]) -> A
     axis.grid(visible=False, axis="y")
     axis.set_xscale("log")
     axis.margins(x=0.12)
-    ticks = [t for t in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if axis.get_xlim()[0] <= t <= axis.get_xlim()[1]]
+    least, most = axis.get_xlim()
+    ticks = [t for t in (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if least <= t <= most]
     axis.set_xticks(ticks, [f"{t:g}x" for t in ticks])
     axis.minorticks_off()
     axis.axvline(1, color=style.text, linestyle="--", linewidth=1)

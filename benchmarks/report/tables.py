@@ -9,8 +9,8 @@ from keystore.bench.result import Result
 
 COLUMNS = (
     "group", "name", "kernel", "page_bytes", "threads", "processes", "seconds", "gb_per_s", "of_primitive", "of_plain",
-    "of_library", "of_memcpy", "of_one", "cpu_s_per_gb", "p50_s", "p99_s", "p99.9_s", "plain_p50_s", "plain_p99_s",
-    "plain_p99.9_s", "range_min", "range_max", "processes_measured", "counts",
+    "plain", "of_library", "of_memcpy", "of_one", "cpu_s_per_gb", "p50_s", "p99_s", "p99.9_s", "plain_p50_s",
+    "plain_p99_s", "plain_p99.9_s", "range_min", "range_max", "processes_measured", "counts",
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def beside(result: Result) -> str:
     if result.of_primitive is not None:
         return f"{number(result.of_primitive)} of the primitive"
     if result.of_plain is not None:
-        return f"{number(result.of_plain)} of plain"
+        return f"{number(result.of_plain)} of {result.plain or 'plain'}"
     return f"{number(result.of_one)} of one" if result.of_one is not None else "-"
 
 
@@ -100,7 +100,7 @@ def losing_rows(results: Mapping[str, Sequence[Result]]) -> list[list[str]]:
         for result in found:
             for name, ratio in (
                 ("the primitive", result.of_primitive),
-                ("the same without encryption", result.of_plain),
+                (result.plain or "the same without encryption", result.of_plain),
                 ("one call a page", result.of_library),
                 ("one worker", result.of_one),
             ):

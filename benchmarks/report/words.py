@@ -18,23 +18,28 @@ ABOUT = {
     "thread. The portable kernel opens memory that is lent to it, as a store reads. *Copy in memory* is the ceiling of "
     "anything.",
     "store": "Plain is `os.pread` of single pages, `os.preadv` of a mebibyte a call for a scan, and for a commit one "
-    "`pwrite` of as many bytes and 4 KiB with `fdatasync`; *its writes alone* are those of a commit in their three "
-    "places, by plain calls. *Cold*: both files are dropped from the system's cache before each turn. Files are in the "
-    "system's cache otherwise.",
+    "`pwrite` of as many bytes and 4 KiB with `fdatasync`; *its writes alone* are those of a commit in their two "
+    "places, by plain calls, beside one write of as much. A commit of many pages has the system begin to write while "
+    "it seals, and plain leaves that to its sync: so it can be faster than plain. *Cold*: both files are dropped from "
+    "the system's cache before each turn. Files are in the system's cache otherwise.",
     "node": "A file of a gibibyte. Plain is a copy of it through user space with one fsync: the mean of one just "
-    "before and one just after each. What was written and removed earlier is settled first, outside the time. A "
-    "restore opens every page on its way and reads the maps back; *read back* reads the pages once more from the disk.",
-    "log": "Plain is the same commit of a node without a log; for the restore, a copy of the store's file.",
-    "rotation": "Plain is the same rotation of the node of 1 MiB, and for the reads, the same without rotations "
-    "beside them. Bytes written are those of all files together; data files that were written to are counted by their "
-    "time of change.",
+    "before and one just after each. What was written and removed earlier is settled first, outside the time. Ours "
+    "have the system begin to write while they work, and the copy leaves that to its fsync: so they can be faster than "
+    "the copy. A restore opens every page on its way and reads the maps back; *read back* reads the pages once more "
+    "from the disk.",
+    "log": "A commit stands beside the same in a node without a log; for the restore, plain is a copy of the store's "
+    "file.",
+    "rotation": "Rotations stand beside that of the node of 1 MiB, and the reads beside the same without rotations. "
+    "Bytes written are those of all files together; data files that were written to are counted by their time of "
+    "change.",
     "emulator": "`time` is that in which one more call is answered, with several under way; client and server share "
     "the machine. The primitive is one `AESGCM.encrypt` of the same 32 bytes: nearly all of a call is wire. [Beside "
     "moto's server](../emulator.md), and [the wires by processor time](../clouds.md).",
     "peers": "Plain is the same library without its key; for ours and for libraries, a plain file. Databases write "
-    "values of 4 KiB in durable transactions of 256 and are opened anew before they are read. A page store is no "
-    "database: theirs do SQL and an index, ours looks up a number. So what each loses to itself without a key says "
-    "more than the speeds beside each other; and the plain side of ours is the hardest, a bare file.",
+    "16 MiB as values of 4 KiB in durable transactions of 256 and are opened anew before they are read; libraries seal "
+    "and open a file of 16 MiB. A page store is no database: theirs do SQL and an index, ours looks up a number. So "
+    "what each loses to itself without a key says more than the speeds beside each other; and the plain side of ours "
+    "is the hardest, a bare file.",
 }
 NOT_SHOWN = (
     "Other machines. Two virtual processors may be two threads of one physical core; then no figure for two workers "

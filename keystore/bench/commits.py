@@ -17,7 +17,6 @@ COMMIT_PAGES = (1, 16, 256)
 CHECKPOINT_PAGES = 256
 RECORD_BYTES = 4096
 """What a commit writes besides its pages; the plain side writes as much."""
-WATERMARK_BYTES = 512
 
 
 def measure(pair: "Pair", budget_s: float) -> Iterator[Result]:
@@ -56,12 +55,12 @@ def commit(pair: "Pair", count: int, budget_s: float) -> Result:
 
 
 def writes_of_a_commit(pair: "Pair", budget_s: float) -> Result:
-    """The writes of a commit of one page without anything else: page, record and watermark, each in its place.
+    """The writes of a commit of one page without anything else: page and record, each in its place.
 
     What they take beyond one write of as many bytes is the price of the file's form, not of sealing or of Python.
     """
     size, fd = pair.store.page_size, pair.fd
-    page, record, watermark = (secrets.token_bytes(length) for length in (size, RECORD_BYTES, WATERMARK_BYTES))
+    page, record = secrets.token_bytes(size), secrets.token_bytes(RECORD_BYTES)
     records_at = pair.total_bytes // 2 // size * size
     places, joined, at = records_at // size - 1, page + record, 0
 
@@ -71,7 +70,6 @@ def writes_of_a_commit(pair: "Pair", budget_s: float) -> Result:
         os.pwrite(fd, page, (at + 1) * size)
         os.pwrite(fd, record, records_at + at * RECORD_BYTES)
         os.fdatasync(fd)
-        os.pwrite(fd, watermark, 2 * RECORD_BYTES)
 
     def together() -> None:
         os.pwrite(fd, joined, 0)
@@ -81,7 +79,7 @@ def writes_of_a_commit(pair: "Pair", budget_s: float) -> Result:
     seconds = found.median_s("apart")
     return Result(
         "commit 1 page, its writes alone", "pwrite", size, 1, seconds, size / seconds / 1e9,
-        of_plain=found.ratio("apart", "together"), cpu_s_per_gb=found.cpu_s_per_gb("apart", size),
+        of_plain=found.ratio("apart", "together"), plain="one write", cpu_s_per_gb=found.cpu_s_per_gb("apart", size),
         percentiles_s=percentiles(found.seconds["apart"]), plain_percentiles_s=percentiles(found.seconds["together"]),
     )  # fmt: skip
 

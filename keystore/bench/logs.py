@@ -86,7 +86,7 @@ def _commits(with_log: PageStore, without: PageStore, budget_s: float) -> Result
     seconds, total = found.median_s("ours"), COMMIT_PAGES * PAGE_BYTES
     return Result(
         f"commit {COMMIT_PAGES} pages, with a log", KERNEL.name, PAGE_BYTES, 1, seconds, total / seconds / 1e9,
-        of_plain=found.ratio("ours", "plain"),
+        of_plain=found.ratio("ours", "plain"), plain="one without a log",
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class Result:
         seconds: median of one call.
         gb_per_s: bytes of pages per second / 10^9, where there are bytes; of all threads and processes.
         of_primitive: speed as a fraction of the library's own loop on as many threads; 1.0 means that nothing is lost.
-        of_plain: speed as a fraction of the same input and output without encryption.
+        of_plain: speed as a fraction of the same input and output without encryption, or of `plain`.
         of_library: speed as a fraction of one call for each page through `cryptography`.
         of_memcpy: speed as a fraction of a plain copy in memory.
         of_one: speed as a fraction of one thread's, or one process's, on the same work.
@@ -33,6 +33,7 @@ class Result:
         plain_percentiles_s: of the same without encryption.
         range: the smallest and largest `main` of the processes.
         counts: what was counted, the same on every machine.
+        plain: what `of_plain` is of, where that is something else than the same work without encryption.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Result:
     plain_percentiles_s: Mapping[str, float] | None = None
     range: tuple[float, float] | None = None
     counts: Mapping[str, int] | None = None
+    plain: str | None = None
 
     @property
     def case(self) -> Case:

@@ -81,7 +81,7 @@ def measure(place: Path, *, quick: bool) -> Iterator[Result]:
             took = median(seconds[size])
             yield Result(
                 f"rotate master key, {_text(size)}", KERNEL.name, PAGE_BYTES, 1, took,
-                of_plain=median(seconds[sizes[0]]) / took, counts=counts,
+                of_plain=median(seconds[sizes[0]]) / took, counts=counts, plain=f"that of {_text(sizes[0])}",
             )  # fmt: skip
         yield _reads_meanwhile(nodes[sizes[1]], READS_QUICK if quick else READS)
         yield _reseal(nodes[sizes[1]])
@@ -160,7 +160,7 @@ def _reads_meanwhile(node: Node, count: int) -> Result:
     return Result(
         "random read during rotations", KERNEL.name, PAGE_BYTES, 1, mine["p50"],
         of_plain=theirs["p50"] / mine["p50"], percentiles_s=mine, plain_percentiles_s=theirs,
-        counts={"rotations": rotations, "reads": count},
+        counts={"rotations": rotations, "reads": count}, plain="those without rotations",
     )  # fmt: skip
 
 

@@ -9,14 +9,16 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import check
+from benchmarks import check, emulator
+from benchmarks.peers import throughput
 from benchmarks.report import __main__ as command
-from benchmarks.report import bars, groups, page, tables
+from benchmarks.report import bars, groups, machine, page, tables
 from keystore.bench.result import Result, medians
 
 SEAL = Result("kernel seal", "native", 16384, 1, 1e-4, 9.0, of_primitive=0.97)
@@ -79,6 +81,13 @@ def test_rows_that_lose_come_with_the_slowest_first() -> None:
     rows = tables.losing_rows({"store": [READ, replace(READ, of_plain=1.0)], "kernel": [SEAL], "peers": [other, ours]})
     assert [row[0] for row in rows] == ["random read", "peer: write", "kernel seal"]
     assert tables.lost_to_peers([other, ours]) == [["peer: write", "Other 1", "0.9", "0.3", "3.0"]]
+
+
+def test_what_stands_beside_is_named_where_it_is_encrypted_too() -> None:
+    log = replace(READ, name="commit, with a log", plain="one without a log")
+    assert [tables.beside(each) for each in (READ, log)] == ["0.25 of plain", "0.25 of one without a log"]
+    lost = tables.losing_rows({"store": [READ], "log": [log]})
+    assert [row[4] for row in lost] == ["0.25 of the same without encryption", "0.25 of one without a log"]
 
 
 def test_the_span_of_a_row_is_of_what_stands_beside_it() -> None:
@@ -159,6 +168,25 @@ def test_a_second_run_measures_what_is_missing(tmp_path: Path, monkeypatch: pyte
     assert measured[5:] == ["kernel", "node"]
 
 
+def test_where_all_is_kept_the_machine_is_that_of_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(groups, "measure", lambda group, **_: groups.Found(group, ((SEAL,),)))
+    options = Namespace(groups=["kernel"], quick=False, processes=None, again=False, no_profiles=True)
+    command._measure(options, MACHINE, tmp_path)
+    assert "nothing was measured" not in capsys.readouterr().err
+    command._measure(options, MACHINE | {"commit": "def"}, tmp_path)
+    assert "nothing was measured; --again" in capsys.readouterr().err
+    assert json.loads((tmp_path / "machine.json").read_text())["commit"] == "abc"
+
+
+def test_a_report_that_could_not_be_drawn_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda _: None)
+    with pytest.raises(SystemExit, match="Nothing was measured; take `make report`"):
+        command.main(["kernel", "--into", str(tmp_path / "report")])
+    assert not (tmp_path / "report").exists()
+
+
 def test_the_page_says_what_failed_and_what_is_not_reached(tmp_path: Path) -> None:
     slow = replace(READ, of_plain=0.1)
     (tmp_path / "machine.json").write_text(json.dumps(MACHINE))
@@ -227,9 +255,11 @@ def test_what_is_slower_each_time_is_slower(
 ) -> None:
     rounds = iter([0.5, 0.6, 0.55])
     monkeypatch.setattr(check, "measure", lambda: [replace(SEAL, of_primitive=next(rounds))])
-    monkeypatch.setattr(check, "read_baseline", lambda _: [SEAL])
+    monkeypatch.setattr(check, "read_baseline", lambda _: [SEAL, READ])
     assert check.main([]) == 1
-    assert "0.970 ->  0.600   -38 %" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("0.970 ->  0.600   -38 %")
+    assert (lines[1].startswith("random read, native, 4 KiB "), lines[1].endswith(" not measured here")) == (True, True)
     monkeypatch.setattr(check, "measure", lambda: [SEAL])
     assert check.main([]) == 0
 
@@ -242,6 +272,7 @@ def test_a_baseline_of_other_cases_compares_nothing(monkeypatch: pytest.MonkeyPa
 
 def test_the_baseline_is_of_one_worker_and_has_both_kernels() -> None:
     found = check.read_baseline(check.BASELINE)
+    assert json.loads(check.BASELINE.read_text())["quick"] is True
     assert {result.kernel for result in found} == {"native", "portable"}
     assert all(result.ratio and result.threads == result.processes == 1 for result in found)
 
@@ -252,7 +283,7 @@ def test_the_groups_run_with_this_interpreter(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_help_measures_and_installs_nothing(tmp_path: Path) -> None:
-    for module in ("report", "check", "emulator", "clouds", "control", "peers.environment"):
+    for module in ("report", "check", "emulator", "clouds", "control", "peers.environment", "peers.throughput"):
         asked = [sys.executable, "-m", f"benchmarks.{module}", "--help"]
         ended = subprocess.run(
             asked,
@@ -266,6 +297,19 @@ def test_help_measures_and_installs_nothing(tmp_path: Path) -> None:
         assert (ended.returncode, ended.stderr) == (0, ""), module
         assert ended.stdout.startswith(f"usage: python -m benchmarks.{module} ")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_peer_is_named_with_its_own_version_not_with_that_of_its_binding() -> None:
+    assert int(throughput.version("SQLCipher").split(".")[0]) >= 4  # the binding for Python is at 0
+    assert throughput.version("keystore") == metadata.version("cmk-keystore")
+
+
+def test_figures_outside_the_report_say_of_which_commit_they_are() -> None:
+    here = emulator.machine(("cryptography",))
+    assert here["commit"] == machine.commit()
+    assert f"cryptography {metadata.version('cryptography')}. {here['date']}, commit {here['commit']}." in (
+        emulator.machine_line(here)
+    )
 
 
 def test_a_group_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,12 +116,15 @@ class Life:
     def commit_together(self, wishes: Sequence[Wish]) -> list[int]:
         """Commit them from as many threads; return their sequences, without those of wishes that ask for too much.
 
-        A wish is there after a crash with all that share its record, or with none of them.
+        A wish is there after a crash with all that share its record, or with none of them. Behind a record whose
+        outcome is unknown no other is written, so what it asked for stays what may be coming.
         """
-        sequence = self.opened.sequence
+        sequence, file = self.opened.sequence, self.opened._state.file
 
         def begun(sharing: Sequence[Wish]) -> None:
             nonlocal sequence
+            if file.poison is not None:
+                return
             if self.opened.sequence > sequence:
                 sequence, self.now = self.opened.sequence, self.coming
             self.coming = self.now

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from threading import Timer, main_thread
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import rich_click as click
 
@@ -37,6 +38,9 @@ from keystore.cli.snapshot_commands import snapshot
 from keystore.cli.sqlite_commands import sqlite
 from keystore.cli.upkeep_commands import compact, repair, stats, verify
 from keystore.errors import ApiError, KeystoreError
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 # gRPC writes lines of its own to standard error, with addresses and source files, where our errors say what to do.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -102,13 +106,21 @@ project.add_command(encryption)
 project.add_command(project_cluster)
 
 
+SIGNAL_AGAIN_S: Final = 0.01
+"""So long that the destructor has ended, most likely; if not, the signal comes once more."""
+
+
 class TerminatedError(BaseException):
     """SIGTERM arrived; everything unwinds as after Ctrl-C."""
+
+
+AGAIN: Final = {KeyboardInterrupt: signal.SIGINT, TerminatedError: signal.SIGTERM}
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _signal_again
     if sys.stdout is None:
         # The next file that is opened would become standard output, and a store would be printed into.
         sys.exit("error: standard output is closed. Nothing was done.")
@@ -169,6 +181,17 @@ def _report_usage(error: click.ClickException, *, as_json: bool) -> int:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise TerminatedError
+
+
+def _signal_again(swallowed: "UnraisableHookArgs") -> None:
+    """Send a signal again that arrived inside a destructor, where Python swallows what its handler raises."""
+    number = AGAIN.get(swallowed.exc_type)
+    if number is None:
+        sys.__unraisablehook__(swallowed)
+        return
+    timer = Timer(SIGNAL_AGAIN_S, signal.pthread_kill, (main_thread().ident, number))
+    timer.daemon = True
+    timer.start()
 
 
 if __name__ == "__main__":

@@ -33,14 +33,18 @@ EVENTS_MAX = 10_000
 
 
 class Served:
-    """A project over the API, and the control processes that serve it."""
+    """A project over the API, and the control processes that serve it.
+
+    Attributes:
+        smtp: HOST:PORT of the mail server of processes that are started from now on; None for none.
+    """
 
     def __init__(
         self,
         folder: Path,
         kms: KmsEmulator,
         url: str,
-        smtp: str,
+        smtp: str | None,
         names: tuple[str, ...] = ("one",),
         cloud: type[Cloud] = Aws,
     ) -> None:
@@ -72,7 +76,8 @@ class Served:
         command = [*PROGRAM, "control", "serve", "--database", self.url, "--name", name, "--ready-file", ready]
         command += ["--platform-key", f"local://{self.folder / 'platform'}", "--data-dir", self.folder / "data"]
         command += ["--listen", "127.0.0.1:0", "--movable-clock", "--dead-after", "2", "--look-every", LOOK_EVERY_S]
-        command += ["--smtp", self.smtp, "--mail-from", "keystore@example.org"]
+        if self.smtp is not None:
+            command += ["--smtp", self.smtp, "--mail-from", "keystore@example.org"]
         self.starts += 1
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen([*map(str, command)], stderr=log, env=environment(self.env))

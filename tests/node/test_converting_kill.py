@@ -6,7 +6,7 @@ opens the node finds everything, in stores with the layer and without; the same 
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from keystore.pages import movable
 from keystore.pages.blockfile import OsBlockFile
 from tests.key_files import new_key
 from tests.node.test_kill import KillingFiles, killed
+from tests.pages.stores import each_commit_marked
 
 PAGES = 12
 OPERATIONS_MAX = 2000
@@ -35,8 +36,11 @@ class Keys:
 
 
 @pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """And every commit writes the watermark, so that an operation has the same number each time."""
     monkeypatch.setattr(movable, "STEP_BYTES", 128 << 10)
+    with each_commit_marked():
+        yield
 
 
 def page_of(number: int) -> bytes:
@@ -56,7 +60,7 @@ def dying(operation: Callable[..., Any], files: KillingFiles) -> Callable[..., A
 def convert_and_die(directory: Path, wanted: Keys, connect: KmsConnector, at: int, told: int) -> Callable[[], None]:
     def run() -> None:
         files, number = KillingFiles(1 << 30), 0
-        for name in ("write", "sync", "extend", "truncate"):
+        for name in ("write", "by_descriptor", "sync", "extend", "truncate"):
             setattr(OsBlockFile, name, dying(getattr(OsBlockFile, name), files))
         node = Node.open(directory, connect, files=files)
         with node.using_store("d", "busy") as store:

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,12 +131,12 @@ def serve_control(
     from keystore.rest.process import require_no_organization
 
     extend = _extend(kms_endpoint, **projects)
-    if extend is None:
-        require_no_organization(database)
     named = name or socket.gethostname()
     parts = Parts(
         named, connector(kms_endpoint), ready_file, dead_after_s, movable_clock, look_every_s, extend, _teller(out)
     )
+    if extend is None:
+        parts = replace(parts, require=require_no_organization)
     if not serve(database, parts):
         # CRASH: threads may still wait for a database that is away; what they would do is done after the next start.
         os._exit(exits.OK)

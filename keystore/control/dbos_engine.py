@@ -46,7 +46,7 @@ LOG = logging.getLogger("keystore.control")
 
 RUNS_MAX, RUNS_APART_MAX = 64, 64
 """LIMIT: workflows under way in one process, a thread each: of each name that is registered to wait apart, and of all
-others. One more waits in the queue."""
+others in a queue. One more waits there."""
 
 FORGOTTEN_AT_ONCE_MAX = 500
 """LIMIT: workflows that are forgotten at once, so that nobody waits long for the database."""
@@ -67,12 +67,20 @@ class DbosEngine:
         beat_s: seconds between two signs of life.
         dead_after_s: seconds without one after which others take over; several times `beat_s`.
         poll_s: seconds between two looks for what is to run.
+        queue: where its workflows wait that do not wait apart. It runs those of `QUEUE` too.
     """
 
     def __init__(
-        self, database: Database, name: str, *, beat_s: float = 1.0, dead_after_s: float = 10.0, poll_s: float = 0.5
+        self,
+        database: Database,
+        name: str,
+        *,
+        beat_s: float = 1.0,
+        dead_after_s: float = 10.0,
+        poll_s: float = 0.5,
+        queue: str = QUEUE,
     ) -> None:
-        self._database, self._name = database, name
+        self._database, self._name, self._queue = database, name, queue
         self._beat_s, self._poll_s = beat_s, poll_s
         self._dead_after_s = dead_after_s
         self._under_way = UnderWay()
@@ -92,7 +100,7 @@ class DbosEngine:
 
     def register(self, name: str, workflow: Workflow, *, apart: bool = False) -> None:
         self._workflows[name] = workflow
-        self._queues[name] = f"{APART_QUEUE}-{name}" if apart else QUEUE
+        self._queues[name] = f"{APART_QUEUE}-{name}" if apart else self._queue
 
     def launch(self) -> None:
         """As `WorkflowEngine.launch`.
@@ -122,7 +130,7 @@ class DbosEngine:
         DBOS.listen_queues(sorted(queues))  # not to those of others on the database
         DBOS.launch()
         for queue in queues:
-            runs_max = RUNS_MAX if queue == QUEUE else RUNS_APART_MAX
+            runs_max = RUNS_MAX if queue in (QUEUE, self._queue) else RUNS_APART_MAX
             DBOS.register_queue(
                 queue, worker_concurrency=runs_max, polling_interval_sec=self._poll_s, on_conflict="always_update"
             )

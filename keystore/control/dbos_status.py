@@ -15,9 +15,9 @@ APPLICATION_VERSION = "1"
 """Raised when workflows under way cannot go on under the new program. Left to DBOS it would be a hash of the source,
 and nothing would go on after any upgrade."""
 
-QUEUE, APART_QUEUE = "keystore", "keystore-apart"
-"""Where workflows wait for their turn; those that are registered to wait apart in a queue for each name, which begins
-so."""
+QUEUE, EXTENDED_QUEUE, APART_QUEUE = "keystore", "keystore-extended", "keystore-apart"
+"""Where workflows wait for their turn: those of processes without and with an extension, of which the former leave the
+latter's alone; and those that are registered to wait apart in a queue for each name, which begins so."""
 WORKFLOW = "keystore-workflow"
 """The one function that DBOS knows; its arguments say which of ours it is."""
 

@@ -9,7 +9,7 @@ Invariants:
 3. A row that is done is never anything else again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -59,8 +59,18 @@ class DueTable:
             return False
         return True
 
-    def claim(self, kinds: Sequence[str], now_ns: int, executor: Executor) -> Due | None:
+    def claim(
+        self,
+        kinds: Sequence[str],
+        now_ns: int,
+        executor: Executor,
+        require: Callable[[sa.Connection], None] = lambda connection: None,
+    ) -> Due | None:
         """Give the job that is due longest to `executor` and to nobody else; None if nothing is due.
+
+        Args:
+            require: raises unless the executor may have jobs; asked after the job is read, so that it sees all that was
+                there when the job was made.
 
         Raises:
             FencedError: the executor is dead.
@@ -71,6 +81,7 @@ class DueTable:
         first = first.order_by(due.c.at_ns, due.c.id).limit(1)
         with self.database.read() as connection:  # mostly nothing is due, and then nothing is locked or written
             require_alive(connection, executor, lasting=False)
+            require(connection)
             if connection.execute(first).one_or_none() is None:
                 return None
         with self.database.write() as connection:
@@ -78,6 +89,7 @@ class DueTable:
             chosen = connection.execute(first.with_for_update(skip_locked=True)).one_or_none()
             if chosen is None:
                 return None
+            require(connection)
             connection.execute(due.update().where(due.c.id == chosen.id).values(state=CLAIMED, epoch=executor.epoch))
         return Due(chosen.kind, chosen.subject, chosen.at_ns)
 

@@ -11,15 +11,17 @@ Invariants:
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
 
 from keystore.control.clock import Clock
 from keystore.control.database import Database
 from keystore.control.due import Due, DueTable
 from keystore.control.engine import State, WorkflowEngine
-from keystore.errors import ControlUnreachableError, FencedError
+from keystore.errors import ControlSetupError, ControlUnreachableError, FencedError
 
 LOG = logging.getLogger("keystore.control")
 
@@ -48,6 +50,10 @@ class ControlService:
     Args:
         engine: launched before `start`.
         kinds: of jobs, each the name of a registered workflow, which gets the fields of its `Due` as arguments.
+        require: raises `ControlSetupError` once the jobs of the database are not for this process; then it takes none.
+
+    Attributes:
+        refused: what `require` raised in the thread, which has ended.
     """
 
     def __init__(
@@ -57,10 +63,12 @@ class ControlService:
         clock: Clock,
         kinds: Sequence[str],
         look_every_s: float = LOOK_EVERY_S,
+        require: Callable[[sa.Connection], None] = lambda connection: None,
     ) -> None:
+        self.refused: ControlSetupError | None = None
         self._engine, self._clock, self._kinds = engine, clock, list(kinds)
         self._table = DueTable(database)
-        self._look_every_s = look_every_s
+        self._look_every_s, self._require = look_every_s, require
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="control-due", daemon=True)
 
@@ -79,11 +87,14 @@ class ControlService:
 
         Raises:
             FencedError: this process was taken for dead.
+            ControlSetupError: by `require`.
             ControlUnreachableError: nothing is lost; the next look goes on.
         """
         now_ns = self._clock.now_ns()
         for started in range(JOBS_AT_ONCE_MAX):
-            job = None if self._stopping.is_set() else self._table.claim(self._kinds, now_ns, self._engine.executor)
+            if self._stopping.is_set():
+                return started
+            job = self._table.claim(self._kinds, now_ns, self._engine.executor, self._require)
             if job is None:
                 return started
             self._engine.start(job.kind, job.key, asdict(job))
@@ -124,6 +135,9 @@ class ControlService:
                 reachable = True
             except FencedError as error:
                 LOG.warning("%s", error)  # the engine finds out whether all of this process is meant
+            except ControlSetupError as error:
+                self.refused = error
+                return
             except ControlUnreachableError as error:
                 if reachable:
                     LOG.warning("%s", error)

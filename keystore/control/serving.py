@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import sqlalchemy as sa
+
 from keystore.agents.process import Stopping, remove_ready, write_ready
 from keystore.control.clock import Clock, MovableClock, SystemClock
 from keystore.control.cluster_keys import ClusterKeys
 from keystore.control.database import Database, open_database
 from keystore.control.dbos_engine import DbosEngine
+from keystore.control.dbos_status import EXTENDED_QUEUE, QUEUE
 from keystore.control.engine import WorkflowEngine
 from keystore.control.executors import fenced
 from keystore.control.jobs import ROTATION_JOB
@@ -78,6 +81,8 @@ class Parts:
         look_every_s: pause between two looks at what is due, and between two looks at what is to run.
         extend: gives what it does besides; None for nothing.
         tell: is told once work is taken, with what the ready file holds.
+        require: raises `ControlSetupError` where the jobs of the database are not for this process; asked at the start
+            and before each job.
     """
 
     name: str
@@ -88,24 +93,29 @@ class Parts:
     look_every_s: float = LOOK_EVERY_S
     extend: Extend | None = None
     tell: Callable[[Mapping[str, object]], None] = lambda values: None
+    require: Callable[[sa.Connection], None] = lambda connection: None
 
 
 def serve(url: str, parts: Parts) -> bool:
     """Serve until SIGTERM or SIGINT; return whether nothing of it runs any more.
 
     Raises:
-        ControlUrlError, ControlSetupError, ControlSchemaError, ControlUnreachableError: nothing was begun.
+        ControlUrlError, ControlSchemaError, ControlUnreachableError: nothing was begun.
+        ControlSetupError: nothing was begun, or nothing since `Parts.require` raised it.
         FencedError: the process was taken for dead, or started again elsewhere; it did nothing since.
         InputError: the ready file cannot be written.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     stopping, ended = Stopping(), list[bool]()
     with closing(open_database(url)) as database:
+        with database.read() as connection:
+            parts.require(connection)
         clock = MovableClock(database) if parts.movable_clock else SystemClock()
         extension = None if parts.extend is None else parts.extend(database, clock)
         plane = Plane(database, parts.connect, clock=clock, keys=None if extension is None else extension.keys)
         times = {"beat_s": parts.dead_after_s / BEATS, "dead_after_s": parts.dead_after_s}
-        engine = DbosEngine(database, parts.name, **times, poll_s=parts.look_every_s)
+        queue = QUEUE if extension is None else EXTENDED_QUEUE
+        engine = DbosEngine(database, parts.name, **times, poll_s=parts.look_every_s, queue=queue)
         register_jobs(engine, plane.jobs)
         values = dict[str, object](name=parts.name, pid=os.getpid(), database=database.shown)
         kinds = [ROTATION_JOB, OPERATION_JOB]
@@ -117,7 +127,7 @@ def serve(url: str, parts: Parts) -> bool:
             stopping.on_signals()
             engine.launch()
             stack.callback(lambda: ended.append(engine.close()))
-            service = ControlService(database, engine, plane.clock, kinds, parts.look_every_s)
+            service = ControlService(database, engine, plane.clock, kinds, parts.look_every_s, parts.require)
             stack.callback(service.stop, LOOK_WAIT_S)
             if extension is not None:
                 values |= extension.start()
@@ -129,4 +139,6 @@ def serve(url: str, parts: Parts) -> bool:
             while not stopping.wait(FENCED_LOOK_S):
                 if engine.fenced():
                     raise fenced(engine.executor)
+                if service.refused is not None:
+                    raise service.refused
     return all(ended)

@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from keystore.control.clock import Clock
 from keystore.control.database import Database, open_database
 from keystore.control.engine import WorkflowEngine
@@ -118,18 +120,16 @@ def found_organization(url: str, name: str, now_ns: int) -> tuple[Organization, 
         return create_organization(connection, name, now_ns)
 
 
-def require_no_organization(url: str) -> None:
+def require_no_organization(connection: sa.Connection) -> None:
     """Make sure that a process without the platform key may serve a control database.
 
     It would take the jobs of projects, and could do none of them.
 
     Raises:
         ControlSetupError: there is an organisation in it.
-        ControlError: as `open_database`.
     """
-    with closing(open_database(url)) as database, database.read() as connection:
-        if has_organizations(connection):
-            raise ControlSetupError(
-                f"{database.shown} has projects, whose jobs need the platform key. Nothing was started; give "
-                "--platform-key."
-            )
+    if has_organizations(connection):
+        raise ControlSetupError(
+            "the control database has projects, whose jobs need the platform key. None of them was started; give "
+            "--platform-key."
+        )

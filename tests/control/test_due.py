@@ -3,13 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keystore.control.database import Database
 from keystore.control.due import Due, DueTable, next_at_ns
 from keystore.control.executors import register, retire
-from keystore.errors import FencedError
+from keystore.errors import ControlSetupError, FencedError
 
 WAIT_S = 60
 KINDS = ["rotate"]
@@ -56,6 +57,25 @@ def test_a_claim_ends_with_its_process_and_the_late_one_is_fenced(database: Data
     with pytest.raises(FencedError):
         table.claim(KINDS, 5, zombie)
     table.started(job, other)
+
+
+def test_a_job_that_its_process_may_not_have_stays_open_also_where_that_is_found_at_the_last_moment(
+    database: Database,
+) -> None:
+    table, first, second = DueTable(database), register(database, "first"), register(database, "second")
+    job, asked = Due("rotate", "c1", 5), list[int]()
+    table.add(job)
+
+    def require(connection: sa.Connection) -> None:
+        asked.append(len(asked))
+        if len(asked) > 1:
+            raise ControlSetupError("not for this process")
+
+    for _ in range(2):
+        with pytest.raises(ControlSetupError):
+            table.claim(KINDS, 5, first, require)
+    assert len(asked) == 3
+    assert table.claim(KINDS, 5, second) == job
 
 
 def test_what_was_started_is_not_claimed_again(database: Database) -> None:

@@ -14,7 +14,7 @@ from keystore.control import dbos_engine, ownership, tables
 from keystore.control.database import Database
 from keystore.control.dbos_client import DbosClient
 from keystore.control.dbos_engine import DbosEngine
-from keystore.control.dbos_status import APART_QUEUE, options
+from keystore.control.dbos_status import APART_QUEUE, EXTENDED_QUEUE, QUEUE, options
 from keystore.control.engine import Retry, Run, State, Status, WorkflowEngine
 from keystore.control.executors import register, retire
 from keystore.errors import ControlError, FencedError, KeyDisabledError, KmsUnreachableError, StoreDamagedError
@@ -380,3 +380,36 @@ def test_what_waits_apart_is_left_to_processes_that_know_it(sqlite: Database) ->
     finally:
         knows.close()
     assert ran == ["other/0", "other/1", "other/2", "mail/0"]
+
+
+def test_what_an_extended_process_started_is_left_to_such_and_they_run_what_others_left(sqlite: Database) -> None:
+    ran: list[str] = []
+
+    def launch(queue: str) -> DbosEngine:
+        engine = DbosEngine(sqlite, "me", beat_s=0.05, dead_after_s=60, poll_s=0.05, queue=queue)
+        engine.register("work", lambda run, arguments: run.step("do", lambda: ran.append(run.key)))
+        engine.launch()
+        return engine
+
+    launch(EXTENDED_QUEUE).close()  # both queues are known on this database from here on
+    plain = launch(QUEUE)
+    try:
+        DBOS.enqueue_workflow_with_options(options("extended", EXTENDED_QUEUE), "work", {})  # as others did
+        for number in range(3):
+            plain.start("work", f"plain/{number}", {})
+            assert _ended(plain, f"plain/{number}").state is State.DONE
+        left = plain.status("extended")
+        assert left is not None
+        assert left.state is State.WAITING
+    finally:
+        plain.close()
+    extended = launch(EXTENDED_QUEUE)
+    try:
+        assert _ended(extended, "extended").state is State.DONE
+        DBOS.enqueue_workflow_with_options(options("left", QUEUE), "work", {})
+        assert _ended(extended, "left").state is State.DONE
+        extended.start("work", "own", {})
+        assert _ended(extended, "own").state is State.DONE
+    finally:
+        extended.close()
+    assert ran == ["plain/0", "plain/1", "plain/2", "extended", "left", "own"]

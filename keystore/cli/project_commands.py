@@ -105,11 +105,6 @@ def create_key(out: Output, project: str, description: str, roles: tuple[str, ..
 @with_output
 def usage(out: Output, project: str, api: ApiClient) -> None:
     """List what is charged for, and since when: also of clusters that are disabled or gone."""
-    where = project_path(api, project)
-    found = api.all(f"{where}/usage")
-    names = {each["id"]: each["name"] for each in api.all(f"{where}/clusters")}
-    rows = [
-        (names.get(each["clusterId"], each["clusterId"]), each["kind"], each["start"], each.get("end", ""))
-        for each in found
-    ]
+    found = api.all(f"{project_path(api, project)}/usage")
+    rows = [(each["clusterName"], each["kind"], each["start"], each.get("end", "")) for each in found]
     out.emit({"usage": found}, lambda: print_table(("CLUSTER", "WHAT", "FROM", "TO"), rows))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from keystore.projects.conditions import Condition, Life
 from keystore.projects.shapes import Shape
-from keystore.projects.tables import usage_lines
+from keystore.projects.tables import deployments, usage_lines
 
 
 class Charge(StrEnum):
@@ -25,10 +25,11 @@ class Charge(StrEnum):
 
 @dataclass(frozen=True)
 class UsageLine:
-    """A span of time; `to_ns` is None while it goes on."""
+    """A span of time; `to_ns` is None while it goes on. `name` is the deployment's, also once it is gone."""
 
     project_id: str
     deployment_id: str
+    name: str
     kind: Charge
     from_ns: int
     to_ns: int | None
@@ -65,7 +66,10 @@ def meter(
 
 def usage(connection: sa.Connection, project_id: str) -> list[UsageLine]:
     """Return the lines of a project, the earliest first."""
-    rows = connection.execute(
-        sa.select(usage_lines).where(usage_lines.c.project_id == project_id).order_by(usage_lines.c.id)
-    ).all()
-    return [UsageLine(row.project_id, row.deployment_id, Charge(row.kind), row.from_ns, row.to_ns) for row in rows]
+    named = sa.select(usage_lines, deployments.c.name).join(
+        deployments, usage_lines.c.deployment_id == deployments.c.id
+    )
+    rows = connection.execute(named.where(usage_lines.c.project_id == project_id).order_by(usage_lines.c.id)).all()
+    return [
+        UsageLine(row.project_id, row.deployment_id, row.name, Charge(row.kind), row.from_ns, row.to_ns) for row in rows
+    ]

@@ -138,9 +138,10 @@ class Draft(Answer, frozen=True, omit_defaults=False):
 
 
 class Usage(Answer, frozen=True):
-    """What is charged for, from when to when; without `end` it goes on."""
+    """What is charged for, from when to when; without `end` it goes on. `clusterName` is that of a deleted one, too."""
 
     cluster_id: Id
+    cluster_name: str
     kind: str
     start: str
     end: str | None = None
@@ -338,7 +339,11 @@ def _usage(call: Call) -> Page[Usage]:
 
 def _line(line: UsageLine) -> Usage:
     return Usage(
-        cluster_id=line.deployment_id, kind=line.kind, start=shown(line.from_ns), end=shown_or_none(line.to_ns)
+        cluster_id=line.deployment_id,
+        cluster_name=line.name,
+        kind=line.kind,
+        start=shown(line.from_ns),
+        end=shown_or_none(line.to_ns),
     )
 
 

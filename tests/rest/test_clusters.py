@@ -11,8 +11,10 @@ from keystore.projects.access import Role
 from keystore.projects.conditions import Condition, Life
 from keystore.projects.events import list_events
 from keystore.projects.keyed_deployments import disable_deployments
+from keystore.projects.metering import meter
 from keystore.projects.shapes import CLOUDS, KEY_PROVIDERS, SHARED_TIERS
 from keystore.projects.tables import changes, configurations, deployments
+from tests.cli.running import keystore
 from tests.projects.made import apply_all, become, make_configuration
 from tests.rest.client import Answered
 from tests.rest.conftest import Rest
@@ -231,6 +233,25 @@ def test_a_pause_comes_alone_and_a_paused_cluster_takes_no_change(rest: Rest) ->
         ("INSTANCE", True),
         ("STORAGE", False),
     ]
+
+
+def test_what_a_deleted_cluster_was_charged_for_is_under_its_name(rest: Rest) -> None:
+    former = made(rest).body["id"]
+    with rest.plane.database.write() as connection:
+        gone = become(connection, former, Condition(Life.GONE))
+        meter(connection, rest.project_id, former, gone.shape, gone.condition, rest.clock.now_ns())
+    present = made(rest).body["id"]
+    assert present != former
+    charged = rest.owner.get(f"{rest.project}/usage").body["results"]
+    assert {(line["clusterId"], line["clusterName"], "end" in line) for line in charged} == {
+        (former, "orders", True),
+        (present, "orders", False),
+    }
+    names = ("KEYSTORE_API_URL", "KEYSTORE_API_PUBLIC_KEY", "KEYSTORE_API_PRIVATE_KEY")
+    env = dict(zip(names, (rest.url, rest.owner.public_key, rest.owner.private_key), strict=True))
+    table = keystore("project", "usage", rest.project_id, env=env)
+    assert (table.code, former in table.out, present in table.out) == (0, False, False)
+    assert table.out.count("orders") == len(charged)
 
 
 def test_what_is_not_there_or_not_a_cluster_is_refused(rest: Rest) -> None:

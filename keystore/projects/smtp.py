@@ -29,6 +29,9 @@ LOG = logging.getLogger("keystore.projects")
 TIMEOUT_S, MAIL_TIMEOUT_S = 20.0, 60.0
 """LIMIT: seconds that a server may take for one answer, or a part of one, and for a mail as a whole."""
 
+CUT_AGAIN_S = 1.0
+"""Pause between two tries to end a connection whose time is over."""
+
 S = 10**9
 WAIT_NS_MIN, WAIT_NS_MAX = 30 * S, 3600 * S
 """After how long a mail that was not taken is tried again: the first time, and at most. It doubles."""
@@ -40,12 +43,11 @@ GIVE_UP_NS = 3 * 86400 * S
 class _Session(smtplib.SMTP):
     """A connection to a mail server that ends after `MAIL_TIMEOUT_S`, whoever reads from it."""
 
-    _late: threading.Timer | None = None
+    _closed: threading.Event | None = None
 
     def connect(self, *arguments: Any, **options: Any) -> tuple[int, bytes]:
-        self._late = threading.Timer(MAIL_TIMEOUT_S, self._end)
-        self._late.daemon = True
-        self._late.start()
+        self._closed = threading.Event()
+        threading.Thread(target=self._limit, args=(self._closed,), name="mail-limit", daemon=True).start()
         try:
             return super().connect(*arguments, **options)
         except BaseException:
@@ -53,14 +55,18 @@ class _Session(smtplib.SMTP):
             raise
 
     def close(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
+        if self._closed is not None:
+            self._closed.set()
         super().close()
 
-    def _end(self) -> None:
-        if self.sock is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # below TLS, which somebody else is reading
+    def _limit(self, closed: threading.Event) -> None:
+        """End the connection once its time is over: repeatedly, for while it or its TLS begins there is none to end."""
+        wait_s = MAIL_TIMEOUT_S
+        while not closed.wait(wait_s):
+            wait_s, connection = CUT_AGAIN_S, self.sock
+            if connection is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS, which somebody else is reading
 
 
 @dataclass(frozen=True)

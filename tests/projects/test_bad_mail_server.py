@@ -227,6 +227,37 @@ def test_a_server_that_says_a_byte_from_time_to_time_is_given_up(
     assert server.mails == []
 
 
+def test_time_that_is_over_while_tls_begins_is_over_afterwards(
+    server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.0.0.0 leads here, and is not known to."""
+    monkeypatch.setattr(smtp, "MAIL_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(smtp, "CUT_AGAIN_S", 0.05)
+    tls = make_tls(tmp_path / "tls", ("0.0.0.0",))  # noqa: S104
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca_path))
+    sent = 0
+
+    def greet(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.sendall(HELLO)
+        stream = connection.makefile("rb", buffering=0)
+        stream.readline()
+        connection.sendall(b"250-here\r\n250 STARTTLS\r\n")
+        stream.readline()
+        connection.sendall(b"220 go on\r\n")
+        server.ended.wait(0.6)
+        with tls.context.wrap_socket(connection.dup(), server_side=True) as inside:
+            while sent < 500:
+                inside.sendall(b"250-more\r\n")
+                sent += 1
+                server.ended.wait(0.02)
+
+    server.greet = greet
+    with pytest.raises(OSError):
+        mailer_of(f"0.0.0.0:{server.port}", SENDER).send(MAIL)
+    assert sent < 250
+
+
 def test_elsewhere_a_mail_goes_to_nobody_who_cannot_prove_who_they_are(
     server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

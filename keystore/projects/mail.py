@@ -26,9 +26,8 @@ MAIL_JOB = "mail"
 
 SUBJECT_CHARACTERS_MAX = 250
 
-HOLDING_TRIES_MAX = 7
-"""LIMIT: tries after which a mail holds up no other; the seventh comes 32 minutes after the first, and the eighth after
-another 32."""
+HOLDING_TRIES_MAX = 8
+"""LIMIT: tries after which a mail holds up no other; the eighth comes 64 minutes after the first."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def first_due_ns(connection: sa.Connection, mail: Mail) -> int | None:
     """Return when an older mail to the same recipient is due that waits and goes first; None for none."""
     older = (mails.c.project_id == mail.project_id) & (mails.c.recipient == mail.recipient)
     older &= (mails.c.created_ns < mail.created_ns) & mails.c.sent_ns.is_(None)
-    held = older & (mails.c.tries <= HOLDING_TRIES_MAX) & (due.c.at_ns > mails.c.created_ns)  # not for the first time
+    held = older & (mails.c.tries < HOLDING_TRIES_MAX) & (due.c.at_ns > mails.c.created_ns)  # not for the first time
     waits = (due.c.kind == MAIL_JOB) & (due.c.subject == mails.c.id) & (due.c.state != DONE)
     found: int | None = connection.scalar(
         sa.select(sa.func.max(due.c.at_ns)).select_from(mails).join(due, waits).where(held)

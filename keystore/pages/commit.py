@@ -7,6 +7,7 @@ Invariants:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -74,10 +75,13 @@ def check_change(
     Raises:
         PageRangeError: a page number is negative, beyond the limit, or beyond the new `page_count`.
         InputError: a page has not exactly `page_size` bytes, or there are too many.
+        TypeError: a number is no integer.
     """
     low, high = (min(pages), max(pages)) if pages else (0, -1)
     count = max(ends[0], high + 1) if page_count is None else page_count
     length = ends[1] if byte_length is None else byte_length
+    for number in (*pages, count, length):
+        index(number)  # what is none would fail later, where such an error may be of a signal (`guarded.Change`)
     if low < 0 or not high < count <= layout.PAGES_MAX:
         raise PageRangeError(
             f"store {state.name}: pages {low} to {max(high, 0)} in a store of {count} pages "

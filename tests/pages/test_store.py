@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,6 +297,26 @@ def test_bad_input_changes_nothing(tmp_path: Path) -> None:
             store.read_into(0, bytearray(10))
         assert (store.sequence, store.read(0), store.page_count) == (1, b"a" * 4096, 1)
         assert store.commit({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("pages", "ends"),
+    [
+        ({2.0: bytes(4096)}, {}),
+        ({1: bytes(4096), 1.5: None}, {}),
+        ({0: bytes(4096)}, {"page_count": 4.0}),
+        ({0: bytes(4096)}, {"byte_length": 1.5}),
+    ],
+)
+def test_a_number_that_is_no_integer_changes_nothing(
+    tmp_path: Path, pages: dict[Any, bytes | None], ends: dict[str, Any]
+) -> None:
+    with PageStore.create(tmp_path / "s", name="s", keys=StaticKeys(), page_size=4096) as store:
+        store.commit({0: b"a" * 4096})
+        with pytest.raises(TypeError, match="integer"):
+            store.commit(pages, **ends)
+        assert (store.sequence, store.page_count, store.read(0)) == (1, 1, b"a" * 4096)
+        store.commit({0: b"b" * 4096})
 
 
 def test_page_size_is_one_of_five(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ Leaves to others: what an open file does (`keystore.engines.stored_file`), and w
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -284,7 +285,8 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
         A directory that is there, or a path that ends in a slash, takes it in under its own name, as with a shell's
         `mv`. Into another database, which has other keys, it is copied and then removed: a crash may leave both. Of a
-        list or a pattern each goes into the directory `path2`, or to its own path in a list of as many.
+        list or a pattern each goes into the directory `path2`, or to its own path in a list of as many; nothing is
+        moved where two would go to one path.
         """
         self._require_writable(str(path1))
         if not isinstance(path1, str) or not isinstance(path2, str) or (has_magic(path1) and not self.isfile(path1)):
@@ -312,7 +314,12 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         targets = [f"{path2.rstrip('/')}/"] * len(sources) if isinstance(path2, str) else path2
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} paths cannot go to {len(targets)}. Nothing was changed; name as many.")
-        return list(zip(sources, targets, strict=True))
+        pairs = list(zip(sources, targets, strict=True))
+        places = Counter(self._place(each, to) for each, to in pairs)
+        twice = next((place for place, count in places.items() if count > 1), None)
+        if twice is not None:  # the last would take the place of those before
+            raise InputError(f"more than one path would go to {twice}. Nothing was changed; give each its own.")
+        return pairs
 
     def _place(self, path1: str, path2: str) -> str:
         """Return the path that `path1` gets where it is moved to `path2`."""

@@ -154,6 +154,19 @@ def test_a_list_and_a_pattern_are_moved(fs: KeystoreFileSystem) -> None:
     assert fs.find("") == ["d/one", "d/set/b.csv", "d/x", "d/y"]
 
 
+@pytest.mark.parametrize(
+    ("paths", "to"), [("d/*/f", "out"), (["d/a/f", "d/b/f"], "out/"), (["d/a/f", "d/b/f"], ["out/f", "out/f"])]
+)
+def test_nothing_is_moved_where_two_would_go_to_one_path(
+    fs: KeystoreFileSystem, paths: str | list[str], to: str | list[str]
+) -> None:
+    for path in ("d/a/f", "d/b/f"):
+        put(fs, path, path.encode())
+    with pytest.raises(InputError, match="more than one path would go to out/f"):
+        fs.mv(paths, to)
+    assert {path: fs.cat(path) for path in fs.find("")} == {"d/a/f": b"d/a/f", "d/b/f": b"d/b/f"}
+
+
 def test_a_path_may_begin_with_a_slash(fs: KeystoreFileSystem) -> None:
     for name, content in (("a/x", b"ax"), ("a/y", b"ay"), ("bx", b"bx")):
         put(fs, f"/d/{name}", content)

@@ -112,7 +112,9 @@ def export_sqlite(
 @click.option("--key", metavar="URI", help="The customer master key of a new database.")
 @IN_NODE
 @with_kms
+@click.pass_context
 def shell_sqlite(
+    context: click.Context,
     directory: Path,
     statements: tuple[str, ...],
     key: str | None,
@@ -128,7 +130,8 @@ def shell_sqlite(
     if key is not None and file_name is not None:
         raise click.UsageError("--key and --file exclude each other: a database of a node is under the node's key")
     with _database(directory, file_name, kms_endpoint, key) as connection, _told():
-        run_shell(connection, statements)
+        code = run_shell(connection, statements)
+    context.exit(code)
 
 
 @sqlite.command("dump")

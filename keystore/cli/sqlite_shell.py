@@ -47,20 +47,29 @@ class EncryptedShell(Shell):
         super().handle_exception()  # type: ignore[no-untyped-call]
 
 
-def run_shell(connection: apsw.Connection, statements: Sequence[str]) -> None:
+def run_shell(connection: apsw.Connection, statements: Sequence[str]) -> int:
     """Run statements, SQL or commands, up to the first that fails; without any those that come from standard input.
+
+    Returns:
+        The exit code that `.exit` asks for, else 0.
 
     Raises:
         InputError: a statement failed; at a terminal the shell has told that, and goes on.
         KeystoreError, apsw.Error, OSError: as the statement.
     """
     shell: Any = EncryptedShell(connection)
-    for statement in statements:
-        _run(shell, statement)
-    if not statements:
-        shell.cmdloop()
-        if shell.failed and not shell.interactive:
-            raise InputError("not every statement succeeded; those that did count. The reasons stand above.")
+    try:
+        for statement in statements:
+            _run(shell, statement)
+        if not statements:
+            shell.cmdloop()
+    except SystemExit as asked:
+        if not isinstance(asked.code, int):
+            raise
+        return asked.code
+    if not statements and shell.failed and not shell.interactive:
+        raise InputError("not every statement succeeded; those that did count. The reasons stand above.")
+    return 0
 
 
 def _run(shell: Any, statement: str) -> None:
@@ -69,4 +78,4 @@ def _run(shell: Any, statement: str) -> None:
     except (KeystoreError, apsw.Error, OSError):
         raise
     except Exception as error:  # whatever a command of the shell makes of what it cannot use
-        raise InputError(f"{statement.split()[0]} failed: {error}.") from error
+        raise InputError(f"{statement.split()[0]} failed: {str(error).rstrip('.')}.") from error

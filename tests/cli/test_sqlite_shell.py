@@ -67,6 +67,7 @@ def test_a_command_of_the_shell_that_fails_is_told(
     done = keystore("sqlite", "shell", database, command, "DELETE FROM t")
     assert done.code == exits.USAGE
     assert told in done.err
+    assert ".." not in done.err
     assert not Path("copy").exists()
     assert "one" in keystore("sqlite", "shell", database, "SELECT text FROM t").out
 
@@ -85,6 +86,15 @@ def test_a_script_goes_on_behind_a_mistake_and_ends_as_failed(database: Path) ->
     assert done.code == exits.USAGE
     assert "nowhere" in done.err
     assert keystore("sqlite", "shell", database, stdin=b"SELECT text FROM t WHERE id = 3;\n").out == "three\n"
+
+
+@pytest.mark.parametrize(("command", "code"), [(".exit 1", 1), (".exit 3", 3), (".quit", 0)])
+def test_the_shell_ends_with_the_code_that_is_asked_for(database: Path, command: str, code: int) -> None:
+    done = keystore("sqlite", "shell", database, command, "DELETE FROM t")
+    assert (done.code, done.out, done.err) == (code, "", "")
+    done = keystore("sqlite", "shell", database, stdin=f"{command}\nDELETE FROM t;\n".encode())
+    assert (done.code, done.out, done.err) == (code, "", "")
+    assert "one" in keystore("sqlite", "shell", database, "SELECT text FROM t").out
 
 
 def test_no_statement_that_was_typed_is_kept(database: Path, tmp_path: Path) -> None:

@@ -101,7 +101,11 @@ def export_sqlite(
     """Check an encrypted database, and write it to FILE as a plain SQLite database. FILE is whole or not there."""
     from keystore.engines.sqlite.moving import export_database
 
-    with _database(directory, file_name, kms_endpoint) as connection, out.progress("Exporting") as progress:
+    with (
+        _database(directory, file_name, kms_endpoint) as connection,
+        out.progress("Exporting") as progress,
+        _told(),
+    ):
         done = export_database(connection, target, overwrite=overwrite, progress=progress)
     emit_transfer(out, "exported", done)
 

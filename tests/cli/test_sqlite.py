@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import sqlcipher3
 
+from keystore.cli import exits
 from keystore.cli.connecting import first_connector
+from keystore.demo.story import DATABASE, FILE, flip_one_bit
+from keystore.kms.connect import connector
 from keystore.kms.protocol import KmsConnector
 from keystore.node.lock import DirectoryLock
 from tests.cli.running import keystore
@@ -78,6 +81,17 @@ def test_a_database_of_sqlcipher_into_a_node(ciphered: Path, plain: Path, tmp_pa
     assert rows(out) == rows(plain)
     nobody = keystore("sqlite", "export", node, out, "--file", "shop/nobody")
     assert (nobody.code, "has no file shop/nobody" in nobody.err) == (6, True), nobody.err
+
+
+def test_a_damaged_page_is_named_and_nothing_is_exported(plain: Path, tmp_path: Path, key: str) -> None:
+    node, out = tmp_path / "node", tmp_path / "out.sqlite"
+    assert keystore("init", node, "--key", key).code == 0
+    assert keystore("sqlite", "import", plain, node, "--file", f"{DATABASE}/{FILE}").code == 0
+    page_no = flip_one_bit(node, connector())
+    done = keystore("sqlite", "export", node, out, "--file", f"{DATABASE}/{FILE}", "--json")
+    assert (done.code, done.json["error"]["type"]) == (exits.DAMAGED, "StoreDamagedError")
+    assert f"page {page_no} is damaged" in done.json["error"]["message"]
+    assert not out.exists()
 
 
 def test_what_fails_leaves_nothing_new(plain: Path, tmp_path: Path, key: str) -> None:

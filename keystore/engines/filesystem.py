@@ -369,7 +369,7 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _file_path(self, path: str) -> tuple[str, str]:
         database, name = self._split(path)
         if not name:
-            raise InputError(f"{path!r} is a directory. Nothing was changed; a file is DATABASE/NAME.")
+            raise InputError(f"{path!r} is no file. Nothing was changed; a file is DATABASE/NAME.")
         return database, name
 
     def _databases(self) -> list[str]:

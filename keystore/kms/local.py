@@ -215,7 +215,10 @@ def _read_key_file(path: Path) -> SecretKey:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
-        raise KeyNotFoundError(f"there is no key file at {path}. Nothing was changed; bring it back.") from None
+        raise KeyNotFoundError(
+            f"there is no key file at {path}. Nothing was changed; bring it back, or for a new node make one "
+            "(keystore keys create-file)."
+        ) from None
     except PermissionError:
         raise KmsPermissionError(f"the key file {path} may not be read by this user. Nothing was changed.") from None
     except OSError as error:

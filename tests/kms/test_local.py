@@ -80,7 +80,7 @@ def test_directory_and_pipe_are_no_key_files(tmp_path: Path) -> None:
 
 
 def test_missing_key_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(KeyNotFoundError, match="bring it back"):
+    with pytest.raises(KeyNotFoundError, match="bring it back, or for a new node make one"):
         key_file_kms(tmp_path / "key").wrap(SecretKey.generate(), CONTEXT)
 
 

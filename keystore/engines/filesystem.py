@@ -42,6 +42,11 @@ from keystore.node.directory import PAGE_SIZE, Node
 
 COPY_BYTES = 1 << 20
 
+# What fsspec itself knows at every file system; none of it has an effect here.
+_FSSPEC_OPTIONS = frozenset(
+    {"asynchronous", "batch_size", "listings_expiry_time", "loop", "max_paths", "use_listings_cache"}
+)
+
 Info = dict[str, Any]
 
 
@@ -56,6 +61,9 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         page_size: bytes of a page of new files.
         read_only: refuse every change.
         opened: a node that somebody has open, and closes; see `on`.
+
+    Raises:
+        InputError: there is no such option; a mistyped `read_only` would else let everything be changed.
     """
 
     protocol: ClassVar[str] = "cmk"
@@ -72,6 +80,11 @@ class KeystoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         opened: Node | None = None,
         **storage_options: Any,
     ) -> None:
+        if unknown := sorted(storage_options.keys() - _FSSPEC_OPTIONS):
+            raise InputError(
+                f"{', '.join(map(repr, unknown))}: no such option. Nothing was opened; there are 'node', "
+                "'kms_endpoint', 'page_size' and 'read_only'."
+            )
         super().__init__(**storage_options)
         self._directory, self._given, self._taken = node, opened, None
         self._connector = key_connector or connector(kms_endpoint)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -406,6 +407,17 @@ def test_modes_that_do_not_fit_are_refused(fs: KeystoreFileSystem) -> None:
     with pytest.raises(InputError, match="is no file"):
         fs.open("d", "rb")
     assert fs.cat("d/f") == OLD
+
+
+@pytest.mark.parametrize("options", [{"readonly": True}, {"node": "n", "pagesize": 4096}])
+def test_an_option_that_there_is_not_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="no such option"):
+        fsspec.filesystem("cmk", **options)
+
+
+def test_options_of_fsspec_itself_are_taken(node: Node) -> None:
+    own: dict[str, Any] = {"use_listings_cache": False, "asynchronous": False, "skip_instance_cache": True}
+    assert KeystoreFileSystem(opened=node, **own).ls("") == []
 
 
 def test_a_read_only_file_system_changes_nothing(fs: KeystoreFileSystem, node: Node) -> None:

@@ -175,7 +175,10 @@ class Stores:
     def _new(self, database_name: str, name: str, page_size: int) -> Iterator[PageStore]:
         database = self.database(database_name)
         if name in database.stores:
-            raise NameTakenError(f"database {database_name!r} has a file {name!r} already. Nothing was changed.")
+            raise NameTakenError(
+                f"database {database_name!r} has a file {name!r} already. Nothing was changed; choose another name, or "
+                "remove that file first (keystore rm)."
+            )
         record = StoreRecord(generate_id(), name, page_size, self._now_ns())
         process = os.getpid()
         try:

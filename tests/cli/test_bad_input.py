@@ -170,7 +170,9 @@ def test_what_is_not_there(made: Made, tmp_path: Path) -> None:
 
 def test_what_is_there_already(made: Made, tmp_path: Path) -> None:
     refused(keystore("init", made.node, "--key", made.key, "--json"), exits.EXISTS, "NodeExistsError")
-    refused(keystore("import", made.node, "db/file", made.source, "--json"), exits.EXISTS, "NameTakenError")
+    taken = keystore("import", made.node, "db/file", made.source, "--json")
+    refused(taken, exits.EXISTS, "NameTakenError")
+    assert "keystore rm" in taken.json["error"]["message"]
     keystore("snapshot", "create", made.node, tmp_path / "snaps")
     run = keystore("snapshot", "restore", tmp_path / "snaps", "latest", made.node, "--json")
     refused(run, exits.EXISTS, "NodeExistsError")

@@ -12,6 +12,8 @@ RUN_CHARACTERS: Final = 12
 _TOKEN = re.compile(r"(?i:bearer)\s+[^\s\"',;]+|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?")
 """What proves who asks, for an hour: a token, by its header or by its look (RFC 7519)."""
 
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
+
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text with `…` for every part of a secret, and for every token, in it."""
@@ -28,7 +30,9 @@ def _forms(secret: str) -> set[str]:
     except ValueError:
         found = None
     raw = str(found.get("private_key", "")) if isinstance(found, dict) else secret
-    return {raw, json.dumps(raw)[1:-1], quote(raw, safe=""), quote_plus(raw)} - {""}
+    quoted, escaped = {quote(raw, safe=""), quote_plus(raw)}, json.dumps(raw)[1:-1]
+    lower = {_ESCAPE.sub(lambda found: found[0].lower(), each) for each in quoted}
+    return {raw, escaped, escaped.replace("/", r"\/"), *quoted, *lower} - {""}
 
 
 def _places(text: str, secret: str) -> Iterator[int]:

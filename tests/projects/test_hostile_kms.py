@@ -316,6 +316,9 @@ def test_parts_of_secrets_are_taken_out_however_they_are_written() -> None:
     assert redact(f"a {secret} b {secret[3:17]}", [secret]) == "a … b …"
     assert redact(f"a {quote_plus(secret)[:20]}", [secret]) == "a …"
     assert redact(json.dumps({"said": secret}), [secret]) == '{"said": "…"}'
+    slashes = "wJalrXUt/K7MDENG/bPxRfi+EXAMPLE"
+    for written in (slashes.replace("/", r"\/"), slashes.replace("/", "%2f").replace("+", "%2b")):
+        assert redact(f"a {written} b", [slashes]) == "a … b"
     assert redact("short: abc", ["abc"]) == "short: …"
     assert redact("Bearer abc.def, and eyJhbGciOiJSUzI1NiJ9.eyJz.c2ln", []) == "…, and …"
     key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----\n"

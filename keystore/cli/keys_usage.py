@@ -98,6 +98,7 @@ def _print(
         _print_usage(key)
     if name is not None and not chosen and not report.problems:
         click.echo(f"Nothing in these places needs {name}: as far as they go, it is safe to delete.")
+        click.echo("Nobody was asked whether there is such a key; a name that is mistyped is needed by nothing.")
     for node, found in remains or ():
         _print_remains(node, found)
     for note in report.notes:

@@ -140,7 +140,9 @@ def test_usage_of_one_key(made: Made, target: Path, tmp_path: Path) -> None:
     other = keystore("keys", "create-file", tmp_path / "other", "--json").json["key"]
     none = keystore(*usage, "--key", other, "--json").json
     assert (none["safe_to_delete"], none["keys"]) == (True, [])
-    assert f"Nothing in these places needs {other}" in keystore(*usage, "--key", other).out
+    shown = keystore(*usage, "--key", other).out
+    assert f"Nothing in these places needs {other}" in shown
+    assert "whether there is such a key" in shown
 
     assert keystore("change-cmk", made.node, other).code == exits.OK
     first, _ = (str(item["snapshot_id"]) for item in listed(target))

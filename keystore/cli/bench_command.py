@@ -83,10 +83,12 @@ def bench(
 
 
 def _print_results(machine: dict[str, Any], results: "list[Result]") -> None:
-    files = machine["temporary_files"]
+    from keystore.cli.doctor import PORTABLE
+
+    files, kernel = machine["temporary_files"], machine["page_kernel"]
     click.echo(
         f"{machine['cpu']}, {machine['cpus']} CPUs, Python {machine['python']}, {machine['openssl']}; stores by the "
-        f"{machine['page_kernel']} kernel, on {files}"
+        f"{kernel} kernel, on {files}"
     )
     if files in IN_MEMORY:
         click.echo("That is memory: commits, copies and cold reads are not those of a disk. Set TMPDIR to measure one.")
@@ -103,6 +105,8 @@ def _print_results(machine: dict[str, Any], results: "list[Result]") -> None:
         for result in results
     ]
     print_table(("WHAT", "KERNEL", "PAGE", "WORKERS", "TIME", "GB/S", "SPEED"), rows, right=(2, 4, 5, 6))
+    if kernel == "portable":
+        click.echo(f"{click.style('note:', fg='yellow')} {PORTABLE}")
 
 
 def _size(result: "Result") -> str:

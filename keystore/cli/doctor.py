@@ -42,6 +42,7 @@ CPU_FLAGS = ("aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f", "sha_ni", "pmu
 """The first six of x86, the last two (with `aes`) of ARM: what AES-GCM and SHA-256 are fast with."""
 
 CONNECT_TIMEOUT_S = 2.0
+PORTABLE = "pages are sealed by the portable kernel, which is slower; `make native` builds the native one"
 
 
 def examine(kms_endpoint: str | None) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def examine(kms_endpoint: str | None) -> dict[str, Any]:
     if memory.locked < memory.size:
         notes.append("memory for keys cannot be locked: keys may be swapped out; raise RLIMIT_MEMLOCK (ulimit -l)")
     if kernel_name == "portable":
-        notes.append("pages are sealed by the portable kernel, which is slower; `make native` builds the native one")
+        notes.append(PORTABLE)
     if "aes" not in flags:
         notes.append("the processor shows no AES instructions: sealing will be slow")
     places = {provider: endpoint_of(provider, kms_endpoint) for provider in SDKS}

@@ -72,6 +72,7 @@ LOCKED = 8
 NOT_TRUSTED = 9
 NO_CERTIFICATE = 10
 INTERRUPTED = 130
+NO_READER = 141
 TERMINATED = 143
 
 LASTING = frozenset({USAGE, KEY_INVALID, DAMAGED, NOT_THERE, EXISTS, NO_CERTIFICATE})
@@ -90,6 +91,7 @@ MEANINGS = {
     NOT_TRUSTED: "nobody told this machine who signs the snapshots of that node",
     NO_CERTIFICATE: "a certificate or an API key is missing, expired, of another cluster, or not for that",
     INTERRUPTED: "interrupted (Ctrl-C); nothing is half done",
+    NO_READER: "what read the output had enough of it, as `head` does; nothing is said",
     TERMINATED: "ended by SIGTERM; nothing is half done",
 }
 

@@ -1,7 +1,6 @@
 """The command `keystore`. Commands load what they need when they run, so that `--help` and errors come at once."""
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -151,7 +150,7 @@ def run(arguments: Sequence[str]) -> int:
         return _report_output(error)
     except SystemExit as error:
         if error.code == 1:  # click's way out where the reader of a pipe is gone
-            return _report_output(BrokenPipeError(errno.EPIPE, "its reader is gone"))
+            return _report_output(BrokenPipeError())
         return exits.USAGE if error.code else exits.OK  # a group without a command showed its help
     except MemoryError:
         message = "not enough memory. What was durable before still is; give this process more, and try again."
@@ -164,6 +163,8 @@ def _report_output(error: OSError) -> int:
     with contextlib.suppress(OSError, ValueError):
         # What is still buffered would fail again at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return exits.NO_READER
     with contextlib.suppress(OSError):
         place, verb = (error.filename, "used") if error.filename else ("standard output", "written")
         message = f"{place} cannot be {verb}: {error.strerror}"

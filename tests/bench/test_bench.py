@@ -266,6 +266,9 @@ def test_a_table_says_where_files_were_made(capsys: pytest.CaptureFixture[str]) 
         told = capsys.readouterr().out
         assert f"stores by the portable kernel, on {files}\n" in told
         assert ("not those of a disk" in told) == in_memory
+        assert told.endswith(
+            "note: pages are sealed by the portable kernel, which is slower; `make native` builds the native one\n"
+        )
 
 
 def test_the_table_names_every_case_in_full(capsys: pytest.CaptureFixture[str]) -> None:

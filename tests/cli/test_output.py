@@ -83,21 +83,32 @@ def test_an_error_is_short_lines_and_says_the_key_once(made: Made, tmp_path: Pat
 
 
 @pytest.mark.parametrize("arguments", [("ls", "NODE"), ("ls", "NODE", "--json"), ("export", "NODE", "db/file", "-")])
-@pytest.mark.parametrize("sink", ["/dev/full", "closed", "pipe"])
+@pytest.mark.parametrize("sink", ["/dev/full", "closed"])
 def test_an_output_that_takes_nothing(made: Made, arguments: tuple[str, ...], sink: str) -> None:
     command = [*PROGRAM, *(str(made.node) if argument == "NODE" else argument for argument in arguments)]
-    where = {"/dev/full": ">/dev/full", "closed": ">&-", "pipe": "| true; exit ${PIPESTATUS[0]}"}[sink]
-    done = subprocess.run(
-        ["bash", "-c", f'"$@" {where}', "bash", *command],
+    done = in_shell({"/dev/full": '"$@" >/dev/full', "closed": '"$@" >&-'}[sink], command)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith("error: standard output ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("ls", "NODE"), ("ls", "NODE", "--json"), ("export", "NODE", "db/file", "-")])
+def test_a_reader_that_had_enough_is_told_nothing(made: Made, arguments: tuple[str, ...]) -> None:
+    command = [*PROGRAM, *(str(made.node) if argument == "NODE" else argument for argument in arguments)]
+    done = in_shell('"$@" | true; exit ${PIPESTATUS[0]}', command)
+    assert (done.returncode, done.stdout, done.stderr) == (exits.NO_READER, b"", b"")
+
+
+def in_shell(line: str, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of bash whose arguments are a command."""
+    return subprocess.run(
+        ["bash", "-c", line, "bash", *command],
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=TIMEOUT_S,
         env=environment(),
     )
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode().startswith("error: standard output ")
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_demo_of_an_empty_file_is_refused(tmp_path: Path) -> None:

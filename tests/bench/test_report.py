@@ -264,6 +264,23 @@ def test_what_is_slower_each_time_is_slower(
     assert check.main([]) == 0
 
 
+def reading(plain_s: float, primitive_s: float, ours_s: float) -> list[Result]:
+    """Return a run in which 10^9 bytes take so long: to read in clear, to open by the primitive, to read and open."""
+    opening = Result("kernel open", "native", 4096, 1, 1e-4, 1 / primitive_s, of_primitive=1.0)
+    return [opening, replace(READ, gb_per_s=1 / ours_s, of_plain=plain_s / ours_s)]
+
+
+@pytest.mark.parametrize(("own_s", "slower"), [(0.05, 0), (0.3, 1)])
+def test_a_processor_that_opens_slower_makes_no_read_slower(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_s: float, slower: int
+) -> None:
+    """What a read takes beyond its two parts does."""
+    monkeypatch.setattr(check, "read_baseline", lambda _: reading(0.1, 0.1, 0.1 + 0.1 + 0.05))
+    monkeypatch.setattr(check, "measure", lambda: reading(0.1, 0.3, 0.1 + 0.3 + own_s))
+    assert check.main([]) == slower
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{slower} of 2 are slower")
+
+
 def test_a_baseline_of_other_cases_compares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "measure", lambda: [SEAL])
     with pytest.raises(SystemExit, match="nothing was compared"):

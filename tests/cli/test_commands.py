@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,7 @@ class Terminal(io.StringIO):
 def test_progress_shows_on_a_terminal_when_it_takes_long(after_s: float, as_json: bool, shown: bool) -> None:
     terminal = Terminal()
     with (
+        patch.dict(os.environ, TERM="xterm"),
         patch.object(sys, "stderr", terminal),
         patch.object(output, "PROGRESS_AFTER_S", after_s),
         output.Output(as_json=as_json).progress("Copying pages") as progress,

@@ -31,7 +31,7 @@ def test_settings_are_named_as_they_are_read() -> None:
 
 
 def test_extras_are_there() -> None:
-    extras = re.findall(r"pip install 'cmk-keystore\[(\w+)\]'` +\| (.+?) +\|", GUIDE)
+    extras = re.findall(r"^\| \w+ +\| `(\w+)` +\| ([\w, -]+?) +\|$", GUIDE, re.MULTILINE)
     assert len(extras) == 3
     for extra, packages in extras:
         (line,) = re.findall(rf"^{extra} = \[(.*)\]$", PROJECT, re.MULTILINE)

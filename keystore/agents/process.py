@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ class Stopping:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._asked = False
+        """Whether a signal came."""
 
     def begin(self) -> None:
         self._event.set()
@@ -32,9 +35,11 @@ class Stopping:
             signal.signal(number, self._signalled)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        if self._event.is_set():
+        if self._asked or self._event.is_set():
             os._exit(128 + number)
-        self._event.set()
+        self._asked = True
+        # The main thread, which this runs in, may be inside `wait` and have the event's lock: it must not wait for it.
+        start_new_thread(self._event.set, ())
 
 
 def serve(

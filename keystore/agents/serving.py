@@ -38,6 +38,8 @@ WAIT_MAX_S = 86400.0
 """LIMIT: seconds that an answer is waited for on behalf of a caller."""
 DRAIN_S = 10.0
 """LIMIT: seconds that running calls get to end when the process stops."""
+CUT_OFF_S = 5.0
+"""LIMIT: seconds that one which was cut off then has to end; the process does not wait longer."""
 
 Allowed = Mapping[str, frozenset[Role]]
 
@@ -93,7 +95,8 @@ class AgentServer:
     def stop(self, grace_s: float = DRAIN_S) -> None:
         """Take no more calls, let those that run end, and return when all have; one that takes longer is cut off."""
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        self._server.stop(grace_s).wait()
+        if not self._server.stop(grace_s).wait(grace_s + CUT_OFF_S):
+            log(f"{self.identity} stops with calls that did not end")
 
     def _set_health(self, status: int) -> None:
         for name in self._names:

@@ -46,6 +46,7 @@ from tests.projects.providers import Gcp
 from tests.projects.providers import google as google
 from tests.projects.providers import kms as kms
 
+TRIES = 3
 STEPS: dict[Provider, tuple[str, ...]] = {
     "AWS": ("DescribeKey", "Encrypt", "Decrypt"),
     "AZURE": ("token", "manager", "list", "get", "encrypt", "decrypt"),
@@ -145,8 +146,12 @@ def test_credentials_follow_no_redirection(server: Hostile, provider: Provider, 
             for step in STEPS[provider]:
                 before = len(server.asked)
                 server.bad = {step: say(http(status, b"", f"Location: {url}/{step}"))}
-                unreachable(check(settings_of(provider), server.url))
-                assert [asked.what for asked in server.asked[before:]].count(step) == 1
+                for _ in range(TRIES):  # a check whose time was over at a step before says nothing of this one
+                    unreachable(check(settings_of(provider), server.url))
+                    found = [asked.what for asked in server.asked[before:]].count(step)
+                    if found:
+                        break
+                assert found == 1
         assert other.asked == []
 
 

@@ -39,7 +39,7 @@ WAIT_MAX_S = 86400.0
 DRAIN_S = 10.0
 """LIMIT: seconds that running calls get to end when the process stops."""
 CUT_OFF_S = 5.0
-"""LIMIT: seconds that one which was cut off then has to end; the process does not wait longer."""
+"""LIMIT: seconds after that in which gRPC has to have cut off the others and stopped; nobody waits longer for it."""
 
 Allowed = Mapping[str, frozenset[Role]]
 
@@ -96,7 +96,7 @@ class AgentServer:
         """Take no more calls, let those that run end, and return when all have; one that takes longer is cut off."""
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         if not self._server.stop(grace_s).wait(grace_s + CUT_OFF_S):
-            log(f"{self.identity} stops with calls that did not end")
+            log(f"{self.identity} stops, though gRPC has not said that its calls have ended")
 
     def _set_health(self, status: int) -> None:
         for name in self._names:
